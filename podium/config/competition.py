@@ -1,0 +1,112 @@
+"""Where the competition's files are and what their columns mean."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from podium.config.section import Names, Section
+
+
+class Pictures(Section):
+    """How a row of the tables names its picture(s).
+
+    One of `columns`, `pattern` or `folder_per_class`; without any of them the id is the file's
+    name, with or without an ending, anywhere below the folder.
+    """
+
+    train: Names = Field(
+        ["train"], description="Folder(s) of the training pictures, below `root`; searched in order."
+    )
+    test: Names = Field(
+        ["test"], description="Folder(s) of the test pictures, below `root`; searched in order."
+    )
+    columns: Names | None = Field(
+        None,
+        description="Columns that hold a picture's path, relative to its folder. "
+        "Several columns: several pictures per row.",
+    )
+    pattern: Names | None = Field(
+        None,
+        description="Path of a picture with `{column}` for a value of its row, such as "
+        '"{id}.jpg" or "{site}/{id}_{view}.png". Several patterns: several pictures per row.',
+    )
+    folder_per_class: bool = Field(
+        False,
+        description="Each class is a folder of pictures: no training table is needed, the id is "
+        "the path below the folder without its ending and the target is the folder's name.",
+    )
+    unreadable: Literal["stop", "leave_out"] = Field(
+        "stop",
+        description="What to do with a picture that is missing, truncated or too large: `stop` "
+        "before training, or `leave_out`: train without it, and answer for a test picture with "
+        "the sample submission's value. Either way the list is in `prepare/problems.csv`.",
+    )
+    max_pixels: int = Field(
+        100_000_000, ge=1, description="A picture that claims more pixels counts as unreadable."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_only(self):
+        ways = [bool(self.columns), bool(self.pattern), self.folder_per_class]
+        if sum(ways) > 1:
+            raise ValueError("give only one of `columns`, `pattern` and `folder_per_class`")
+        return self
+
+
+class Competition(Section):
+    """The competition's files. Paths are relative to `root`, `root` to the working directory."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Short name; everything a run writes is below `results/<name>/`.",
+    )
+    title: str | None = Field(None, description="Name in the report; the short name by default.")
+    root: str = Field(description="The folder that the competition was unpacked into.")
+    source: str | None = Field(
+        None,
+        description="A Python module whose `write_competition(folder)` makes the files below "
+        "`root`, run when they are missing. Unset: the files must be there.",
+    )
+    train: str | None = Field(
+        "train.csv",
+        description="The training table. `null` only with `pictures.folder_per_class`.",
+    )
+    test: str | None = Field(
+        None,
+        description="The test table. Unset: the rows of the sample submission are the test rows.",
+    )
+    sample_submission: str = Field(
+        "sample_submission.csv", description="The sample submission: its ids, order and columns."
+    )
+    solution: str | None = Field(
+        None, description="The test rows' true targets; read by the target `grade` and nothing else."
+    )
+    separator: str | None = Field(
+        None, description="Column separator of the tables; found by itself when unset."
+    )
+    encoding: str | None = Field(
+        None, description="Text encoding of the tables; found by itself when unset."
+    )
+    id: str = Field("id", description="The column that names a row, unique within each table.")
+    target: Names = Field(
+        description="The column(s) to predict: one for `classification` and `ordinal`; one, or one "
+        "per label, for `multilabel`; one or several for `regression`."
+    )
+    group: str | None = Field(
+        None,
+        description="Rows that share this column's value (a patient, a site) never sit in two "
+        "folds, whatever the scheme.",
+    )
+    tabular: Names = Field(
+        [],
+        description="Columns that the models read beside the pictures. Numbers are standardised "
+        "(missing: the median and a flag), anything else is one-hot encoded; fitted on the "
+        "training rows of each fold.",
+    )
+    pictures: Pictures = Field(default_factory=Pictures, description="How rows name pictures.")
+
+    @model_validator(mode="after")
+    def _table_or_folders(self):
+        if self.train is None and not self.pictures.folder_per_class:
+            raise ValueError("`train` may be null only with `pictures.folder_per_class: true`")
+        return self

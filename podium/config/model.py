@@ -1,0 +1,243 @@
+"""A model: network, weights, training, augmentation."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from podium.config.experiment import SearchRange
+from podium.config.section import Section, from_name
+
+
+class Freeze(Section):
+    """Transfer learning: which part of the backbone keeps its weights."""
+
+    stages: int | Literal["none", "all"] = Field(
+        "none",
+        description="`none` trains everything, `all` only the head (the backbone's output is then "
+        "computed once per view), a number freezes the stem and that many stages.",
+    )
+    until: float | None = Field(
+        None, ge=0, description="Epoch at which frozen stages start to train; never when unset."
+    )
+    norm: bool = Field(
+        False,
+        description="Keep batch norm's running statistics as they came: the better choice for "
+        "short fine-tuning of pretrained weights.",
+    )
+
+
+class Head(Section):
+    """What stands between the backbone and the answer."""
+
+    pool: Literal["avg", "max", "avgmax", "stages"] = Field(
+        "avg",
+        description="Pooling of the feature map; `stages` takes mean, maximum and standard "
+        "deviation of every stage, which suits textures.",
+    )
+    hidden: list[int] = Field([], description="Widths of hidden layers, each with ReLU and dropout.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the last layer.")
+    init: Literal["random", "probe"] = Field(
+        "random",
+        description="`probe` starts the last layer from a regularised linear or logistic regression "
+        "on the frozen backbone's output (Kumar et al. 2022, LP-FT).",
+    )
+    probe_strength: float = Field(
+        1e-3, gt=0, description="Inverse regularisation of that regression."
+    )
+
+
+class Optimizer(Section):
+    """The optimiser; a bare name is enough."""
+
+    name: Literal["sgd", "rmsprop", "adam", "radam", "adamw"] = Field(
+        "adamw", description="The optimiser."
+    )
+    lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(
+        0.01, ge=0, description="Weight decay; never on biases and normalisation."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD and RMSProp.")
+    backbone_lr: float = Field(
+        1.0, ge=0, description="The backbone's learning rate as a fraction of the head's."
+    )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Factor from stage to stage towards the input on the learning rate.",
+    )
+    lookahead: bool = Field(False, description="Wrap it in Lookahead (Zhang et al. 2019).")
+    clip: float | None = Field(None, gt=0, description="Largest norm of the gradient.")
+
+
+class Schedule(Section):
+    """The learning rate over the steps; a bare name is enough."""
+
+    name: Literal["constant", "cosine", "step", "one_cycle"] = Field(
+        "cosine", description="Shape of the decay after the warm-up."
+    )
+    warmup: float = Field(
+        0.0, ge=0, description="Epochs of linear warm-up; `one_cycle`: 30 % of the steps when 0."
+    )
+    floor: float = Field(0.0, ge=0, lt=1, description="Last rate as a fraction of the peak.")
+    every: float = Field(10, gt=0, description="`step`: epochs between two drops.")
+    factor: float = Field(0.1, gt=0, lt=1, description="`step`: what a drop multiplies the rate by.")
+
+
+class Loss(Section):
+    """Weighted sum of the task's named loss terms; tuning may open the weights."""
+
+    terms: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="Weight of each term, by its name; the task's own default when empty."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
+    gamma: float = Field(2.0, ge=0, description="Focusing parameter of the focal loss.")
+    beta: float = Field(1.0, gt=0, description="Where smooth L1 turns from square to absolute.")
+    class_weights: Literal["none", "balanced", "sqrt"] | list[float] = Field(
+        "none",
+        description="Weights of the classes: `balanced` is n / (classes * count), `sqrt` its root, "
+        "or one number per class.",
+    )
+
+
+class Mix(Section):
+    """Mixing of two pictures and their targets."""
+
+    mixup: float = Field(0.0, ge=0, description="Alpha of Mixup (Zhang et al. 2018); 0 is off.")
+    cutmix: float = Field(0.0, ge=0, description="Alpha of CutMix (Yun et al. 2019); 0 is off.")
+    probability: float = Field(1.0, ge=0, le=1, description="Share of the batches that are mixed.")
+
+
+class Augment(Section):
+    """Augmentation of the training pictures: a preset, or albumentations' serialised form."""
+
+    preset: Literal["none", "flips", "light", "medium", "heavy", "auto"] | None = Field(
+        "light",
+        description="A named set of transforms; `auto` is RandAugment (Cubuk et al. 2020).",
+    )
+    transforms: dict[str, Any] | None = Field(
+        None,
+        description="What `albumentations.to_dict(transform)` returns; replaces the preset. It "
+        "gets a uint8 picture of the model's image size and must keep that size.",
+    )
+
+
+class EarlyStopping(Section):
+    """Stop when the validation score has not improved for some epochs."""
+
+    patience: int = Field(5, ge=1, description="Epochs without improvement.")
+    min_delta: float = Field(0.0, ge=0, description="What counts as improvement.")
+
+
+def _as_augment(value: Any) -> Any:
+    return {"preset": value} if isinstance(value, str) else value
+
+
+def _as_freeze(value: Any) -> Any:
+    return {"stages": value} if isinstance(value, str | int) and value is not True else value
+
+
+class Model(Section):
+    """One model of the ensemble."""
+
+    backbone: str = Field(
+        description="A timm model's name, or `module:Class` of your own `nn.Module`, called with "
+        "`in_chans` and `num_classes`."
+    )
+    weights: str = Field(
+        "hub",
+        description="Where the backbone's weights come from: `hub` (timm's pretrained weights), "
+        "`none` (random), `file:PATH` (.safetensors or .pth), or `package:NAME` (an installed "
+        "package that ships a weights file).",
+    )
+    image_size: int | tuple[int, int] = Field(
+        224, description="Side of the picture in pixels, or [height, width]."
+    )
+    resize: Literal["stretch", "pad", "crop"] = Field(
+        "stretch",
+        description="How a picture becomes that size: stretched, padded to keep its shape, or "
+        "scaled and cropped at the centre.",
+    )
+    drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth of the backbone.")
+    pictures: bool = Field(
+        True, description="Look at the pictures; `false` for a model of the tabular columns alone."
+    )
+    tabular: bool = Field(
+        True, description="Read `competition.tabular` beside the pictures, where there are any."
+    )
+    freeze: Annotated[Freeze, BeforeValidator(_as_freeze)] = Field(
+        default_factory=Freeze, description="Transfer learning: what keeps its weights."
+    )
+    head: Head = Field(default_factory=Head, description="Pooling and head.")
+    epochs: int = Field(10, ge=0, le=10_000, description="Epochs; 0 keeps the head's probe.")
+    batch_size: int = Field(32, ge=1, description="Rows per step.")
+    optimizer: Annotated[Optimizer, from_name] = Field(
+        default_factory=Optimizer, description="The optimiser."
+    )
+    schedule: Annotated[Schedule, from_name] = Field(
+        default_factory=Schedule, description="The learning rate's schedule."
+    )
+    loss: Loss = Field(default_factory=Loss, description="The loss.")
+    sampling: Literal["shuffle", "balanced", "sqrt", "undersample"] = Field(
+        "shuffle",
+        description="Which rows an epoch shows: each once; classes equally often (oversampling), "
+        "by the root of their counts, or as often as the rarest (undersampling).",
+    )
+    augment: Annotated[Augment, BeforeValidator(_as_augment)] = Field(
+        default_factory=Augment, description="Augmentation of the training pictures."
+    )
+    mix: Mix = Field(default_factory=Mix, description="Mixup and CutMix.")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="Decay of the weights' moving average; off when unset."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Stop early; implies `select: best`."
+    )
+    select: Literal["last", "best"] = Field(
+        "last",
+        description="Whose weights are kept: the last epoch's, or the best validation score's, "
+        "which is a little too good to be true (the report says by how much).",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Mixed precision; `auto` is bfloat16 or float16 on a GPU that has it."
+    )
+    compile: bool = Field(False, description="Compile the network with `torch.compile` (GPU).")
+    seeds: list[int] = Field(
+        [0], min_length=1, description="One training per fold for each seed; averaged."
+    )
+    search: dict[str, SearchRange] = Field(
+        {},
+        description="What Optuna tunes: a key's path within the model, such as `optimizer.lr` or "
+        "`loss.terms.focal`, and its range.",
+    )
+
+    @model_validator(mode="after")
+    def _sizes_and_stopping(self):
+        height, width = self.size
+        if min(height, width) < 8 or max(height, width) > 8192:
+            raise ValueError(f"image_size {self.image_size} is not between 8 and 8192 pixels")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {self.seeds} repeat")
+        if not self.pictures and not self.tabular:
+            raise ValueError("`pictures` and `tabular` are both false: nothing is left to learn from")
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return (
+            (self.image_size, self.image_size)
+            if isinstance(self.image_size, int)
+            else tuple(self.image_size)
+        )
+
+    @property
+    def cache_key(self) -> str:
+        """Name of the picture cache that this model reads, such as `224x224-stretch`."""
+        height, width = self.size
+        return f"{height}x{width}-{self.resize}"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the backbone never trains, so that its output is computed once."""
+        return self.pictures and self.freeze.stages == "all" and self.freeze.until is None

@@ -1,0 +1,46 @@
+"""Errors that speak to the user: what was wrong, where, what was expected, what to do.
+
+A `PodiumError` is for what a user can get wrong; jobs print its text without a traceback.
+Broken invariants of our own are `assert`s.
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class PodiumError(ValueError):
+    """Something the user can put right."""
+
+
+class ConfigError(PodiumError):
+    """The config is wrong; the text lists every problem with its key's path."""
+
+
+class DataError(PodiumError):
+    """The competition's files are wrong; the text names file, row and value."""
+
+
+class WeightsError(PodiumError):
+    """A model or its weights cannot be built or loaded."""
+
+
+class FoldMismatchError(PodiumError):
+    """Artifacts of two different fold maps were about to be mixed."""
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """` (did you mean "x"?)` for the nearest known name, or an empty string."""
+    matches = get_close_matches(str(found), list(known), n=1, cutoff=0.6)
+    return f' (did you mean "{matches[0]}"?)' if matches else ""
+
+
+def some_of(items: Sequence, most: int = 5) -> str:
+    """The first few items and how many more there are: `a, b, c and 12 more`."""
+    shown = ", ".join(str(item) for item in items[:most])
+    rest = len(items) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def numbered(problems: Sequence[str]) -> str:
+    """Problems as lines of a list, one per line."""
+    return "\n".join(f"  - {problem}" for problem in problems)

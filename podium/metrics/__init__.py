@@ -1,0 +1,150 @@
+"""The metrics, found by name. Cheap to import: scikit-learn is imported when a metric is called.
+
+A metric is a function `(target, prediction, **options) -> float` with a `@metric(...)` line above
+it, in any module of this package; nothing else needs to be touched to add one.
+"""
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from podium.errors import ConfigError, did_you_mean
+
+Needs = Literal["labels", "probabilities", "ranks", "values"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric with its options.
+
+    Attributes:
+        needs: what it is called with. `labels`: decided labels, in the form of the target;
+            `probabilities`: calibrated probabilities; `ranks`: anything that orders the rows as
+            probabilities do, so that rank transforms change nothing; `values`: predicted values.
+        tasks: the tasks it is defined for; empty: all.
+        rows_sum_to_one: whether class probabilities must sum to one.
+        per_row_mean: whether it is a mean over rows (so that folds pool exactly).
+    """
+
+    name: str
+    function: Callable[..., float]
+    greater_is_better: bool
+    needs: Needs
+    tasks: tuple[str, ...] = ()
+    rows_sum_to_one: bool = False
+    best: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, target: np.ndarray, prediction: np.ndarray) -> float:
+        """The score of a prediction."""
+        return float(self.function(target, prediction, **self.options))
+
+    @property
+    def sign(self) -> int:
+        """+1 where more is better, -1 where less is."""
+        return 1 if self.greater_is_better else -1
+
+    def is_better(self, score: float, than: float) -> bool:
+        """Whether one score beats another."""
+        return self.sign * (score - than) > 0
+
+
+_REGISTRY: dict[str, Metric] = {}
+
+
+def metric(
+    *,
+    needs: Needs,
+    greater_is_better: bool,
+    tasks: tuple[str, ...] = (),
+    rows_sum_to_one: bool = False,
+    best: float | None = None,
+):
+    """Register the function below as the metric of its name."""
+
+    def register(function: Callable[..., float]) -> Callable[..., float]:
+        name = function.__name__
+        assert name not in _REGISTRY, f"two metrics are named {name}"
+        _REGISTRY[name] = Metric(
+            name, function, greater_is_better, needs, tasks, rows_sum_to_one, best
+        )
+        return function
+
+    return register
+
+
+@cache
+def registry() -> dict[str, Metric]:
+    """Every metric by its name."""
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        importlib.import_module(f"podium.metrics.{path.stem}")
+    return dict(sorted(_REGISTRY.items()))
+
+
+def load(choice: dict) -> Metric:
+    """The metric of a config's `metric` section (as a dict).
+
+    Raises ConfigError for an unknown name, unknown options, or a function that cannot be found.
+    """
+    name, options = choice["name"], dict(choice.get("options") or {})
+    if ":" in name:
+        found = _own(choice)
+    elif name in registry():
+        found = registry()[name]
+    else:
+        raise ConfigError(
+            f"metric: found {name!r}, expected one of {', '.join(registry())}, or "
+            f"module:function{did_you_mean(name, registry())}"
+        )
+    known = list(inspect.signature(found.function).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"metric.options: {name} has no option {option!r}{did_you_mean(option, known)}; "
+                f"it has {', '.join(known) or 'none'}"
+            )
+    return Metric(**{**found.__dict__, "options": options})
+
+
+def _own(choice: dict) -> Metric:
+    place, _, function_name = choice["name"].rpartition(":")
+    try:
+        if place.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(place)
+        function = getattr(module, function_name)
+    except (ImportError, OSError, AttributeError) as error:
+        raise ConfigError(f"metric.name: cannot load {choice['name']!r}: {error}") from None
+    missing = [key for key in ("direction", "needs") if not choice.get(key)]
+    if missing:
+        raise ConfigError(
+            f"metric: a function of your own needs {' and '.join(missing)}, such as "
+            "direction: maximize, needs: labels"
+        )
+    return Metric(function_name, function, choice["direction"] == "maximize", choice["needs"])
+
+
+def choice_problems(config) -> list[str]:
+    """What is wrong with the config's metric."""
+    try:
+        chosen = load(config.metric.model_dump())
+    except ConfigError as error:
+        return [str(error)]
+    if chosen.tasks and config.task.name not in chosen.tasks:
+        fitting = [m.name for m in registry().values() if config.task.name in m.tasks]
+        return [
+            f"metric: {chosen.name} does not fit the task {config.task.name}; these do: "
+            f"{', '.join(fitting)}"
+        ]
+    return []

@@ -1,0 +1,72 @@
+"""The tasks: one folder each, found by its name.
+
+A task folder holds `options.py` (what the config may say; imports nothing heavy), `task.py` (a
+`Task` of `podium.tasks.base`) and `tiny.py` (a synthetic competition for the contract tests).
+"""
+
+import importlib
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+from podium.errors import ConfigError, did_you_mean
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every task: the folders beside this file that have `options.py`."""
+    return tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/options.py")))
+
+
+def options_module(name: str) -> ModuleType:
+    """The task's `options.py`; ConfigError for a task that does not exist."""
+    if name not in names():
+        raise ConfigError(
+            f"task.name: found {name!r}, expected one of {', '.join(names())}"
+            f"{did_you_mean(name, names())}"
+        )
+    return importlib.import_module(f"podium.tasks.{name}.options")
+
+
+def load(name: str, options: dict, info: dict):
+    """The task, ready to work on targets that `info` describes (see `Task.read_targets`)."""
+    return task_class(name)(options_module(name).Options.model_validate(options), info)
+
+
+def task_class(name: str) -> type:
+    """The class named `Task` in the task's `task.py`."""
+    options_module(name)
+    return importlib.import_module(f"podium.tasks.{name}.task").Task
+
+
+def option_problems(config) -> list[str]:
+    """What is wrong with the task's name, options and target, and with the models' loss terms."""
+    try:
+        module = options_module(config.task.name)
+    except ConfigError as error:
+        return [str(error)]
+    problems = []
+    try:
+        module.Options.model_validate(config.task.options)
+    except ValidationError as error:
+        for entry in error.errors():
+            path = ".".join(str(part) for part in entry["loc"])
+            hint = did_you_mean(entry["loc"][-1], module.Options.model_fields)
+            problems.append(f"task.options.{path}: {entry['msg']}{hint}")
+        return problems
+    if module.ONE_TARGET and len(config.competition.target) != 1:
+        problems.append(
+            f"competition.target: {config.task.name} predicts one column, "
+            f"found {len(config.competition.target)}"
+        )
+    for name, model in config.models.items():
+        opened = [p.removeprefix("loss.terms.") for p in model.search if "loss.terms." in p]
+        for term in [*model.loss.terms, *opened]:
+            if term not in module.LOSSES:
+                problems.append(
+                    f"models.{name}.loss.terms: {config.task.name} has no loss {term!r}"
+                    f"{did_you_mean(term, module.LOSSES)}; it has {', '.join(module.LOSSES)}"
+                )
+    return problems

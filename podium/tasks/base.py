@@ -1,0 +1,163 @@
+"""What a task is: everything that differs between, say, classification and regression.
+
+Rules, scripts, the training loop, scoring, blending and submitting know only this interface.
+Arrays are numpy, (rows, ...) with the rows of the manifest unless said otherwise; tensors live on
+the training device.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from podium.config.model import Loss
+from podium.metrics import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
+LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]
+
+
+class Task(ABC):
+    """A task on targets that `info` describes.
+
+    Attributes:
+        options: the task's validated options.
+        info: what `read_targets` found out, JSON-serialisable; `info["names"]` are the names of
+            the prediction's columns.
+    """
+
+    #: What a prediction holds: `probabilities` or `values`.
+    space: ClassVar[str]
+
+    def __init__(self, options: Any, info: dict):
+        self.options = options
+        self.info = info
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the prediction's columns: classes, labels or targets."""
+        return self.info["names"]
+
+    # ---------------------------------------------------------------- reading
+
+    @classmethod
+    @abstractmethod
+    def read_targets(
+        cls, table: pd.DataFrame, columns: list[str], options: Any, sample: pd.DataFrame
+    ) -> tuple[pd.DataFrame, dict]:
+        """Targets from the training table, which is indexed by id.
+
+        Args:
+            table: the training table as text (`dtype=str`, empty cells are NA), index `id`.
+            columns: `competition.target`.
+            sample: the sample submission, as text, index `id`.
+
+        Returns:
+            A numeric table with the index of `table`, and `info`.
+
+        Raises:
+            DataError: naming row, column and value of what is wrong, all of it at once.
+        """
+
+    @abstractmethod
+    def encode(self, targets: pd.DataFrame) -> np.ndarray:
+        """The table of `read_targets` as the array that metrics and losses take."""
+
+    @abstractmethod
+    def stratify_by(self, target: np.ndarray, bins: int) -> np.ndarray:
+        """What to stratify folds by: a label per row (n,), or 0/1 columns (n, labels)."""
+
+    def balance_by(self, target: np.ndarray) -> np.ndarray | None:
+        """A class per row, (n,) integers, for balanced sampling; None where there is none."""
+        return None
+
+    # --------------------------------------------------------------- learning
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Width of the network's raw output."""
+
+    @abstractmethod
+    def default_loss(self) -> dict[str, float]:
+        """Loss terms and weights where the config names none."""
+
+    @abstractmethod
+    def loss_terms(self, loss: Loss, train_target: np.ndarray) -> dict[str, LossTerm]:
+        """Every named loss term, with the config's options; `train_target` for class weights.
+
+        A term takes raw outputs and `learning_target` rows and returns a loss per row.
+        """
+
+    def learning_target(self, target: np.ndarray, train_target: np.ndarray) -> np.ndarray:
+        """What the loss is computed on: scaled by statistics of the training rows, say."""
+        return target
+
+    @abstractmethod
+    def predict(self, raw: "Tensor", train_target: np.ndarray) -> "Tensor":
+        """Raw outputs (n, outputs) to a prediction (n, names) in `space`."""
+
+    @abstractmethod
+    def probe(self, features: np.ndarray, target: np.ndarray, strength: float, seed: int):
+        """A regularised linear model on standardised features.
+
+        Returns:
+            Weight (outputs, features) and bias (outputs,) that give raw outputs.
+        """
+
+    # --------------------------------------------------------------- deciding
+
+    def default_decision(self) -> dict:
+        """Decision parameters that need no fitting; JSON-serialisable."""
+        return {}
+
+    def fit_decision(self, metric: Metric, target: np.ndarray, prediction: np.ndarray) -> dict:
+        """Thresholds (cut points) that serve the metric best on these rows."""
+        return self.default_decision()
+
+    def decide(self, prediction: np.ndarray, decision: dict) -> np.ndarray:
+        """Labels from a prediction, in the form of `encode`'s array."""
+        return prediction
+
+    # ---------------------------------------------------------------- writing
+
+    @abstractmethod
+    def submission(
+        self, prediction: np.ndarray, decision: dict, metric: Metric, sample: pd.DataFrame
+    ) -> pd.DataFrame:
+        """The rows of `sample` (text, index `id`) with its columns, filled from `prediction`."""
+
+    @abstractmethod
+    def read_solution(self, table: pd.DataFrame, columns: list[str]) -> np.ndarray:
+        """Test targets from a solution table (text, index `id`), in the form of `encode`."""
+
+    # -------------------------------------------------------------- explaining
+
+    @abstractmethod
+    def describe_targets(self, targets: pd.DataFrame) -> dict:
+        """For the exploration: `{"kind": "classes"|"labels"|"values", ...}`.
+
+        `classes`: `counts` {class: rows}; `labels`: `counts` {label: rows with it}, `rows`;
+        `values`: `values` {target: list of numbers}. All: `findings`, a list of
+        (severity 1 to 3, sentence).
+        """
+
+    @abstractmethod
+    def example_labels(self, targets: pd.DataFrame) -> pd.Series:
+        """A short label per row for captions and for contact sheets per class."""
+
+    @abstractmethod
+    def mistakes(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """How wrong each row is, (n,), larger is worse: the order of the error gallery."""
+
+
+def score(task: Task, metric: Metric, target, prediction, decision: dict | None = None) -> float:
+    """The metric of a prediction, deciding labels first where the metric needs them."""
+    if metric.needs == "labels":
+        prediction = task.decide(prediction, decision or task.default_decision())
+    return float(metric(target, prediction))

@@ -1,0 +1,95 @@
+"""Which networks there are, without importing them.
+
+The workflow checks model names at parse time, when importing timm would cost seconds: the names
+are read from the source files of the installed timm.
+"""
+
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+
+from podium.errors import did_you_mean
+
+_ENTRYPOINT = re.compile(r"@register_model\s*\ndef (\w+)\(")
+
+
+@cache
+def timm_names() -> frozenset[str]:
+    """Names of timm's architectures, without pretrained tags."""
+    spec = importlib.util.find_spec("timm")
+    assert spec is not None and spec.origin is not None
+    sources = Path(spec.origin).with_name("models").glob("*.py")
+    return frozenset(
+        name for source in sources for name in _ENTRYPOINT.findall(source.read_text("utf-8"))
+    )
+
+
+def is_own_module(backbone: str) -> bool:
+    """Whether the name is `module:Class` of the user's own rather than a timm model."""
+    return ":" in backbone and not backbone.startswith(("hf_hub:", "hf-hub:", "timm/"))
+
+
+def package_folder(name: str) -> Path | None:
+    """Folder of an installed package, or None; the package is not imported."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def model_problems(config) -> list[str]:
+    """What is wrong with the models' names and sources of weights, one sentence each."""
+    problems = []
+    for name, model in config.models.items():
+        where = f"models.{name}"
+        if model.pictures:
+            problems += _backbone_problems(where, model.backbone)
+            problems += _weights_problems(where, model.weights)
+        elif not config.competition.tabular:
+            problems.append(
+                f"{where}.pictures: is false, but competition.tabular names no columns to learn from"
+            )
+        if model.freeze.stages == "all" and model.freeze.until is None and model.weights == "none":
+            problems.append(
+                f"{where}.freeze: a frozen backbone needs pretrained weights, but weights is none"
+            )
+        if model.is_frozen and (model.mix.mixup or model.mix.cutmix):
+            problems.append(f"{where}.mix: a backbone that stays frozen sees no mixed pictures")
+    return problems
+
+
+def _backbone_problems(where: str, backbone: str) -> list[str]:
+    if is_own_module(backbone):
+        module = backbone.split(":")[0]
+        try:
+            found = importlib.util.find_spec(module) is not None
+        except (ImportError, ValueError):
+            found = False
+        return [] if found else [f"{where}.backbone: no Python module {module!r} can be imported"]
+    if backbone.startswith(("hf_hub:", "hf-hub:", "timm/")):
+        return []
+    architecture = backbone.split(".")[0]
+    if architecture in timm_names():
+        return []
+    hint = did_you_mean(architecture, timm_names())
+    return [f"{where}.backbone: timm knows no model {backbone!r}{hint}"]
+
+
+def _weights_problems(where: str, weights: str) -> list[str]:
+    if weights in ("hub", "none"):
+        return []
+    kind, _, value = weights.partition(":")
+    if kind == "file":
+        return [] if Path(value).is_file() else [f"{where}.weights: no file {value!r}"]
+    if kind == "package":
+        if package_folder(value) is not None:
+            return []
+        return [f"{where}.weights: no package {value!r} is installed; install it with pip"]
+    return [
+        f"{where}.weights: found {weights!r}, expected hub, none, file:PATH or package:NAME"
+        f"{did_you_mean(weights, ['hub', 'none'])}"
+    ]

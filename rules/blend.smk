@@ -1,0 +1,33 @@
+rule blend_models:
+    input:
+        oof=run.all_oof_parts,
+        test=run.all_test_parts,
+        folds="<results>/folds/folds.csv",
+        targets="<results>/prepare/targets.parquet",
+        target="<results>/prepare/target.json",
+    output:
+        blend="<results>/blend/blend.json",
+        oof="<results>/blend/oof.parquet",
+        test="<results>/blend/test.parquet",
+        figures=report(
+            directory("<results>/blend/figures"),
+            patterns=["{figure}.png"],
+            caption="captions/blend.rst",
+            category="3 Blend",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        "<results>/logs/blend_models.log",
+    benchmark:
+        "<results>/benchmarks/blend_models.tsv"
+    conda:
+        "../envs/podium.yaml"
+    params:
+        task=run.section("task"),
+        metric=run.section("metric"),
+        thresholds=run.section("thresholds"),
+        blend=run.section("blend"),
+        models=run.blended_models,
+        code=run.code_of("blend_models"),
+    script:
+        "../scripts/blend_models.py"

@@ -1,0 +1,110 @@
+if run.source:
+
+    rule make_competition:
+        output:
+            files=run.competition_files,
+            pictures=[directory(folder) for folder in run.picture_folders],
+        log:
+            "<results>/logs/make_competition.log",
+        benchmark:
+            "<results>/benchmarks/make_competition.tsv"
+        conda:
+            "../envs/podium.yaml"
+        params:
+            source=run.source,
+            folder=run.root,
+            code=run.code_of("make_competition"),
+        script:
+            "../scripts/make_competition.py"
+
+
+rule prepare:
+    input:
+        tables=run.tables,
+        pictures=run.picture_folders,
+    output:
+        train="<results>/prepare/train.parquet",
+        test="<results>/prepare/test.parquet",
+        targets="<results>/prepare/targets.parquet",
+        target="<results>/prepare/target.json",
+        problems=report(
+            "<results>/prepare/problems.csv",
+            caption="captions/problems.rst",
+            category="1 Data",
+            labels={"what": "problems of the files"},
+        ),
+    log:
+        "<results>/logs/prepare.log",
+    benchmark:
+        "<results>/benchmarks/prepare.tsv"
+    conda:
+        "../envs/podium.yaml"
+    params:
+        competition=run.section("competition"),
+        task=run.section("task"),
+        code=run.code_of("prepare"),
+    script:
+        "../scripts/prepare.py"
+
+
+rule cache_images:
+    input:
+        manifest="<results>/prepare/{part}.parquet",
+    output:
+        images="<results>/cache/{cache}/{part}.npy",
+    log:
+        "<results>/logs/cache_images/{cache}-{part}.log",
+    benchmark:
+        "<results>/benchmarks/cache_images/{cache}-{part}.tsv"
+    conda:
+        "../envs/podium.yaml"
+    params:
+        code=run.code_of("cache_images"),
+    script:
+        "../scripts/cache_images.py"
+
+
+rule check_model:
+    input:
+        target="<results>/prepare/target.json",
+        train="<results>/prepare/train.parquet",
+    output:
+        summary="<results>/models/{model}/model.json",
+    log:
+        "<results>/logs/check_model/{model}.log",
+    benchmark:
+        "<results>/benchmarks/check_model/{model}.tsv"
+    conda:
+        "../envs/podium.yaml"
+    params:
+        model=run.network_of,
+        task=run.section("task"),
+        tabular=run.tabular,
+        code=run.code_of("check_model"),
+    script:
+        "../scripts/check_model.py"
+
+
+rule embed_images:
+    input:
+        images="<results>/cache/{cache}/{part}.npy",
+        checked="<results>/models/{model}/model.json",
+    output:
+        features="<results>/embed/{model}/{cache}/{part}.npy",
+    log:
+        "<results>/logs/embed_images/{model}-{cache}-{part}.log",
+    benchmark:
+        "<results>/benchmarks/embed_images/{model}-{cache}-{part}.tsv"
+    conda:
+        "../envs/podium.yaml"
+    threads: run.threads
+    resources:
+        gpu=run.gpus_per_job,
+        mem_mb=run.memory,
+        runtime=run.minutes,
+    params:
+        model=run.network_of,
+        views=run.views,
+        code=run.code_of("embed_images"),
+    script:
+        "../scripts/embed_images.py"

@@ -1,0 +1,27 @@
+rule write_submission:
+    input:
+        blend="<results>/blend/blend.json",
+        predictions="<results>/blend/test.parquet",
+        test="<results>/prepare/test.parquet",
+        target="<results>/prepare/target.json",
+        folds="<results>/folds/folds.json",
+        sample=run.sample_submission,
+    output:
+        submission=report(
+            "<results>/submission/submission.csv",
+            caption="captions/submission.rst",
+            category="4 Submission",
+            labels={"what": "submission.csv"},
+        ),
+        manifest="<results>/submission/manifest.json",
+    log:
+        "<results>/logs/write_submission.log",
+    benchmark:
+        "<results>/benchmarks/write_submission.tsv"
+    conda:
+        "../envs/podium.yaml"
+    params:
+        config=run.result_config,
+        code=run.code_of("write_submission"),
+    script:
+        "../scripts/write_submission.py"

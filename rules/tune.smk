@@ -1,0 +1,46 @@
+rule tune_model:
+    input:
+        unpack(run.training_inputs),
+    output:
+        worker="<results>/tune/{model}/worker{worker}.json",
+    log:
+        "<results>/logs/tune_model/{model}/worker{worker}.log",
+    benchmark:
+        "<results>/benchmarks/tune_model/{model}/worker{worker}.tsv"
+    conda:
+        "../envs/podium.yaml"
+    threads: run.threads
+    resources:
+        gpu=run.gpus_per_job,
+        mem_mb=run.memory,
+        runtime=run.minutes,
+    params:
+        model=run.model_of,
+        task=run.section("task"),
+        metric=run.section("metric"),
+        tuning=run.section("tuning"),
+        tabular=run.tabular,
+        state="<results>/state/tune/{model}",
+        code=run.code_of("tune_model"),
+    script:
+        "../scripts/tune_model.py"
+
+
+rule select_params:
+    input:
+        workers=run.tuning_workers,
+    output:
+        best="<results>/tune/{model}/best_params.json",
+        trials="<results>/tune/{model}/trials.csv",
+    log:
+        "<results>/logs/select_params/{model}.log",
+    benchmark:
+        "<results>/benchmarks/select_params/{model}.tsv"
+    conda:
+        "../envs/podium.yaml"
+    params:
+        metric=run.section("metric"),
+        folds=run.section("tuning", "folds"),
+        code=run.code_of("select_params"),
+    script:
+        "../scripts/select_params.py"
