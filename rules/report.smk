@@ -16,7 +16,7 @@ rule report:
         "../envs/podium.yaml"
     params:
         config=run.result_config,
-        results="<results>",
+        results=run.results,
         code=run.code_of("report"),
     script:
         "../scripts/report.py"

@@ -20,7 +20,7 @@ rule tune_model:
         metric=run.section("metric"),
         tuning=run.section("tuning"),
         tabular=run.tabular,
-        state="<results>/state/tune/{model}",
+        state=run.results + "/state/tune/{model}",
         code=run.code_of("tune_model"),
     script:
         "../scripts/tune_model.py"

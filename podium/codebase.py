@@ -1,0 +1,87 @@
+"""Digest of the code that a script runs, so that editing a library module reruns its jobs.
+
+The digest covers the abstract syntax trees (comments, docstrings and formatting do not count) of
+the script's own imports of `podium`, followed through everything they import, function-level
+imports included. What is loaded by name at run time is named by its registry (`_REGISTRIES`).
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+#: Packages whose modules are found by name: importing the package means any of these modules.
+_REGISTRIES = {"podium.metrics": "podium/metrics/*.py"}
+
+
+def code_of(script: str, task: str) -> str:
+    """Digest of the library code behind `scripts/<script>.py` for one task."""
+    modules = closure(_ROOT / "scripts" / f"{script}.py", task)
+    digest = hashlib.sha256()
+    for module in sorted(modules):
+        digest.update(f"{module.relative_to(_ROOT)}:{_digest(module)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def closure(script: Path, task: str) -> set[Path]:
+    """The library's files that a script imports, directly or not."""
+    found: set[Path] = set()
+    waiting = set(_imports(script))
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found.add(module)
+        waiting |= _imports(module)
+        if module == _ROOT / "podium/tasks/__init__.py":
+            waiting |= set((_ROOT / "podium/tasks" / task).glob("*.py")) - {
+                _ROOT / "podium/tasks" / task / "tiny.py"
+            }
+        for package, pattern in _REGISTRIES.items():
+            if module == _ROOT / package.replace(".", "/") / "__init__.py":
+                waiting |= set(_ROOT.glob(pattern))
+    return found
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def _imports(path: Path) -> frozenset[Path]:
+    files: set[Path] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                files |= _files(alias.name)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            files |= _files(node.module)
+            for alias in node.names:
+                files |= _files(f"{node.module}.{alias.name}")
+    return frozenset(files)
+
+
+def _files(module: str) -> set[Path]:
+    if module.split(".")[0] != "podium":
+        return set()
+    base = _ROOT / module.replace(".", "/")
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return {path}
+    return set()
+
+
+@cache
+def _digest(path: Path) -> str:
+    tree = _tree(path)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if not isinstance(body, list) or not body:
+            continue
+        first = body[0]
+        is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        if is_text and isinstance(first.value.value, str):
+            first.value.value = ""
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

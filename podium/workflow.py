@@ -1,0 +1,263 @@
+"""The workflow's view of the config: what rules ask for, as attributes and input functions.
+
+Opened once when the DAG is parsed; imports nothing heavy and never Snakemake.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from podium import config as podium_config
+from podium import views
+from podium.codebase import code_of
+from podium.config.root import Config, fold_count
+from podium.errors import ConfigError
+
+#: Keys of a model that name its network and weights, not how it is trained.
+NETWORK_KEYS = (
+    "backbone", "weights", "image_size", "resize", "drop_path", "pictures", "tabular", "head",
+    "freeze",
+)  # fmt: skip
+
+
+def results_of(config: dict) -> str:
+    """The folder of a competition's results, from the plain config."""
+    return f"results/{config['competition']['name']}"
+
+
+def open(content: dict, workflow) -> "Run":
+    """The run that a config describes; prints what is wrong with it and exits otherwise."""
+    try:
+        return Run(podium_config.load(content), content, workflow)
+    except ConfigError as error:
+        print(f"\n{error}\n", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+class Run:
+    """A validated config as rules need it. Methods that take `wildcards` are input functions."""
+
+    def __init__(self, config: Config, content: dict, workflow):
+        self.config = config
+        self.content = content
+        self._plain = config.model_dump(mode="json")
+        self._workflow = workflow
+        self.models = list(config.models)
+        self.results = results_of(self._plain)
+        self.views = views.expand(config.tta.views)
+        self.blended_models = config.blend.models or self.models
+        self.tabular = config.competition.tabular
+        os.environ.setdefault("PODIUM_WORKFLOW_PID", str(os.getpid()))
+
+    # ------------------------------------------------------------ the competition's files
+
+    @property
+    def root(self) -> str:
+        """The competition's folder."""
+        return self.config.competition.root
+
+    @property
+    def source(self) -> str | None:
+        """The module that makes the competition's files, if any."""
+        return self.config.competition.source
+
+    def _file(self, name: str | None) -> str | None:
+        return None if name is None else f"{self.root}/{name}"
+
+    @property
+    def sample_submission(self) -> str:
+        return self._file(self.config.competition.sample_submission)
+
+    @property
+    def solution(self) -> str | None:
+        return self._file(self.config.competition.solution)
+
+    @property
+    def tables(self) -> list[str]:
+        """Every table that `prepare` reads."""
+        competition = self.config.competition
+        names = [competition.train, competition.test, competition.sample_submission]
+        return [self._file(name) for name in names if name is not None]
+
+    @property
+    def competition_files(self) -> list[str]:
+        """Every file that `source` makes."""
+        return [*self.tables, *([self.solution] if self.solution else [])]
+
+    @property
+    def picture_folders(self) -> list[str]:
+        pictures = self.config.competition.pictures
+        return list(dict.fromkeys(f"{self.root}/{name}" for name in pictures.train + pictures.test))
+
+    # ---------------------------------------------------------------------- params
+
+    def section(self, *path: str):
+        """A part of the validated config, defaults included, as plain values."""
+        part = self._plain
+        for name in path:
+            part = part[name]
+        return part
+
+    def code_of(self, script: str) -> str:
+        """Digest of the library code that a script runs."""
+        return code_of(script, self.config.task.name)
+
+    def model_of(self, wildcards) -> dict:
+        """What trains a model: its section, less its seeds."""
+        return {k: v for k, v in self._plain["models"][wildcards.model].items() if k != "seeds"}
+
+    def network_of(self, wildcards) -> dict:
+        """What builds a model's network: changing how it is trained changes none of this."""
+        model = self._plain["models"][wildcards.model]
+        return {key: model[key] for key in NETWORK_KEYS}
+
+    @property
+    def result_config(self) -> dict:
+        """The config without what cannot change a result: tracking and the machine."""
+        return {k: v for k, v in self._plain.items() if k not in ("tracking", "compute")}
+
+    # ---------------------------------------------------------------------- machine
+
+    @property
+    def device(self) -> str:
+        return self.config.compute.device
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of this machine, without importing torch."""
+        if self.config.compute.device == "cpu":
+            return 0
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None:
+            return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+        return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+    @property
+    def gpus_per_job(self) -> int:
+        """GPUs that a training job asks for."""
+        on_cluster = getattr(self._workflow, "remote_execution_enabled", lambda: False)
+        wants = self.config.compute.device == "cuda" or self.gpus > 0
+        return int(wants or (self.config.compute.device == "auto" and bool(on_cluster())))
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a training job."""
+        if self.config.compute.threads:
+            return self.config.compute.threads
+        return max(1, (os.cpu_count() or 1) // self.gpus) if self.gpus else 1
+
+    def memory(self, wildcards, attempt: int) -> int:
+        """Memory in MB; half as much again on every retry."""
+        return int(self.config.compute.memory_mb * 1.5 ** (attempt - 1))
+
+    def minutes(self, wildcards, attempt: int) -> int:
+        """Time limit in minutes; half as much again on every retry."""
+        return int(self.config.compute.minutes * 1.5 ** (attempt - 1))
+
+    # ---------------------------------------------------------------------- inputs
+
+    def _picture_inputs(self, model: str) -> dict[str, str]:
+        settings = self.config.models[model]
+        if not settings.pictures:
+            return {}
+        key = settings.cache_key
+        if settings.is_frozen:
+            folder, name = f"{self.results}/embed/{model}/{key}", "features"
+        else:
+            folder, name = f"{self.results}/cache/{key}", "images"
+        return {f"{part}_{name}": f"{folder}/{part}.npy" for part in ("train", "test")}
+
+    def training_inputs(self, wildcards) -> dict[str, str]:
+        """What training and tuning of a model read."""
+        pictures = self._picture_inputs(wildcards.model)
+        return {
+            **{k: v for k, v in pictures.items() if k.startswith("train_")},
+            "checked": f"{self.results}/models/{wildcards.model}/model.json",
+            "folds": f"{self.results}/folds/folds.csv",
+            "train": f"{self.results}/prepare/train.parquet",
+            "targets": f"{self.results}/prepare/targets.parquet",
+            "target": f"{self.results}/prepare/target.json",
+        }
+
+    def prediction_inputs(self, wildcards) -> dict[str, str]:
+        """What prediction reads beside the weights."""
+        return {
+            **self._picture_inputs(wildcards.model),
+            "folds": f"{self.results}/folds/folds.csv",
+            "train": f"{self.results}/prepare/train.parquet",
+            "test": f"{self.results}/prepare/test.parquet",
+            "targets": f"{self.results}/prepare/targets.parquet",
+            "target": f"{self.results}/prepare/target.json",
+        }
+
+    def is_tuned(self, model: str) -> bool:
+        return self.config.tuning.enabled and bool(self.config.models[model].search)
+
+    def tuned_params(self, wildcards) -> list[str]:
+        if not self.is_tuned(wildcards.model):
+            return []
+        return [f"{self.results}/tune/{wildcards.model}/best_params.json"]
+
+    def tuning_workers(self, wildcards) -> list[str]:
+        workers = range(self.config.tuning.workers)
+        return [f"{self.results}/tune/{wildcards.model}/worker{w}.json" for w in workers]
+
+    def _parts(self, pattern: str, model: str) -> list[str]:
+        return [
+            f"{self.results}/" + pattern.format(model=model, fold=fold, seed=seed)
+            for fold in self.folds
+            for seed in self.config.models[model].seeds
+        ]
+
+    @property
+    def folds(self) -> range:
+        """The folds that are trained; for `scheme: column` they come from `folds.count`."""
+        return range(fold_count(self.config) or self.config.folds.count)
+
+    def oof_parts(self, wildcards) -> list[str]:
+        return self._parts("predict/{model}/fold{fold}/seed{seed}/oof.parquet", wildcards.model)
+
+    def histories(self, wildcards) -> list[str]:
+        return self._parts("train/{model}/fold{fold}/seed{seed}/history.csv", wildcards.model)
+
+    def all_oof_parts(self, wildcards) -> list[str]:
+        pattern = "predict/{model}/fold{fold}/seed{seed}/oof.parquet"
+        return [path for model in self.blended_models for path in self._parts(pattern, model)]
+
+    def all_test_parts(self, wildcards) -> list[str]:
+        pattern = "predict/{model}/fold{fold}/seed{seed}/test.parquet"
+        return [path for model in self.blended_models for path in self._parts(pattern, model)]
+
+    @property
+    def report_inputs(self) -> dict[str, str | list[str]]:
+        """What the report tells of; it looks the rest up beside these files."""
+        tuned = [model for model in self.models if self.is_tuned(model)]
+        return {
+            "summary": f"{self.results}/explore/summary.json",
+            "findings": f"{self.results}/explore/findings.json",
+            "figures": f"{self.results}/explore/figures",
+            "problems": f"{self.results}/prepare/problems.csv",
+            "folds": f"{self.results}/folds/folds.json",
+            "models": [f"{self.results}/models/{model}/model.json" for model in self.models],
+            "best_params": [f"{self.results}/tune/{model}/best_params.json" for model in tuned],
+            "scores": [f"{self.results}/score/{model}/metrics.json" for model in self.models],
+            "blend": f"{self.results}/blend/blend.json",
+            "submission": f"{self.results}/submission/submission.csv",
+            "manifest": f"{self.results}/submission/manifest.json",
+        }
+
+    # -------------------------------------------------------------------- tracking
+
+    def start_tracking(self) -> None:
+        """Start the sender that forwards the jobs' spools to MLflow."""
+        if self.config.tracking.enabled:
+            from podium.tracking import sender
+
+            sender.start(self.results, self._plain)
+
+    def finish_tracking(self) -> None:
+        """Let the sender forward the rest and end."""
+        if self.config.tracking.enabled:
+            from podium.tracking import sender
+
+            sender.finish(self.results, self._plain)
