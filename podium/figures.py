@@ -1,0 +1,359 @@
+"""The style of every figure: one size, one palette, a few plots that several stages share.
+
+Figures are drawn without pyplot, so nothing is kept open and no display is needed; matplotlib is
+imported when the first figure is made. The same input gives the same bytes.
+
+    figure, axes = figures.new(1, 2)
+    figures.histogram(axes[0], {"train": a, "test": b})
+    figures.save(figure, folder / "brightness.png")
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+DPI = 110
+#: Inches; 900 pixels at `DPI`, the width of the report.
+WIDTH = 8.2
+
+# Okabe and Ito 2008, in an order whose neighbours differ in lightness too.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, YELLOW = "#CC79A7", "#56B4E9", "#D9C800"
+INK, GREY, PALE, GROUND = "#24292f", "#8b949e", "#d8dee4", "#f3f5f7"
+PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
+#: What a part is always drawn in.
+COLOURS = {"train": BLUE, "test": ORANGE, "valid": ORANGE, "good": GREEN, "bad": RED}
+#: White to blue, for counts and shares.
+SEQUENTIAL = ("#ffffff", "#d4e6f2", "#7fb8dc", "#2a86c0", "#004a78")
+
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8ebee",
+    "grid.linewidth": 0.8,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.parse_math": False,  # a "$" in a class name is a dollar
+}
+
+
+@cache
+def _apply_style() -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    matplotlib.rcParams.update({**_STYLE, "axes.prop_cycle": matplotlib.cycler(color=PALETTE)})
+
+
+def new(rows: int = 1, cols: int = 1, size: tuple[float, float] | None = None, **options):
+    """A figure and its axes, laid out by itself.
+
+    Args:
+        size: width and height in inches; by default as wide as the report, 3.4 inches a row.
+        options: of `Figure.subplots`, such as `sharey` or `width_ratios`.
+
+    Returns:
+        The figure, and one axes or an array of them as `plt.subplots` returns.
+    """
+    _apply_style()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size or (WIDTH, 3.4 * rows), dpi=DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05)
+    return figure, figure.subplots(rows, cols, **options)
+
+
+def save(figure, path: Path | str) -> Path:
+    """Write a figure as PNG; it appears under its name only when it is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    # No version of matplotlib in the file: equal figures are equal bytes.
+    figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+    partial.replace(path)
+    return path
+
+
+def shorten(text: str, most: int = 28) -> str:
+    """A label that fits: the middle of a long one is left out."""
+    text = " ".join(str(text).split())
+    if len(text) <= most:
+        return text
+    head = (most - 1 + 1) // 2
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def colour_map():
+    """The white-to-blue colour map of `heatmap`."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("podium", SEQUENTIAL)
+
+
+# ------------------------------------------------------------------------------------ plots
+
+
+def bars_height(count: int) -> float:
+    """Height in inches of a figure of that many `bars`."""
+    return 3.2 if count > MOST_NAMED_BARS else max(1.5, 0.9 + 0.27 * count)
+
+
+#: Above this, bars get no names of their own: they are ranked by size instead.
+MOST_NAMED_BARS = 32
+
+
+def bars(axes, counts: Mapping[str, float], colour: str = BLUE, form: str = "{:,.0f}") -> None:
+    """Horizontal bars in the given order with their values; many become one ranked profile.
+
+    Args:
+        form: how a value is written at the end of its bar.
+    """
+    values = np.array(list(counts.values()), dtype=float)
+    if len(values) > MOST_NAMED_BARS:
+        axes.bar(np.arange(1, len(values) + 1), np.sort(values)[::-1], color=colour, width=1.0)
+        axes.set_xlim(0.5, len(values) + 0.5)
+        axes.set_xlabel("rank, largest first")
+        axes.grid(axis="x", visible=False)
+        return
+    places = np.arange(len(values))[::-1]
+    axes.barh(places, values, color=colour, height=0.72)
+    axes.set_yticks(places, [shorten(name) for name in counts])
+    axes.set_ylim(-0.6, len(values) - 0.4)
+    axes.set_xlim(0, (values.max() if len(values) else 1) * 1.14 or 1)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(
+            form.format(value), (value, place), (4, 0), textcoords="offset points",
+            va="center", fontsize=8.5, color=INK,
+        )  # fmt: skip
+
+
+def histogram(axes, groups: Mapping[str, np.ndarray], bins: int = 40, log: bool = False) -> None:
+    """Overlaid histograms on shared bins; several groups are drawn as shares, so sizes compare.
+
+    Args:
+        groups: name to values; a name of `COLOURS` gets its colour. Not-a-number is left out.
+        log: logarithmic bins; needs positive values.
+    """
+    clean = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
+    clean = {name: values[np.isfinite(values)] for name, values in clean.items()}
+    clean = {name: values for name, values in clean.items() if len(values)}
+    if not clean:
+        axes.text(0.5, 0.5, "no values", ha="center", color=GREY, transform=axes.transAxes)
+        return
+    everything = np.concatenate(list(clean.values()))
+    edges = bin_edges(everything, bins, log)
+    for number, (name, values) in enumerate(clean.items()):
+        colour = COLOURS.get(name, PALETTE[number % len(PALETTE)])
+        weights = np.full(len(values), 1 / len(values)) if len(clean) > 1 else None
+        label = f"{name} ({len(values):,})" if len(clean) > 1 else None
+        axes.hist(values, edges, weights=weights, color=colour, alpha=0.35, label=label)
+        axes.hist(values, edges, weights=weights, color=colour, histtype="step", linewidth=1.4)
+    if log:
+        axes.set_xscale("log")
+    if len(clean) > 1:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.legend(loc="best")
+    axes.set_ylabel("share of rows" if len(clean) > 1 else "rows")
+
+
+def bin_edges(values: np.ndarray, bins: int = 40, log: bool = False) -> np.ndarray:
+    """Edges of at most `bins` bins; whole numbers of a small range get one bin each."""
+    low, high = float(values.min()), float(values.max())
+    if not log and high - low < bins and np.all(values == np.round(values)):
+        return np.arange(low - 0.5, high + 1.5)
+    if low == high:
+        return np.array([low - 0.5, low + 0.5]) if not log else np.array([low / 1.1, low * 1.1])
+    return np.geomspace(low, high, bins + 1) if log else np.linspace(low, high, bins + 1)
+
+
+def heatmap(
+    axes,
+    matrix: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    form: str = "{:.0f}",
+    largest: float | None = None,
+) -> None:
+    """A matrix as colours, with its numbers where they fit (a confusion matrix, say).
+
+    Args:
+        matrix: (rows, columns); not-a-number stays white.
+        form: how a cell's number is written.
+        largest: value of the darkest colour; the matrix's own maximum by default.
+    """
+    matrix = np.asarray(matrix, dtype=float)
+    top = largest or (np.nanmax(matrix) if np.isfinite(matrix).any() else 1) or 1
+    axes.imshow(matrix, cmap=colour_map(), vmin=0, vmax=top, aspect="auto")
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0)
+    if max(matrix.shape) <= 40:
+        turn = 0 if len(columns) <= 6 and max(map(len, columns), default=0) <= 9 else 45
+        axes.set_xticks(
+            np.arange(len(columns)), [shorten(name, 20) for name in columns],
+            rotation=turn, ha="center" if turn == 0 else "right", rotation_mode="anchor",
+        )  # fmt: skip
+        axes.set_yticks(np.arange(len(rows)), [shorten(name, 20) for name in rows])
+    if max(matrix.shape) <= 16:
+        for row, column in np.argwhere(np.isfinite(matrix)):
+            value = matrix[row, column]
+            axes.text(
+                column, row, form.format(value), ha="center", va="center", fontsize=8.5,
+                color="white" if value > 0.55 * top else INK,
+            )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------- pictures
+
+_MARGIN, _GAP, _LINE = 14, 8, 15  # pixels at DPI
+
+
+def fit(picture: np.ndarray, size: int) -> np.ndarray:
+    """A picture (h, w), (h, w, 1) or (h, w, 3), uint8, centred in a square on pale ground.
+
+    Returns:
+        (size, size, 3) uint8. Small pictures are enlarged without smoothing, so that pixels show.
+    """
+    from PIL import Image, ImageColor
+
+    picture = np.asarray(picture)
+    image = Image.fromarray(picture[..., 0] if picture.shape[2:] == (1,) else picture)
+    scale = size / max(image.size)
+    target = tuple(max(1, round(side * scale)) for side in image.size)
+    how = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BICUBIC
+    ground = Image.new("RGB", (size, size), ImageColor.getrgb(GROUND))
+    image = image.convert("RGB").resize(target, how)
+    ground.paste(image, ((size - target[0]) // 2, (size - target[1]) // 2))
+    return np.asarray(ground)
+
+
+def picture_grid(
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[str] | None = None,
+    title: str = "",
+    columns: int = 8,
+    colours: Sequence[str] | None = None,
+):
+    """Pictures in a grid, each with a caption below.
+
+    Args:
+        pictures: uint8 arrays of any sizes, (h, w) or (h, w, 3).
+        captions: one per picture; a line break starts a new line.
+        columns: pictures in a row; the fewer, the larger.
+        colours: colour of a frame around each picture, or "" for none.
+
+    Returns:
+        A figure for `save`.
+    """
+    captions = list(captions) if captions is not None else []
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    tile = _tile(columns)
+    step = tile + _GAP + lines * _LINE
+    sheet = _Sheet((2 * _LINE if title else 0) + max(1, math.ceil(len(pictures) / columns)) * step)
+    if title:
+        sheet.text(0, 0, title, weight="bold", size=11)
+    letters = max(8, int(tile / 6.2))
+    for number, picture in enumerate(pictures):
+        x = number % columns * (tile + _GAP)
+        y = (2 * _LINE if title else 0) + number // columns * step
+        sheet.picture(x, y, fit(picture, tile), colours[number] if colours else "")
+        for line, text in enumerate(captions[number].split("\n") if captions else []):
+            sheet.text(x, y + tile + 1 + line * _LINE, shorten(text, letters), size=8)
+    return sheet.figure()
+
+
+def contact_sheet(
+    groups: Sequence[tuple[str, str, Sequence[np.ndarray]]], title: str = "", columns: int = 8
+):
+    """A row of pictures per group, under its name.
+
+    Args:
+        groups: name, a note beside it in grey (a count), and up to `columns` pictures.
+
+    Returns:
+        A figure for `save`.
+    """
+    tile = _tile(columns)
+    top = 2 * _LINE if title else 0
+    step = tile + 2 * _GAP + _LINE + 3
+    sheet = _Sheet(top + len(groups) * step)
+    if title:
+        sheet.text(0, 0, title, weight="bold", size=11)
+    for row, (name, note, pictures) in enumerate(groups):
+        y = top + row * step
+        sheet.text(0, y, shorten(name, 70), weight="bold", size=9, note=note)
+        for number, picture in enumerate(list(pictures)[:columns]):
+            sheet.picture(number * (tile + _GAP), y + _LINE + 3, fit(picture, tile))
+    return sheet.figure()
+
+
+def _tile(columns: int) -> int:
+    """Side in pixels of one of `columns` pictures across the report."""
+    return (round(WIDTH * DPI) - 2 * _MARGIN - (columns - 1) * _GAP) // columns
+
+
+class _Sheet:
+    """A white sheet of pictures and text in pixels: one image, since an axes each is slow."""
+
+    def __init__(self, height: int):
+        self.height, self.width = height + 2 * _MARGIN, round(WIDTH * DPI)
+        self.canvas = np.full((self.height, self.width, 3), 255, dtype=np.uint8)
+        self.texts: list[tuple] = []
+
+    def picture(self, x: int, y: int, tile: np.ndarray, frame: str = "") -> None:
+        from PIL import ImageColor
+
+        x, y, side = x + _MARGIN, y + _MARGIN, len(tile)
+        if frame:
+            self.canvas[y - 3 : y + side + 3, x - 3 : x + side + 3] = ImageColor.getrgb(frame)
+        self.canvas[y : y + side, x : x + side] = tile
+
+    def text(self, x: int, y: int, text: str, **style) -> None:
+        self.texts.append((x + _MARGIN, y + _MARGIN, text, style))
+
+    def figure(self):
+        _apply_style()
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI)
+        figure.figimage(self.canvas, 0, 0, origin="upper")
+        for x, y, text, style in self.texts:
+            place = {"x": x / self.width, "y": 1 - y / self.height, "va": "top"}
+            note = style.pop("note", "")
+            figure.text(s=text, **place, **style)
+            if note:
+                letters = 8.1 if style.get("weight") == "bold" else 7
+                place["x"] += (len(text) * letters * style["size"] / 9 + 10) / self.width
+                figure.text(s=note, **place, size=style["size"], color=GREY)
+        return figure
