@@ -12,7 +12,12 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
 #: Packages whose modules are found by name: importing the package means any of these modules.
-_REGISTRIES = {"podium.metrics": "podium/metrics/*.py"}
+_REGISTRIES = {
+    "podium.metrics": "podium/metrics/*.py",
+    "podium.blending": "podium/blending/methods/*.py",
+}
+#: What serves every job and can change no result.
+_WITHOUT_EFFECT = ("podium/jobs.py", "podium/errors.py", "podium/places.py", "podium/tracking/")
 
 
 def code_of(script: str, task: str) -> str:
@@ -20,6 +25,8 @@ def code_of(script: str, task: str) -> str:
     modules = closure(_ROOT / "scripts" / f"{script}.py", task)
     digest = hashlib.sha256()
     for module in sorted(modules):
+        if str(module.relative_to(_ROOT)).startswith(_WITHOUT_EFFECT):
+            continue
         digest.update(f"{module.relative_to(_ROOT)}:{_digest(module)}\n".encode())
     return digest.hexdigest()[:16]
 

@@ -12,17 +12,13 @@ from podium import views
 from podium.codebase import code_of
 from podium.config.root import Config, fold_count
 from podium.errors import ConfigError
+from podium.places import results_of
 
 #: Keys of a model that name its network and weights, not how it is trained.
 NETWORK_KEYS = (
     "backbone", "weights", "image_size", "resize", "drop_path", "pictures", "tabular", "head",
     "freeze",
 )  # fmt: skip
-
-
-def results_of(config: dict) -> str:
-    """The folder of a competition's results, from the plain config."""
-    return f"results/{config['competition']['name']}"
 
 
 def open(content: dict, workflow) -> "Run":

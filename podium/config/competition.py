@@ -15,7 +15,8 @@ class Pictures(Section):
     """
 
     train: Names = Field(
-        ["train"], description="Folder(s) of the training pictures, below `root`; searched in order."
+        ["train"],
+        description="Folder(s) of the training pictures, below `root`; searched in order.",
     )
     test: Names = Field(
         ["test"], description="Folder(s) of the test pictures, below `root`; searched in order."
@@ -79,7 +80,8 @@ class Competition(Section):
         "sample_submission.csv", description="The sample submission: its ids, order and columns."
     )
     solution: str | None = Field(
-        None, description="The test rows' true targets; read by the target `grade` and nothing else."
+        None,
+        description="The test rows' true targets; read by the target `grade` and nothing else.",
     )
     separator: str | None = Field(
         None, description="Column separator of the tables; found by itself when unset."

@@ -60,7 +60,17 @@ def _lines(entry: Mapping[str, Any]) -> list[str]:
 
 def _clean(location: tuple) -> list:
     """The location without pydantic's own markers for members of a union and mapping keys."""
-    marks = ("function-", "literal[", "tuple[", "list[", "[key]", "int", "str", "float", "constrained")
+    marks = (
+        "function-",
+        "literal[",
+        "tuple[",
+        "list[",
+        "[key]",
+        "int",
+        "str",
+        "float",
+        "constrained",
+    )
     return [part for part in location if not (isinstance(part, str) and part.startswith(marks))]
 
 

@@ -34,7 +34,9 @@ class Head(Section):
         description="Pooling of the feature map; `stages` takes mean, maximum and standard "
         "deviation of every stage, which suits textures.",
     )
-    hidden: list[int] = Field([], description="Widths of hidden layers, each with ReLU and dropout.")
+    hidden: list[int] = Field(
+        [], description="Widths of hidden layers, each with ReLU and dropout."
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the last layer.")
     init: Literal["random", "probe"] = Field(
         "random",
@@ -81,7 +83,9 @@ class Schedule(Section):
     )
     floor: float = Field(0.0, ge=0, lt=1, description="Last rate as a fraction of the peak.")
     every: float = Field(10, gt=0, description="`step`: epochs between two drops.")
-    factor: float = Field(0.1, gt=0, lt=1, description="`step`: what a drop multiplies the rate by.")
+    factor: float = Field(
+        0.1, gt=0, lt=1, description="`step`: what a drop multiplies the rate by."
+    )
 
 
 class Loss(Section):
@@ -219,7 +223,9 @@ class Model(Section):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {self.seeds} repeat")
         if not self.pictures and not self.tabular:
-            raise ValueError("`pictures` and `tabular` are both false: nothing is left to learn from")
+            raise ValueError(
+                "`pictures` and `tabular` are both false: nothing is left to learn from"
+            )
         return self
 
     @property

@@ -49,7 +49,7 @@ def option_problems(config) -> list[str]:
         return [str(error)]
     problems = []
     try:
-        module.Options.model_validate(config.task.options)
+        known = module.losses(module.Options.model_validate(config.task.options))
     except ValidationError as error:
         for entry in error.errors():
             path = ".".join(str(part) for part in entry["loc"])
@@ -64,9 +64,9 @@ def option_problems(config) -> list[str]:
     for name, model in config.models.items():
         opened = [p.removeprefix("loss.terms.") for p in model.search if "loss.terms." in p]
         for term in [*model.loss.terms, *opened]:
-            if term not in module.LOSSES:
+            if term not in known:
                 problems.append(
                     f"models.{name}.loss.terms: {config.task.name} has no loss {term!r}"
-                    f"{did_you_mean(term, module.LOSSES)}; it has {', '.join(module.LOSSES)}"
+                    f"{did_you_mean(term, known)}; it has {', '.join(known)}"
                 )
     return problems

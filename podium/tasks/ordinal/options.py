@@ -1,0 +1,34 @@
+"""Options of `ordinal`: grades, classes with an order."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from podium.config.section import Section
+
+ONE_TARGET = True
+
+
+class Options(Section):
+    """Ordered grades."""
+
+    approach: Literal["regression", "classification", "cumulative"] = Field(
+        "regression",
+        description="What the network learns: the grade as a number, a class per grade, or the "
+        "chance that the grade is above each cut (cumulative link).",
+    )
+    order: list[str] | None = Field(
+        None, description="The grades from lowest to highest; numeric order when unset."
+    )
+
+
+_LOSSES = {
+    "regression": ("l2", "l1", "smooth_l1"),
+    "classification": ("cross_entropy", "focal"),
+    "cumulative": ("cumulative_link",),
+}
+
+
+def losses(options: Options) -> tuple[str, ...]:
+    """Names of the loss terms of the chosen approach."""
+    return _LOSSES[options.approach]

@@ -1,0 +1,129 @@
+"""Reading target columns and filling submissions: what the whole-picture tasks share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from podium.errors import DataError, did_you_mean, numbered, some_of
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """DataError for target columns that the training table lacks."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        hints = [f"{name!r}{did_you_mean(name, table.columns)}" for name in missing]
+        raise DataError(
+            f"competition.target: the training table has no column {', '.join(hints)}; it has "
+            f"{some_of(list(table.columns), 12)}"
+        )
+
+
+def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """DataError for empty target cells, naming the rows."""
+    problems = []
+    for name in columns:
+        empty = table.index[table[name].isna() | (table[name].astype("string").str.strip() == "")]
+        if len(empty):
+            problems.append(
+                f"column {name!r} is empty in {len(empty)} rows (id {some_of(list(empty))})"
+            )
+    if problems:
+        raise DataError(
+            "The training table has rows without a target; remove them or fill them in:\n"
+            + numbered(problems)
+        )
+
+
+def read_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Numeric target columns; DataError naming rows and values that are no finite numbers."""
+    check_columns(table, columns)
+    check_filled(table, columns)
+    numbers, problems = {}, []
+    for name in columns:
+        values = pd.to_numeric(table[name], errors="coerce").astype(float)
+        bad = ~np.isfinite(values.to_numpy())
+        if bad.any():
+            found = some_of([f"{v!r} (id {i})" for i, v in table[name][bad].items()])
+            problems.append(f"column {name!r}: expected numbers, found {found}")
+        numbers[name] = values
+    if problems:
+        raise DataError("The targets are not all numbers:\n" + numbered(problems))
+    return pd.DataFrame(numbers, index=table.index)
+
+
+def in_order(labels: Sequence[str]) -> list[str]:
+    """Distinct labels, in numeric order if all are numbers, else alphabetic."""
+    distinct = set(labels)
+    try:
+        return sorted(distinct, key=lambda label: (float(label), label))
+    except ValueError:
+        return sorted(distinct)
+
+
+def index_of(labels: pd.Series, names: Sequence[str], what: str) -> np.ndarray:
+    """Position of each label in `names`, (n,) int64; DataError for a label that is not there."""
+    place = {name: number for number, name in enumerate(names)}
+    unknown = [label for label in labels.unique() if label not in place]
+    if unknown:
+        raise DataError(
+            f"{what}: found {some_of([repr(label) for label in unknown])}, expected one of "
+            f"{some_of(list(names), 12)}"
+        )
+    return labels.map(place).to_numpy(dtype=np.int64)
+
+
+def counts_of(classes: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    """Rows of each class."""
+    counts = np.bincount(classes, minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def imbalance_findings(counts: dict[str, int]) -> list[tuple[int, str]]:
+    """What the class counts mean, for the exploration."""
+    present = {name: count for name, count in counts.items() if count}
+    most, least = max(present, key=present.get), min(present, key=present.get)
+    ratio = present[most] / present[least]
+    findings = []
+    if len(present) < len(counts):
+        absent = [name for name in counts if name not in present]
+        findings.append((2, f"No training row of {some_of(absent)}: it cannot be learnt."))
+    if ratio >= 10:
+        findings.append(
+            (
+                3,
+                f"{most!r} is {ratio:.0f} times as frequent as {least!r}: set "
+                "`loss.class_weights: balanced` or `sampling: balanced`, and judge by a metric "
+                "that sees rare classes; accuracy misleads here.",
+            )
+        )
+    elif ratio >= 2:
+        findings.append(
+            (
+                2,
+                f"{most!r} is {ratio:.1f} times as frequent as {least!r}: consider "
+                "`loss.class_weights: balanced` (or `sqrt`) or `sampling: balanced`.",
+            )
+        )
+    return findings
+
+
+def fill(sample: pd.DataFrame, columns: dict[str, Sequence]) -> pd.DataFrame:
+    """The sample's rows and columns with these values.
+
+    DataError when the sample's columns are not exactly those that the task can fill.
+    """
+    if set(sample.columns) != set(columns):
+        raise DataError(
+            f"The sample submission has the columns {some_of(list(sample.columns), 12)}, but this "
+            f"task and metric fill {some_of(list(columns), 12)}. Check `task`, `metric` and "
+            "`competition.target`."
+        )
+    filled = pd.DataFrame({name: columns[name] for name in sample.columns}, index=sample.index)
+    return filled[list(sample.columns)]
+
+
+def ranked_labels(prediction: np.ndarray, names: Sequence[str], k: int) -> list[str]:
+    """The `k` most probable labels of each row, best first, separated by spaces (MAP@k)."""
+    order = np.argsort(-prediction, axis=1, kind="stable")[:, :k]
+    return [" ".join(names[column] for column in row) for row in order]
