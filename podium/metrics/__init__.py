@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from podium.errors import ConfigError, did_you_mean
 
@@ -30,7 +31,7 @@ class Metric:
             probabilities do, so that rank transforms change nothing; `values`: predicted values.
         tasks: the tasks it is defined for; empty: all.
         rows_sum_to_one: whether class probabilities must sum to one.
-        per_row_mean: whether it is a mean over rows (so that folds pool exactly).
+        best: the best possible score, where there is one.
     """
 
     name: str
@@ -110,7 +111,23 @@ def load(choice: dict) -> Metric:
                 f"metric.options: {name} has no option {option!r}{did_you_mean(option, known)}; "
                 f"it has {', '.join(known) or 'none'}"
             )
+    if ":" not in name:
+        _check_options(found.function, options)
     return Metric(**{**found.__dict__, "options": options})
+
+
+def _check_options(function: Callable[..., float], options: dict[str, Any]) -> None:
+    """ConfigError for option values that the annotations of a metric do not allow."""
+    annotations = inspect.get_annotations(function)
+    problems = []
+    for option, value in options.items():
+        try:
+            TypeAdapter(annotations[option]).validate_python(value, strict=True)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            problems.append(f"metric.options.{option}: found {value!r}: {problem}")
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _own(choice: dict) -> Metric:
