@@ -16,8 +16,11 @@ _REGISTRIES = {
     "podium.metrics": "podium/metrics/*.py",
     "podium.blending": "podium/blending/methods/*.py",
 }
-#: What serves every job and can change no result.
-_WITHOUT_EFFECT = ("podium/jobs.py", "podium/errors.py", "podium/places.py", "podium/tracking/")
+#: What serves every job and can change no result. The config is here because its values reach a
+#: job as params: a key's new description must not train every model again.
+_WITHOUT_EFFECT = (
+    "podium/jobs.py", "podium/errors.py", "podium/places.py", "podium/tracking/", "podium/config/",
+)  # fmt: skip
 
 
 def code_of(script: str, task: str) -> str:
@@ -25,19 +28,17 @@ def code_of(script: str, task: str) -> str:
     modules = closure(_ROOT / "scripts" / f"{script}.py", task)
     digest = hashlib.sha256()
     for module in sorted(modules):
-        if str(module.relative_to(_ROOT)).startswith(_WITHOUT_EFFECT):
-            continue
         digest.update(f"{module.relative_to(_ROOT)}:{_digest(module)}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def closure(script: Path, task: str) -> set[Path]:
-    """The library's files that a script imports, directly or not."""
+    """The library's files that a script imports, directly or not, and that can change a result."""
     found: set[Path] = set()
     waiting = set(_imports(script))
     while waiting:
         module = waiting.pop()
-        if module in found:
+        if module in found or str(module.relative_to(_ROOT)).startswith(_WITHOUT_EFFECT):
             continue
         found.add(module)
         waiting |= _imports(module)
@@ -71,13 +72,16 @@ def _imports(path: Path) -> frozenset[Path]:
 
 
 def _files(module: str) -> set[Path]:
-    if module.split(".")[0] != "podium":
+    """The module's file and those of the packages around it, which importing it runs too."""
+    names = module.split(".")
+    if names[0] != "podium":
         return set()
-    base = _ROOT / module.replace(".", "/")
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return {path}
-    return set()
+    files = set()
+    for end in range(1, len(names) + 1):
+        base = _ROOT.joinpath(*names[:end])
+        candidates = (base.with_suffix(".py"), base / "__init__.py")
+        files |= {path for path in candidates if path.is_file()}
+    return files
 
 
 @cache
@@ -90,5 +94,5 @@ def _digest(path: Path) -> str:
         first = body[0]
         is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
         if is_text and isinstance(first.value.value, str):
-            first.value.value = ""
+            del body[0]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
