@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from podium import config as podium_config
-from podium import views
+from podium import devices, processes, views
 from podium.codebase import code_of
 from podium.config.root import Config, fold_count
 from podium.errors import ConfigError
@@ -43,7 +43,9 @@ class Run:
         self.views = views.expand(config.tta.views)
         self.blended_models = config.blend.models or self.models
         self.tabular = config.competition.tabular
-        os.environ.setdefault("PODIUM_WORKFLOW_PID", str(os.getpid()))
+        processes.announce_workflow(workflow)
+        self._make_importable()
+        self._cap_gpus()
 
     # ------------------------------------------------------------ the competition's files
 
@@ -123,17 +125,28 @@ class Run:
         """GPUs of this machine, without importing torch."""
         if self.config.compute.device == "cpu":
             return 0
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None:
-            return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
-        return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+        return len(devices.visible())
 
     @property
     def gpus_per_job(self) -> int:
-        """GPUs that a training job asks for."""
-        on_cluster = getattr(self._workflow, "remote_execution_enabled", lambda: False)
+        """GPUs that a training job asks for; `auto` on a cluster is one of its GPUs."""
         wants = self.config.compute.device == "cuda" or self.gpus > 0
-        return int(wants or (self.config.compute.device == "auto" and bool(on_cluster())))
+        on_cluster = self._workflow.non_local_exec
+        return int(wants or (self.config.compute.device == "auto" and on_cluster))
+
+    def _cap_gpus(self) -> None:
+        """Let no more GPU jobs run at once than this machine has; a cluster sees to its own."""
+        workflow = self._workflow
+        here = workflow.is_main_process and not workflow.non_local_exec
+        if here and self.gpus and workflow.global_resources.get("gpu") is None:
+            workflow.register_resource("gpu", self.gpus)
+
+    def _make_importable(self) -> None:
+        """Let the scripts import podium from wherever the workflow was started."""
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        root = str(Path(__file__).parents[1])
+        if root not in paths:
+            os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, paths)])
 
     @property
     def threads(self) -> int:
@@ -167,7 +180,7 @@ class Run:
         """What training and tuning of a model read."""
         pictures = self._picture_inputs(wildcards.model)
         return {
-            **{k: v for k, v in pictures.items() if k.startswith("train_")},
+            **{k.removeprefix("train_"): v for k, v in pictures.items() if k.startswith("train_")},
             "checked": f"{self.results}/models/{wildcards.model}/model.json",
             "folds": f"{self.results}/folds/folds.csv",
             "train": f"{self.results}/prepare/train.parquet",
@@ -251,9 +264,9 @@ class Run:
 
             sender.start(self.results, self._plain)
 
-    def finish_tracking(self) -> None:
-        """Let the sender forward the rest and end."""
+    def finish_tracking(self, status: str) -> None:
+        """Let the sender forward the rest and end; `status` is FINISHED or FAILED."""
         if self.config.tracking.enabled:
             from podium.tracking import sender
 
-            sender.finish(self.results, self._plain)
+            sender.finish(self.results, status)

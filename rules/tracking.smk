@@ -1,11 +1,12 @@
-# MLflow is a sink: a sender beside the workflow forwards what the jobs spool.
+# MLflow is a sink: a sender beside the workflow forwards what the jobs spool. Snakemake runs these
+# hooks in its main process only, never for a dry run, --lint or --report.
 onstart:
     run.start_tracking()
 
 
 onsuccess:
-    run.finish_tracking()
+    run.finish_tracking("FINISHED")
 
 
 onerror:
-    run.finish_tracking()
+    run.finish_tracking("FAILED")
