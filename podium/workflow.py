@@ -165,36 +165,38 @@ class Run:
 
     # ---------------------------------------------------------------------- inputs
 
-    def _picture_inputs(self, model: str) -> dict[str, str]:
+    def _seen(self, model: str, part: str, wanted: list[str]) -> dict[str, str | list[str]]:
+        """What a model looks at: a picture cache, or a frozen backbone's output per view."""
         settings = self.config.models[model]
         if not settings.pictures:
             return {}
-        key = settings.cache_key
-        if settings.is_frozen:
-            folder, name = f"{self.results}/embed/{model}/{key}", "features"
-        else:
-            folder, name = f"{self.results}/cache/{key}", "images"
-        return {f"{part}_{name}": f"{folder}/{part}.npy" for part in ("train", "test")}
+        if not settings.is_frozen:
+            return {"images": f"{self.results}/cache/{settings.cache_key}/{part}.npy"}
+        folder = f"{self.results}/embed/{model}/{settings.cache_key}"
+        return {"features": [f"{folder}/{view}/{part}.npy" for view in wanted]}
 
-    def training_inputs(self, wildcards) -> dict[str, str]:
+    def training_inputs(self, wildcards) -> dict[str, str | list[str]]:
         """What training and tuning of a model read."""
-        pictures = self._picture_inputs(wildcards.model)
+        training_views = self.config.models[wildcards.model].training_views
         return {
-            **{k.removeprefix("train_"): v for k, v in pictures.items() if k.startswith("train_")},
+            **self._seen(wildcards.model, "train", training_views),
             "checked": f"{self.results}/models/{wildcards.model}/model.json",
-            "folds": f"{self.results}/folds/folds.csv",
-            "train": f"{self.results}/prepare/train.parquet",
-            "targets": f"{self.results}/prepare/targets.parquet",
-            "target": f"{self.results}/prepare/target.json",
+            **self._rows("train"),
         }
 
-    def prediction_inputs(self, wildcards) -> dict[str, str]:
+    def prediction_inputs(self, wildcards) -> dict[str, str | list[str]]:
         """What prediction reads beside the weights."""
+        seen = {
+            f"{part}_{name}": path
+            for part in ("train", "test")
+            for name, path in self._seen(wildcards.model, part, self.views).items()
+        }
+        return {**seen, **self._rows("train", "test")}
+
+    def _rows(self, *parts: str) -> dict[str, str]:
         return {
-            **self._picture_inputs(wildcards.model),
+            **{part: f"{self.results}/prepare/{part}.parquet" for part in parts},
             "folds": f"{self.results}/folds/folds.csv",
-            "train": f"{self.results}/prepare/train.parquet",
-            "test": f"{self.results}/prepare/test.parquet",
             "targets": f"{self.results}/prepare/targets.parquet",
             "target": f"{self.results}/prepare/target.json",
         }
