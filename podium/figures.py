@@ -106,7 +106,7 @@ def shorten(text: str, most: int = 28) -> str:
     text = " ".join(str(text).split())
     if len(text) <= most:
         return text
-    head = (most - 1 + 1) // 2
+    head = most // 2
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
@@ -279,7 +279,7 @@ def picture_grid(
     captions = list(captions) if captions is not None else []
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     tile = _tile(columns)
-    step = tile + _GAP + lines * _LINE
+    step = tile + 2 * _GAP + lines * _LINE
     sheet = _Sheet((2 * _LINE if title else 0) + max(1, math.ceil(len(pictures) / columns)) * step)
     if title:
         sheet.text(0, 0, title, weight="bold", size=11)
@@ -289,7 +289,7 @@ def picture_grid(
         y = (2 * _LINE if title else 0) + number // columns * step
         sheet.picture(x, y, fit(picture, tile), colours[number] if colours else "")
         for line, text in enumerate(captions[number].split("\n") if captions else []):
-            sheet.text(x, y + tile + 1 + line * _LINE, shorten(text, letters), size=8)
+            sheet.text(x, y + tile + 5 + line * _LINE, shorten(text, letters), size=8)
     return sheet.figure()
 
 
@@ -344,16 +344,17 @@ class _Sheet:
 
     def figure(self):
         _apply_style()
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI)
         figure.figimage(self.canvas, 0, 0, origin="upper")
+        renderer = FigureCanvasAgg(figure).get_renderer()
         for x, y, text, style in self.texts:
-            place = {"x": x / self.width, "y": 1 - y / self.height, "va": "top"}
             note = style.pop("note", "")
-            figure.text(s=text, **place, **style)
+            place = {"y": 1 - y / self.height, "va": "top", "size": style.pop("size")}
+            written = figure.text(x / self.width, s=text, **place, **style)
             if note:
-                letters = 8.1 if style.get("weight") == "bold" else 7
-                place["x"] += (len(text) * letters * style["size"] / 9 + 10) / self.width
-                figure.text(s=note, **place, size=style["size"], color=GREY)
+                end = written.get_window_extent(renderer).x1 + _GAP
+                figure.text(end / self.width, s=note, **place, color=GREY)
         return figure

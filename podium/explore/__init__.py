@@ -1,0 +1,144 @@
+"""Exploration: what the data is, in numbers, in pictures, and as findings in plain words."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from podium import manifest
+from podium.explore.findings import Finding, count, worst_first
+
+#: The sample is the same in every run, whatever the config's seeds.
+SEED = 0
+
+
+def explore(
+    *,
+    train: str,
+    test: str,
+    targets: str,
+    target_info: str,
+    task_choice: dict,
+    tabular: list[str],
+    folds: dict,
+    summary_out: str,
+    findings_out: str,
+    figures_out: str,
+    job,
+) -> None:
+    """Explore prepared data: writes numbers, findings (worst first) and a folder of figures.
+
+    Args:
+        train, test, targets, target_info: what `prepare` wrote.
+        task_choice: the config's `task`.
+        tabular: the config's `competition.tabular`.
+        folds: the config's `folds`.
+        summary_out: JSON of numbers: `rows`, `sampled`, `target`, `pictures`, `duplicates`,
+            `columns`, `leaks`.
+        findings_out: JSON list of `{"severity", "title", "text", "rows"}`, see `Finding`.
+        figures_out: folder of PNG files.
+    """
+    from podium import tasks
+    from podium.explore import appearance, columns, duplicates, leaks
+    from podium.explore.targets import explore_target, read_target
+
+    folder = Path(figures_out)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tables = {"train": manifest.read(train), "test": manifest.read(test)}
+    task = tasks.load(task_choice["name"], task_choice["options"], manifest.read_json(target_info))
+    target = read_target(task, manifest.read(targets).loc[tables["train"].index])
+    seen = {name: manifest.readable(table) for name, table in tables.items()}
+    readable = target.at(np.flatnonzero(tables["train"]["problem"] == ""))
+
+    told, found = explore_target(target, folds, folder)
+    summary = {"rows": {name: len(table) for name, table in tables.items()}, "target": told}
+    found += _unreadable(tables)
+    if len(seen["train"]):
+        looks, summary["sampled"] = _look(seen, readable, folder, job)
+        for name, part in {
+            "pictures": lambda: appearance.explore_appearance(
+                seen["train"], seen["test"], looks, folder
+            ),
+            "duplicates": lambda: duplicates.explore_duplicates(
+                seen["train"], seen["test"], readable, looks, folder
+            ),
+            "leaks": lambda: leaks.explore_leaks(
+                seen["train"], seen["test"], readable, folds, folder
+            ),
+        }.items():
+            summary[name], more = part()
+            found += more
+    summary["columns"], more = columns.explore_columns(
+        tables["train"], tables["test"], target, tabular, folder
+    )
+    found = worst_first([*found, *more])
+    manifest.write_json(summary_out, summary)
+    manifest.write_json(findings_out, [finding.plain() for finding in found])
+    _tell(found, [summary_out, findings_out, folder], job)
+
+
+def _look(seen: dict[str, pd.DataFrame], target, folder: Path, job) -> tuple[dict, dict]:
+    """Decode a sample of both parts, draw the contact sheets; what was seen, and how much."""
+    from podium.explore import samples, sheets
+
+    rng = np.random.default_rng(SEED)
+    most = dict(zip(seen, samples.affordable(*seen.values()), strict=True))
+    chosen = {name: samples.choose(len(seen[name]), most[name], rng) for name in seen}
+    groups = sheets.classes_of(target)
+    picked = sheets.pick(groups, rng)
+    few = min(len(chosen["test"]), sheets.TEST_PICTURES)
+    show = {
+        "train": np.unique(np.concatenate(picked)),
+        "test": rng.choice(chosen["test"], few, replace=False),
+    }
+    total = sum(len(np.union1d(chosen[name], show[name])) for name in seen)
+    job.say(f"looking at the pictures of {count(total, 'row')}")
+    looks = {}
+    for name, table in seen.items():
+        # Rows picked for a sheet would tilt the statistics towards rare classes.
+        places = np.union1d(chosen[name], show[name])
+        looks[name] = samples.look(table, places, show[name]).of(chosen[name])
+    drawn = sheets.draw_sheets(groups, picked, looks["train"], folder)
+    sheets.draw_test(seen["test"], looks["test"], folder)
+    sampled = {
+        name: {"rows": len(chosen[name]), "of": len(seen[name]), "pictures": len(looks[name].rows)}
+        for name in seen
+    }
+    return looks, {**sampled, "sheets": drawn, "groups_shown": len(picked), "groups": len(groups)}
+
+
+def _unreadable(tables: dict[str, pd.DataFrame]) -> list[Finding]:
+    broken = pd.concat([t[t["problem"] != ""].assign(part=name) for name, t in tables.items()])
+    total = sum(map(len, tables.values()))
+    if not len(broken):
+        text = f"All pictures of {count(total, 'row')} could be decoded."
+        return [Finding(1, "Every picture can be read", text)]
+    reasons = broken["problem"].value_counts()
+    listed = "; ".join(f"{reason} ({rows})" for reason, rows in reasons.head(5).items())
+    text = (
+        f"By reason: {listed}. With `competition.pictures.unreadable: leave_out` such training "
+        "rows are not used, and such test rows get the sample submission's value. All are in "
+        "`prepare/problems.csv`; download or unpack the files again first."
+    )
+    rows = [
+        {"part": row.part, "id": id_, "problem": row.problem}
+        for id_, row in zip(broken.index, broken.itertuples(), strict=True)
+    ]
+    severity = 3 if len(broken) > 0.01 * total else 2
+    return [Finding(severity, f"{count(len(broken), 'row')} with unreadable pictures", text, rows)]
+
+
+def _tell(found: list[Finding], outputs: list, job) -> None:
+    worst = [finding.title for finding in found if finding.severity == 3]
+    job.say(
+        f"{count(len(found), 'finding')}, "
+        + (f"{len(worst)} serious: {'; '.join(worst)}" if worst else "none serious")
+    )
+    for severity in (1, 2, 3):
+        job.spool.metric(
+            f"findings_severity_{severity}", sum(f.severity == severity for f in found)
+        )
+    for path in outputs:
+        job.spool.artifact(path, "explore")

@@ -1,0 +1,264 @@
+"""Equal and nearly equal pictures: within train, across to test, and with different targets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from podium import figures
+from podium.explore import samples
+from podium.explore.findings import Finding, count
+from podium.explore.samples import Looks
+from podium.explore.targets import Target
+
+#: Bits of 256 in which near-duplicates may differ, and the correlation that confirms them.
+MOST_BITS, LEAST_CORRELATION = 12, 0.985
+#: A picture with less contrast than this (standard deviation, 0 to 255) looks like any other.
+LEAST_CONTRAST = 4.0
+#: Near-duplicate pairs that are kept: more mean that all pictures look alike.
+MOST_PAIRS = 5000
+_LATER = (
+    "Other wrong labels show up among each model's worst mistakes, after training, in "
+    "`score/<model>/figures`."
+)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of rows, `left` and `right` their places in their tables, `bits` they differ in."""
+
+    left: np.ndarray
+    right: np.ndarray
+    bits: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+def explore_duplicates(
+    train: pd.DataFrame, test: pd.DataFrame, target: Target, looks: dict[str, Looks], folder
+) -> tuple[dict, list[Finding]]:
+    """Summary and findings; draws `duplicates.png` and `near-duplicates.png` where there are any.
+
+    Args:
+        train, test: readable rows of the manifests; `target` has the rows of `train`.
+        looks: `train` and `test`, what was seen of a sample of them.
+    """
+    groups = list(equal_rows(train["digest"]))
+    codes = target.codes
+    conflicts = [rows for rows in groups if len(np.unique(codes[rows])) > 1]
+    leaked = np.flatnonzero(test["digest"].isin(train["digest"]))
+    near = near_pairs(looks["train"], looks["train"])
+    near = _without(near, train["digest"].to_numpy(), train["digest"].to_numpy())
+    across = near_pairs(looks["train"], looks["test"])
+    across = _without(across, train["digest"].to_numpy(), test["digest"].to_numpy())
+    differ = codes[near.left] != codes[near.right]
+    suspicious = Pairs(near.left[differ], near.right[differ], near.bits[differ])
+    summary = {
+        "equal_groups": len(groups),
+        "equal_rows": int(sum(map(len, groups))),
+        "conflicts": len(conflicts),
+        "test_rows_in_train": len(leaked),
+        "near_pairs": len(near),
+        "near_pairs_across": len(across),
+        "near_conflicts": len(suspicious),
+    }
+    found = [
+        *_conflict_findings(train, target, conflicts),
+        *_equal_findings(train, target, groups, len(conflicts)),
+        *_leak_findings(train, test, target, leaked),
+        *_near_findings(train, test, target, near, suspicious, across),
+    ]
+    _draw_groups(train, target, conflicts or groups, bool(conflicts), folder)
+    _draw_pairs(train, target, suspicious if len(suspicious) else near, folder)
+    return summary, found
+
+
+def equal_rows(digests: pd.Series) -> Iterator[np.ndarray]:
+    """Places of the rows that share a digest, group by group, largest group first."""
+    codes = pd.factorize(digests)[0]
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0]) if len(order) else []
+    groups = [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
+    return iter(sorted(groups, key=lambda rows: (-len(rows), rows[0])))
+
+
+def near_pairs(left: Looks, right: Looks, chunk: int = 512) -> Pairs:
+    """Rows whose pictures at one position look the same, nearest first, each pair once.
+
+    Difference hashes propose a pair; the correlation of the grey pictures of 32 x 32 pixels
+    confirms it. The left and right sample may be the same.
+    """
+    same = left is right
+    found = []
+    a, b = _standardised(left), _standardised(right)
+    sharp_a, sharp_b = _contrast(left) >= LEAST_CONTRAST, _contrast(right) >= LEAST_CONTRAST
+    for first in range(0, len(left.rows), chunk):
+        part = slice(first, first + chunk)
+        bits = np.zeros((len(left.rows[part]), len(right.rows)), dtype=np.uint16)
+        for word in range(left.hashes.shape[1]):
+            bits += np.bitwise_count(left.hashes[part, word, None] ^ right.hashes[None, :, word])
+        possible = bits <= MOST_BITS
+        possible &= left.position[part, None] == right.position[None]
+        possible &= sharp_a[part, None] & sharp_b[None]
+        if same:
+            possible &= left.rows[part, None] < right.rows[None]
+        rows, columns = np.nonzero(possible)
+        alike = np.einsum("ij,ij->i", a[rows + first], b[columns]) >= LEAST_CORRELATION
+        rows, columns = rows[alike], columns[alike]
+        found.append((left.rows[rows + first], right.rows[columns], bits[rows, columns]))
+    if not found:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Pairs(nothing, nothing, nothing)
+    pairs = pd.DataFrame(np.concatenate([np.array(part) for part in found], axis=1).T)
+    pairs = pairs.sort_values([2, 0, 1], kind="stable").drop_duplicates([0, 1]).head(MOST_PAIRS)
+    return Pairs(*(pairs[column].to_numpy(np.int64) for column in range(3)))
+
+
+def _standardised(looks: Looks) -> np.ndarray:
+    flat = looks.small.reshape(len(looks.small), -1).astype(np.float32)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+
+
+def _contrast(looks: Looks) -> np.ndarray:
+    return looks.small.reshape(len(looks.small), -1).std(axis=1)
+
+
+def _without(pairs: Pairs, left: np.ndarray, right: np.ndarray) -> Pairs:
+    keep = left[pairs.left] != right[pairs.right]
+    return Pairs(pairs.left[keep], pairs.right[keep], pairs.bits[keep])
+
+
+# --------------------------------------------------------------------------------- findings
+
+
+def _row(train: pd.DataFrame, target: Target, rows: np.ndarray) -> dict:
+    return {
+        "ids": ", ".join(train.index[rows]),
+        "targets": ", ".join(target.labels.iloc[rows]),
+    }
+
+
+def _conflict_findings(train, target: Target, conflicts: list[np.ndarray]) -> list[Finding]:
+    if not conflicts:
+        return []
+    text = (
+        "The very same pixels with different targets: at least one of each group is wrong, or the "
+        "answer depends on something the picture does not show. Correct them in the training "
+        f"table, or drop them. {_LATER}"
+    )
+    title = f"{count(len(conflicts), 'group')} of equal pictures with different targets"
+    return [Finding(3, title, text, [_row(train, target, rows) for rows in conflicts])]
+
+
+def _equal_findings(train, target: Target, groups, conflicts: int) -> list[Finding]:
+    if not groups:
+        text = f"Every training row has pictures of its own. {_LATER}"
+        return [Finding(1, f"No duplicates among {count(len(train), 'training row')}", text)]
+    rows = sum(map(len, groups))
+    text = (
+        "Folds keep equal pictures together, so they do not flatter the score; they do weigh "
+        "double in training."
+    )
+    if not conflicts:
+        text += f" Their targets agree. {_LATER}"
+    title = f"{count(rows, 'training row')} in {count(len(groups), 'group')} of equal pictures"
+    return [Finding(1, title, text, [_row(train, target, rows) for rows in groups])]
+
+
+def _leak_findings(train, test, target: Target, leaked: np.ndarray) -> list[Finding]:
+    if not len(leaked):
+        if not len(test):
+            return []
+        text = "No test picture is also a training picture, pixel for pixel."
+        return [Finding(1, "No picture is in both train and test", text)]
+    known = pd.Series(np.arange(len(train)), index=train["digest"]).groupby(level=0).first()
+    rows = [
+        {
+            "test id": test.index[row],
+            "train id": train.index[known[test["digest"].iloc[row]]],
+            "target": target.labels.iloc[known[test["digest"].iloc[row]]],
+        }
+        for row in leaked
+    ]
+    text = (
+        "Their answers are known. The leaderboard may count them, but cross-validation cannot see "
+        "that: a score on the leaderboard above the reported interval may come from here."
+    )
+    title = f"{count(len(leaked), 'test row')} with a picture that is also in train"
+    return [Finding(2, title, text, rows)]
+
+
+def _near_findings(train, test, target, near, suspicious, across) -> list[Finding]:
+    found = []
+    if len(near) >= MOST_PAIRS:
+        text = (
+            "Pictures taken in one fixed set-up look like this. Near-duplicates cannot be told "
+            "from them; if several rows show one object, name its column in `competition.group`."
+        )
+        return [Finding(1, "Very many training pictures look nearly alike", text)]
+    if len(suspicious):
+        text = (
+            "Nearly the same picture (resized, brightened, recompressed, or the next frame) with "
+            "different targets: look at them in near-duplicates.png for wrong labels."
+        )
+        title = f"{count(len(suspicious), 'pair')} of near-duplicates with different targets"
+        found.append(Finding(2, title, text, _pair_rows(train, train, target, suspicious)))
+    if len(near):
+        text = (
+            "Folds keep exact duplicates together, not these: a near-copy on the other side "
+            "flatters the score. If they show one object or scene, give the rows a common value "
+            "in a column and name it in `competition.group`."
+        )
+        title = f"{count(len(near), 'pair')} of near-duplicates in train"
+        severity = 2 if len(near) > 0.01 * len(train) else 1
+        found.append(Finding(severity, title, text, _pair_rows(train, train, target, near)))
+    if len(across):
+        text = (
+            "Train and test were cut from the same scenes: the leaderboard rewards remembering "
+            "them, while folds without groups do so too."
+        )
+        title = f"{count(len(across), 'pair')} of near-duplicates across train and test"
+        rows = _pair_rows(train, test, target, across)
+        found.append(Finding(1, title, text, rows))
+    return found
+
+
+def _pair_rows(left, right, target: Target, pairs: Pairs) -> list[dict]:
+    rows = []
+    for a, b, bits in list(zip(pairs.left, pairs.right, pairs.bits, strict=True))[:50]:
+        row = {"id": left.index[a], "other id": right.index[b], "target": target.labels.iloc[a]}
+        if left is right:
+            row["other target"] = target.labels.iloc[b]
+        rows.append({**row, "bits of 256": int(bits)})
+    return rows
+
+
+# ---------------------------------------------------------------------------------- figures
+
+
+def _draw_groups(train, target: Target, groups, wrong: bool, folder) -> None:
+    if not groups:
+        return
+    shown = [row for rows in groups[:8] for row in rows[:4]]
+    colours = [figures.PALETTE[g % 8] for g, rows in enumerate(groups[:8]) for _ in rows[:4]]
+    title = "Equal pictures" + (" with different targets" if wrong else "")
+    _draw_rows(train, target, shown, title, colours, folder / "duplicates.png")
+
+
+def _draw_pairs(train, target: Target, pairs: Pairs, folder) -> None:
+    if not len(pairs):
+        return
+    few = list(zip(pairs.left, pairs.right, strict=True))[:12]
+    shown = [row for pair in few for row in pair]
+    colours = [figures.PALETTE[number // 2 % 8] for number in range(len(shown))]
+    title = "Near-duplicates, pair by pair"
+    _draw_rows(train, target, shown, title, colours, folder / "near-duplicates.png")
+
+
+def _draw_rows(train, target: Target, rows, title: str, colours, path) -> None:
+    pictures = [samples.read_row(train, row) for row in rows]
+    captions = [f"{train.index[row]}\n{target.labels.iloc[row]}" for row in rows]
+    figures.save(figures.picture_grid(pictures, captions, title, 8, colours), path)
