@@ -15,6 +15,7 @@ _ROOT = Path(__file__).parent.parent
 _REGISTRIES = {
     "podium.metrics": "podium/metrics/*.py",
     "podium.blending": "podium/blending/methods/*.py",
+    "podium.demos": "podium/demos/*.py",
 }
 #: What serves every job and can change no result. The config is here because its values reach a
 #: job as params: a key's new description must not train every model again.

@@ -39,6 +39,7 @@ rule prepare:
         "<results>/benchmarks/prepare.tsv"
     conda:
         "../envs/podium.yaml"
+    threads: 8
     params:
         competition=run.section("competition"),
         task=run.section("task"),
@@ -58,6 +59,7 @@ rule cache_images:
         "<results>/benchmarks/cache_images/{cache}-{part}.tsv"
     conda:
         "../envs/podium.yaml"
+    threads: 8
     params:
         code=run.code_of("cache_images"),
     script:
@@ -87,14 +89,16 @@ rule check_model:
 
 rule embed_images:
     input:
-        images="<results>/cache/{cache}/{part}.npy",
+        train="<results>/cache/{cache}/train.npy",
+        test="<results>/cache/{cache}/test.npy",
         checked="<results>/models/{model}/model.json",
     output:
-        features="<results>/embed/{model}/{cache}/{part}.npy",
+        train="<results>/embed/{model}/{cache}/{view}/train.npy",
+        test="<results>/embed/{model}/{cache}/{view}/test.npy",
     log:
-        "<results>/logs/embed_images/{model}-{cache}-{part}.log",
+        "<results>/logs/embed_images/{model}/{cache}-{view}.log",
     benchmark:
-        "<results>/benchmarks/embed_images/{model}-{cache}-{part}.tsv"
+        "<results>/benchmarks/embed_images/{model}/{cache}-{view}.tsv"
     conda:
         "../envs/podium.yaml"
     threads: run.threads
@@ -104,7 +108,6 @@ rule embed_images:
         runtime=run.minutes,
     params:
         model=run.network_of,
-        views=run.views,
         code=run.code_of("embed_images"),
     script:
         "../scripts/embed_images.py"

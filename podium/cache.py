@@ -1,0 +1,141 @@
+"""The picture cache: every picture of a part decoded and resized once, shared by all jobs.
+
+One file per size and part: uint8 (rows, pictures per row, height, width, 3), in the manifest's
+order, a plain NumPy file that jobs map into memory.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from podium import manifest as manifests
+from podium.errors import DataError
+from podium.jobs import Job
+from podium.pictures import PictureError, read_picture
+from podium.progress import Progress
+
+RESIZES = ("stretch", "pad", "crop")
+#: Rows that a thread takes at once.
+PIECE = 16
+
+
+def parse_key(key: str) -> tuple[tuple[int, int], str]:
+    """(height, width) and way of resizing of a cache's name, such as `224x224-stretch`."""
+    match = re.fullmatch(r"(\d+)x(\d+)-([a-z]+)", key)
+    if not match or match[3] not in RESIZES or not int(match[1]) or not int(match[2]):
+        raise DataError(
+            f"{key!r} is not the name of a picture cache; expected <height>x<width>-<resize> with "
+            f"{', '.join(RESIZES)}, such as 224x224-stretch"
+        )
+    return (int(match[1]), int(match[2])), match[3]
+
+
+def open_cache(path: Path | str) -> np.ndarray:
+    """The cache as an array in the file: uint8 (rows, pictures per row, height, width, 3)."""
+    return np.load(path, mmap_mode="r")
+
+
+def cache_images(
+    manifest: Path | str, out: Path | str, size: tuple[int, int], resize: str, job: Job
+) -> None:
+    """Decode and resize all pictures of a part.
+
+    Rows whose pictures cannot be read (`problem` in the manifest) are zeros.
+
+    Args:
+        manifest: a part's manifest (see `podium.manifest`).
+        out: the NumPy file to write; it appears under its name only when it is whole.
+        size: (height, width) in pixels.
+        resize: see `resized`.
+
+    Raises:
+        DataError: a picture that could be read when the manifest was made and now cannot.
+    """
+    import cv2
+
+    # The pool's threads are the parallelism; OpenCV's own would come on top.
+    cv2.setNumThreads(1)
+    table = manifests.read(manifest)
+    rows = [list(paths) for paths in table["pictures"]]
+    readable = [row for row, problem in enumerate(table["problem"]) if not problem]
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".partial")
+    shape = (len(rows), max((len(row) for row in rows), default=1), *size, 3)
+    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+
+    def fill(piece: list[int]) -> int:
+        for row in piece:
+            for place, path in enumerate(rows[row]):
+                images[row, place] = resized(_decoded(path, size), size, resize)
+        return len(piece)
+
+    pieces = [readable[start : start + PIECE] for start in range(0, len(readable), PIECE)]
+    progress = Progress("rows decoded", len(readable), job)
+    with ThreadPoolExecutor(job.threads) as pool:
+        try:
+            for count in pool.map(fill, pieces):
+                progress.advance(count)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    images.flush()
+    partial.replace(out)
+    height, width = size
+    job.say(f"{len(readable):,} rows at {height} x {width} px, {out.stat().st_size / 1e6:,.0f} MB")
+
+
+def _decoded(path: str, size: tuple[int, int]) -> np.ndarray:
+    try:
+        return read_picture(path, at_least=size)
+    except PictureError as error:
+        raise DataError(
+            f"{path} {error}, but could be read when the manifest was made: the competition's "
+            "files have changed since. Run the workflow again with `--forcerun prepare`."
+        ) from None
+
+
+def resized(picture: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarray:
+    """A picture (height, width, 3) at another size, both uint8.
+
+    Args:
+        resize: `stretch` to the size whatever the shape; `pad` to fit inside, centred, the rest
+            filled with the median of the picture's border pixels, so that a specimen on black
+            stays on black; `crop` to cover, and cut at the centre.
+    """
+    height, width = size
+    if resize == "stretch":
+        return _scaled(picture, size)
+    scales = (height / picture.shape[0], width / picture.shape[1])
+    scale = min(scales) if resize == "pad" else max(scales)
+    fitted = (max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale)))
+    small = _scaled(picture, fitted)
+    if resize == "pad":
+        top, left = (height - fitted[0]) // 2, (width - fitted[1]) // 2
+        padded = np.empty((height, width, 3), np.uint8)
+        padded[:] = _border_median(small)
+        padded[top : top + fitted[0], left : left + fitted[1]] = small
+        return padded
+    top, left = (fitted[0] - height) // 2, (fitted[1] - width) // 2
+    return small[top : top + height, left : left + width]
+
+
+def _scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Area averaging where a side shrinks, linear interpolation where it grows."""
+    import cv2
+
+    # OpenCV averages areas only if both sides shrink: shrink first, then enlarge.
+    shrunk = (min(size[0], picture.shape[0]), min(size[1], picture.shape[1]))
+    if shrunk != picture.shape[:2]:
+        picture = cv2.resize(picture, shrunk[::-1], interpolation=cv2.INTER_AREA)
+    if shrunk != size:
+        picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return picture
+
+
+def _border_median(picture: np.ndarray) -> np.ndarray:
+    """Median colour (3,) of the outermost pixels."""
+    border = [picture[0], picture[-1], picture[:, 0], picture[:, -1]]
+    return np.median(np.concatenate(border), axis=0).astype(np.uint8)

@@ -1,0 +1,409 @@
+"""Pictures: finding them, looking at their headers, decoding them as a person sees them."""
+
+import hashlib
+import os
+import string
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from podium.errors import DataError, did_you_mean, numbered, some_of
+from podium.tables import nearest_files, path_problem
+
+#: What Pillow may decode: pictures only, nothing that runs a program (EPS) or plays (MPEG).
+FORMATS = (
+    "JPEG", "MPO", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "PPM", "JPEG2000", "TGA",
+    "AVIF",
+)  # fmt: skip
+#: Endings that an id or a cell may leave out.
+ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".avif",
+)  # fmt: skip
+_ORIENTATION = 0x0112
+
+
+class PictureError(DataError):
+    """A picture that cannot be read; the text is a sentence without its path."""
+
+
+# ---------------------------------------------------------------------------------- decoding
+
+
+def read_picture(
+    path: Path | str, max_pixels: int | None = None, at_least: tuple[int, int] | None = None
+) -> np.ndarray:
+    """The picture as a person sees it: uint8 (height, width, 3), RGB.
+
+    EXIF orientation is applied and transparency laid over white. 16-bit grey is scaled by 1/257;
+    wider integers and floats as they are when they fit 0..255, by 1/257 when they fit 0..65535
+    (floats in 0..1: times 255), stretched from their smallest to their largest value otherwise.
+    Of an animation the first frame is taken. Colour profiles are not applied.
+
+    Args:
+        max_pixels: a picture whose header claims more is refused before it is decoded.
+        at_least: (height, width) below which nothing is needed: a JPEG may then be decoded at a
+            half, a quarter or an eighth of its size, which saves most of the time.
+
+    Raises:
+        PictureError: missing, empty, truncated, too large, not a picture.
+    """
+    image = _open(path, max_pixels)
+    with image:
+        try:
+            if at_least:
+                # The larger side both ways: the picture may lie on its side.
+                image.draft(None, (max(at_least), max(at_least)))
+            return _as_seen(image)
+        # Broken files make the decoders raise anything from EOFError to struct.error.
+        except Exception as error:
+            raise PictureError(f"cannot be decoded: {_reason(error)}") from None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of a picture; zeros and empty texts where it cannot be read.
+
+    Attributes:
+        width: in pixels, as seen.
+        height: in pixels, as seen.
+        mode: Pillow's.
+        bytes: size of the file.
+        digest: of the decoded pixels: equal digests are equal pictures.
+        problem: why it cannot be read, or empty.
+    """
+
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    bytes: int = 0
+    digest: str = ""
+    problem: str = ""
+
+
+def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
+    """Decode a picture and say what it is; never raises for a picture that is broken."""
+    size, mode = 0, ""
+    try:
+        size = os.stat(path).st_size
+        with _open(path, max_pixels) as image:
+            mode = image.mode
+            try:
+                pixels = _as_seen(image)
+            except Exception as error:
+                raise PictureError(f"cannot be decoded: {_reason(error)}") from None
+    except FileNotFoundError:
+        return Inspection(problem="does not exist")
+    except PictureError as error:
+        return Inspection(mode=mode, bytes=size, problem=str(error))
+    height, width = pixels.shape[:2]
+    return Inspection(width, height, mode, size, digest_of(pixels))
+
+
+def digest_of(pixels: np.ndarray) -> str:
+    """Digest of decoded pixels and their shape."""
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
+
+
+def digest_of_digests(digests: Sequence[str]) -> str:
+    """Digest of several pictures, in their order."""
+    return hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest()
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of `FORMATS` that this Pillow was built with."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _open(path: Path | str, max_pixels: int | None) -> Image.Image:
+    # The header is checked against `max_pixels` below; Pillow's own limit would warn or refuse.
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        image = Image.open(path, formats=_formats())
+    except FileNotFoundError:
+        raise PictureError("does not exist") from None
+    except IsADirectoryError:
+        raise PictureError("is a folder") from None
+    except UnidentifiedImageError:
+        if os.stat(path).st_size == 0:
+            raise PictureError("is empty (0 bytes)") from None
+        raise PictureError("is not a picture of a known format, or its header is broken") from None
+    except PermissionError:
+        raise PictureError("cannot be opened: permission denied") from None
+    except Exception as error:
+        raise PictureError(f"cannot be opened: {_reason(error)}") from None
+    width, height = image.size
+    if max_pixels is not None and width * height > max_pixels:
+        image.close()
+        raise PictureError(
+            f"claims {width:,} x {height:,} pixels, more than `competition.pictures.max_pixels` "
+            f"({max_pixels:,})"
+        )
+    return image
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _as_seen(image: Image.Image) -> np.ndarray:
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = _eight_bits(np.asarray(image), image.mode)
+        pixels = np.repeat(grey[:, :, None], 3, axis=2)
+    elif image.has_transparency_data:
+        drawn = image.convert("RGBA")
+        white = Image.new("RGBA", drawn.size, (255, 255, 255, 255))
+        pixels = np.asarray(Image.alpha_composite(white, drawn).convert("RGB"))
+    else:
+        pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.ascontiguousarray(_upright(pixels, _orientation(image)))
+
+
+def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Grey values of any range as 0..255 (see `read_picture`)."""
+    if mode.startswith("I;16"):
+        return ((values.astype(np.uint32) * 2 + 257) // 514).astype(np.uint8)
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = values.min(), values.max()
+    if mode == "F" and low >= 0 and high <= 1:
+        values = values * 255
+    elif low >= 0 and high <= 255:
+        pass
+    elif low >= 0 and high <= 65535:
+        values = values / 257
+    else:
+        values = (values - low) * 255 / (high - low) if high > low else np.zeros_like(values)
+    return np.floor(values + 0.5).astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 (upright) where there is none or it cannot be read.
+
+    After `load`, which turns a TIFF by itself and then removes the tag.
+    """
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+# ----------------------------------------------------------------------------------- finding
+
+
+class Folder:
+    """All files below a folder, listed once, found by path or name, with or without ending.
+
+    Only what was listed is ever found, so no name from a table leads out of the folder.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = str(path)
+        self.files: dict[str, str] = {}
+        self._without_ending: dict[str, list[str]] = {}
+        self._by_name: dict[str, list[str]] = {}
+        if not Path(path).is_dir():
+            raise DataError(
+                f"the picture folder {path} does not exist{nearest_files(Path(path))}; "
+                "see `competition.root` and `competition.pictures`"
+            )
+        for file in sorted(_files_below(self.path)):
+            key = _key(file)
+            self.files[key] = file
+            stem, ending = os.path.splitext(key)
+            name = key.rpartition("/")[2]
+            names = {name}
+            if ending.lower() in ENDINGS:
+                self._without_ending.setdefault(stem, []).append(file)
+                names.add(os.path.splitext(name)[0])
+            for known in names:
+                self._by_name.setdefault(known, []).append(file)
+
+    def pictures(self) -> list[str]:
+        """Every file with a picture's ending, relative to the folder, sorted."""
+        files = self.files.values()
+        return [file for file in files if os.path.splitext(file)[1].lower() in ENDINGS]
+
+    def find(self, name: str) -> list[str]:
+        """The files, relative to the folder, that a name may mean: one, none, or too many."""
+        key = _key(name)
+        key = key.removeprefix("./")
+        own = os.path.basename(os.path.normpath(self.path)) + "/"
+        # Some tables write the folder's own name before the path.
+        for path in (key, key.removeprefix(own)) if key.startswith(own) else (key,):
+            if path in self.files:
+                return [self.files[path]]
+            if path in self._without_ending:
+                return self._without_ending[path]
+        return self._by_name.get(key, []) if "/" not in key else []
+
+
+def _files_below(folder: str) -> list[str]:
+    """Paths of all files below a folder, relative to it; hidden files and macOS's are left out."""
+    found: list[str] = []
+    seen = {os.path.realpath(folder)}
+    waiting = [("", folder)]
+    while waiting:
+        prefix, place = waiting.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                if entry.is_dir():
+                    # A link back up must not be followed for ever.
+                    real = os.path.realpath(entry.path) if entry.is_symlink() else None
+                    if real is None or real not in seen:
+                        seen |= {real} if real else set()
+                        waiting.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    found.append(prefix + entry.name)
+    return found
+
+
+def _key(name: str) -> str:
+    """A name as it is looked up: `/` between folders, composed accents (macOS decomposes them)."""
+    name = name.replace("\\", "/")
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: str) -> pd.DataFrame:
+    """What each row calls its picture(s), from the config's `competition.pictures`.
+
+    Args:
+        table: the table as text, indexed by id.
+        pictures: the config's section, as plain values.
+
+    Returns:
+        Index of `table`, a column of names per picture of a row, NA where a cell is empty.
+
+    Raises:
+        DataError: a column that is not there, a pattern that is none, a name that would lead out
+            of the picture folder.
+    """
+    if pictures["columns"]:
+        _check_known(pictures["columns"], "competition.pictures.columns", table, path)
+        names = table[pictures["columns"]]
+    elif pictures["pattern"]:
+        names = pd.DataFrame(
+            {
+                pattern: _filled(pattern, table, path, id_column)
+                for pattern in dict.fromkeys(pictures["pattern"])
+            },
+            index=table.index,
+            dtype=object,
+        )
+    else:
+        names = pd.DataFrame({id_column: table.index}, index=table.index, dtype=object)
+    problems = []
+    for column in names:
+        for id_, name in names[column].items():
+            if isinstance(name, str) and (problem := path_problem(name)):
+                problems.append(f"id {id_!r}, {column!r}: {name!r} {problem}")
+    if problems:
+        raise DataError(
+            f"{path} names {len(problems)} pictures outside of the picture folder:\n"
+            f"{numbered(problems[:5])}"
+        )
+    return names
+
+
+def fields_of(pattern: str) -> list[str]:
+    """The columns that a pattern such as `{site}/{id}.png` reads; DataError where it is none."""
+    try:
+        fields = [
+            field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None
+        ]
+    except ValueError as error:
+        raise DataError(f"competition.pictures.pattern: {pattern!r}: {error}") from None
+    if not fields or "" in fields:
+        raise DataError(
+            f"competition.pictures.pattern: {pattern!r} names no column; expected one in braces, "
+            'such as "{id}.jpg"'
+        )
+    return fields
+
+
+def _check_known(names: Sequence[str], key: str, table: pd.DataFrame, path: Path | str) -> None:
+    known = [str(column) for column in table.columns]
+    missing = [f"{name!r}{did_you_mean(name, known)}" for name in names if name not in known]
+    if missing:
+        raise DataError(
+            f"{key}: {path} has no column {', '.join(missing)}; it has {some_of(known, 20)}"
+        )
+
+
+def _filled(pattern: str, table: pd.DataFrame, path: Path | str, id_column: str) -> list:
+    fields = fields_of(pattern)
+    own = [field for field in dict.fromkeys(fields) if field not in (id_column, "id")]
+    _check_known(own, f"competition.pictures.pattern {pattern!r}", table, path)
+    values = {field: table[field].to_numpy() for field in own}
+    names: list = []
+    for row, id_ in enumerate(table.index):
+        cells = {id_column: id_, "id": id_, **{field: values[field][row] for field in own}}
+        filled = all(isinstance(cells[field], str) for field in fields)
+        try:
+            names.append(pattern.format_map(cells) if filled else None)
+        except ValueError as error:
+            raise DataError(f"competition.pictures.pattern: {pattern!r}: {error}") from None
+    return names
+
+
+def locate(names: pd.DataFrame, folders: Sequence[Folder]) -> tuple[pd.Series, pd.Series]:
+    """Where the named pictures lie: the first folder that has one wins.
+
+    Returns:
+        Paths: a list per row, in the order of the columns of `names`; where a picture is missing,
+        the path at which it was expected. Problems: a text per row, empty where all were found.
+
+    Raises:
+        DataError: names that could be any of several files.
+    """
+    paths, problems, ambiguous = [], [], []
+    for id_, row in zip(names.index, names.itertuples(index=False, name=None), strict=True):
+        found, missing = [], []
+        for column, name in zip(names.columns, row, strict=True):
+            if not isinstance(name, str) or not name.strip():
+                found.append("")
+                missing.append(f"{column!r} is empty")
+                continue
+            folder, files = next(
+                ((f, files) for f in folders if (files := f.find(name))), (folders[0], [])
+            )
+            if len(files) > 1:
+                ambiguous.append(
+                    f"id {id_!r}: {name!r} may be {some_of(files, 3)} of {folder.path}"
+                )
+            if not files:
+                missing.append(f"no picture {name!r} in {', '.join(f.path for f in folders)}")
+            found.append(f"{folder.path}/{files[0] if files else name}")
+        paths.append(found)
+        problems.append("; ".join(missing))
+    if ambiguous:
+        raise DataError(
+            f"{len(ambiguous)} names mean several pictures; say which with "
+            f"`competition.pictures.pattern`:\n{numbered(ambiguous[:5])}"
+        )
+    return (
+        pd.Series(paths, index=names.index, dtype=object),
+        pd.Series(problems, index=names.index, dtype=object),
+    )

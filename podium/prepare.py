@@ -1,0 +1,438 @@
+"""From the competition's files to the manifest; what can be wrong with them is said here.
+
+Nothing after this reads the competition's tables or looks for a picture (see `podium.manifest`).
+"""
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from podium import manifest, pictures, tables, tasks
+from podium.errors import DataError, numbered, some_of
+from podium.jobs import Job
+from podium.progress import Progress
+
+#: Pictures that a thread takes at once.
+PIECE = 16
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A line of problems.csv: which file, which row (its id), what is wrong, what was done."""
+
+    file: str
+    row: str
+    problem: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The competition's tables, indexed by id; the paths are for messages."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample: pd.DataFrame
+    train_path: str
+    test_path: str
+
+
+def prepare(
+    competition: dict,
+    task: dict,
+    train: Path | str,
+    test: Path | str,
+    targets: Path | str,
+    target: Path | str,
+    problems: Path | str,
+    job: Job,
+) -> None:
+    """Check the competition's files and write the manifest.
+
+    Args:
+        competition: the config's section, as plain values.
+        task: the config's section, as plain values.
+        train: manifest of the training rows to write (Parquet).
+        test: manifest of the test rows to write (Parquet).
+        targets: the task's table of targets to write (Parquet).
+        target: the task's `info` to write (JSON).
+        problems: list of what was wrong and what became of it to write (CSV).
+
+    Raises:
+        DataError: naming file, row and value; as much at once as can be known at once.
+    """
+    # A list of an earlier run that stopped must not be taken for this one's.
+    stopped = Path(problems).with_name("unreadable.csv")
+    stopped.unlink(missing_ok=True)
+
+    found = read_tables(competition)
+    job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
+    options = tasks.options_module(task["name"]).Options.model_validate(task["options"])
+    target_table, info = tasks.task_class(task["name"]).read_targets(
+        found.train, list(competition["target"]), options, found.sample
+    )
+
+    parts = find_pictures(competition, found)
+    inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
+    listed = check_pictures(parts, competition, stopped)
+    listed += ids_in_both(found)
+
+    for path, part in ((train, parts["train"]), (test, parts["test"])):
+        manifest.write(path, part)
+    manifest.write(targets, target_table)
+    manifest.write_json(target, info)
+    write_problems(problems, listed)
+    for name, part in parts.items():
+        job.spool.metric(f"{name}_rows", len(part))
+        job.spool.metric(f"{name}_unreadable", int((part["problem"] != "").sum()))
+    job.spool.artifact(problems)
+    if listed:
+        job.say(f"{len(listed):,} problems, listed in {problems}")
+
+
+# ------------------------------------------------------------------------------------- tables
+
+
+def read_tables(competition: dict) -> Tables:
+    """The competition's tables, checked by themselves and against each other.
+
+    Raises:
+        DataError: what is wrong with any of the tables, all of it at once.
+    """
+    root = Path(competition["root"])
+    _check_root(root)
+    sample_path = root / competition["sample_submission"]
+    train_path = root / competition["train"] if competition["train"] else None
+    test_path = root / competition["test"] if competition["test"] else None
+
+    faults: list[str] = []
+    by_class = competition["pictures"]["folder_per_class"]
+    if by_class and train_path:
+        faults.append(
+            "competition.train: the table is made from the folders "
+            "(`pictures.folder_per_class: true`), so set it to null"
+        )
+    train = _collect(faults, lambda: _train_of(competition, None if by_class else train_path))
+    sample = _collect(
+        faults, lambda: _indexed(competition, sample_path, [], "competition.sample_submission")
+    )
+    test = None
+    if test_path:
+        needed = [*competition["tabular"], *_picture_columns(competition)]
+        test = _collect(
+            faults, lambda: _indexed(competition, test_path, needed, "competition.test")
+        )
+    elif sample is not None:
+        test = _collect(faults, lambda: _test_from_sample(competition, sample, sample_path))
+    if test is not None and sample is not None:
+        _collect(faults, lambda: _check_same_ids(test, sample, test_path, sample_path))
+    if faults:
+        raise DataError(faults[0] if len(faults) == 1 else "\n".join(faults))
+    return Tables(train, test, sample, str(train_path or root), str(test_path or sample_path))
+
+
+def _collect(faults: list[str], function: Callable):
+    """What the function returns; None, and its message in `faults`, where the data is wrong."""
+    try:
+        return function()
+    except DataError as error:
+        faults.append(str(error))
+        return None
+
+
+def _check_root(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(
+            f"competition.root: the folder {root} does not exist{tables.nearest_files(root)}. "
+            "Unpack the competition's files there."
+        )
+
+
+def _train_of(competition: dict, path: Path | None) -> pd.DataFrame:
+    if path is None:
+        return table_of_folders(competition)
+    group = [competition["group"]] if competition["group"] else []
+    needed = [
+        *competition["target"], *group, *competition["tabular"], *_picture_columns(competition)
+    ]  # fmt: skip
+    return _indexed(competition, path, needed, "competition.train")
+
+
+def _indexed(competition: dict, path: Path, needed: Sequence[str], key: str) -> pd.DataFrame:
+    try:
+        table = tables.read_table(path, competition["separator"], competition["encoding"])
+    except DataError as error:
+        raise DataError(f"{key}: {error}") from None
+    id_column = competition["id"]
+    tables.check_columns(table, path, [id_column, *(name for name in needed if name != "id")])
+    return tables.index_by_id(table, path, id_column)
+
+
+def _picture_columns(competition: dict) -> list[str]:
+    """The columns beside the id that name pictures."""
+    section = competition["pictures"]
+    patterns = [field for p in section["pattern"] or [] for field in pictures.fields_of(p)]
+    names = dict.fromkeys([*(section["columns"] or []), *patterns])
+    return [name for name in names if name not in (competition["id"], "id")]
+
+
+def _test_from_sample(competition: dict, sample: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Test rows where there is no test table: the sample submission's ids, and what they need."""
+    needed = [*competition["tabular"], *_picture_columns(competition)]
+    missing = [name for name in dict.fromkeys(needed) if name not in sample.columns]
+    if missing:
+        raise DataError(
+            f"competition.test: without a test table the rows of {path} are the test rows, but it "
+            f"has no column {some_of(missing)}; name the test table"
+        )
+    return sample[list(dict.fromkeys(needed))]
+
+
+def _check_same_ids(
+    test: pd.DataFrame, sample: pd.DataFrame, test_path: Path | None, sample_path: Path
+) -> None:
+    if test_path is None:
+        return
+    faults = []
+    for here, there, rows in (
+        (test_path, sample_path, test.index.difference(sample.index, sort=False)),
+        (sample_path, test_path, sample.index.difference(test.index, sort=False)),
+    ):
+        if len(rows):
+            faults.append(f"{len(rows)} ids of {here} are not in {there}: {some_of(list(rows))}")
+    if faults:
+        raise DataError(
+            f"The test table and the sample submission must have the same ids:\n{numbered(faults)}"
+        )
+
+
+def table_of_folders(competition: dict) -> pd.DataFrame:
+    """The training table of a competition with a folder per class.
+
+    The class is the first folder of a picture's path, the id the path without its ending.
+    """
+    column = competition["target"][0]
+    rows: dict[str, str] = {}
+    faults: list[str] = []
+    for name in competition["pictures"]["train"]:
+        folder = pictures.Folder(f"{competition['root']}/{name}")
+        for file in folder.pictures():
+            label, slash, _ = file.partition("/")
+            id_ = os.path.splitext(file)[0]
+            if not slash:
+                faults.append(f"{folder.path}/{file} is in no class's folder")
+            elif id_ in rows:
+                faults.append(f"{folder.path}/{file}: another picture has the id {id_!r}")
+            else:
+                rows[id_] = label
+        if not folder.pictures():
+            faults.append(f"{folder.path} holds no pictures")
+    if faults:
+        raise DataError(
+            "competition.pictures.folder_per_class: expected a folder of pictures per class; "
+            f"{len(faults)} are not so:\n{numbered(faults[:5])}"
+        )
+    index = pd.Index(list(rows), name="id", dtype=object)
+    return pd.DataFrame({column: list(rows.values())}, index=index, dtype=object)
+
+
+def ids_in_both(found: Tables) -> list[Problem]:
+    """Ids that are in both tables: most often a wrong file, sometimes just numbering anew."""
+    both = found.train.index.intersection(found.test.index, sort=False)
+    if not len(both):
+        return []
+    return [
+        Problem(
+            found.test_path,
+            some_of(list(both)),
+            f"{len(both)} of {len(found.test)} test ids are training ids too: the right file?",
+            "none",
+        )
+    ]
+
+
+# ----------------------------------------------------------------------------------- pictures
+
+
+def find_pictures(competition: dict, found: Tables) -> dict[str, pd.DataFrame]:
+    """The manifests with the pictures' paths, not yet looked at (`podium.manifest`)."""
+    section = competition["pictures"]
+    folders: dict[str, pictures.Folder] = {}
+    faults: list[str] = []
+    for name in dict.fromkeys([*section["train"], *section["test"]]):
+        folder = _collect(faults, lambda: pictures.Folder(f"{competition['root']}/{name}"))  # noqa: B023
+        if folder is not None:
+            folders[name] = folder
+    if faults:
+        raise DataError("\n".join(faults))
+    parts = {}
+    for part, table, path in (
+        ("train", found.train, found.train_path),
+        ("test", found.test, found.test_path),
+    ):
+        searched = [folders[name] for name in section[part]]
+
+        def located(table=table, path=path, searched=searched):
+            names = pictures.names_in(table, path, section, competition["id"])
+            return pictures.locate(names, searched)
+
+        places = _collect(faults, located)
+        if places is not None:
+            parts[part] = _manifest_of(table, *places, competition["group"])
+    if faults:
+        raise DataError("\n".join(faults))
+    return parts
+
+
+def _manifest_of(
+    table: pd.DataFrame, paths: pd.Series, problem: pd.Series, group: str | None
+) -> pd.DataFrame:
+    part = pd.DataFrame(index=table.index)
+    part["pictures"] = paths
+    for name in ("width", "height", "bytes"):
+        part[name] = 0
+    part["mode"] = ""
+    part["digest"] = ""
+    part["problem"] = problem
+    part["group"] = groups_of(table, group)
+    own = table.where(table.notna(), None).astype(object)
+    return pd.concat([part, own.add_prefix(manifest.COLUMN)], axis=1)
+
+
+def groups_of(table: pd.DataFrame, column: str | None) -> pd.Series:
+    """The group of each row; a row without one is a group by itself."""
+    if column is None or column not in table.columns:
+        return pd.Series(None, index=table.index, dtype=object)
+    alone = pd.Series([f"row {id_}" for id_ in table.index], index=table.index, dtype=object)
+    return table[column].where(table[column].notna(), alone).astype(object)
+
+
+def inspect_pictures(parts: dict[str, pd.DataFrame], max_pixels: int, job: Job) -> None:
+    """Decode every picture once and fill in what the manifests say of it.
+
+    Pictures that several rows share, or both parts, are looked at once.
+    """
+    wanted = dict.fromkeys(
+        path
+        for part in parts.values()
+        for paths, problem in zip(part["pictures"], part["problem"], strict=True)
+        if not problem
+        for path in paths
+    )
+    seen = dict(_inspections(list(wanted), max_pixels, job))
+    for part in parts.values():
+        rows = [
+            _row_of([seen.get(path) for path in paths], paths, problem)
+            for paths, problem in zip(part["pictures"], part["problem"], strict=True)
+        ]
+        for name in asdict(pictures.Inspection()):
+            part[name] = pd.Series([getattr(row, name) for row in rows], index=part.index)
+
+
+def _row_of(
+    seen: list[pictures.Inspection | None], paths: list[str], problem: str
+) -> pictures.Inspection:
+    """What the manifest says of a row's pictures: sizes of the first, digest of all."""
+    if problem:
+        return pictures.Inspection(problem=problem)
+    whole = [one for one in seen if one is not None]
+    assert len(whole) == len(paths)
+    faults = [f"{p}: {one.problem}" for p, one in zip(paths, whole, strict=True) if one.problem]
+    first = asdict(whole[0])
+    if faults:
+        return pictures.Inspection(**{**first, "digest": "", "problem": "; ".join(faults)})
+    if len(whole) > 1:
+        first["digest"] = pictures.digest_of_digests([one.digest for one in whole])
+    return pictures.Inspection(**first)
+
+
+def _inspections(
+    paths: list[str], max_pixels: int, job: Job
+) -> Iterator[tuple[str, pictures.Inspection]]:
+    """Every picture with what it is, in order, with a line of progress now and then."""
+    pieces = [paths[start : start + PIECE] for start in range(0, len(paths), PIECE)]
+
+    def look(piece: list[str]) -> list[pictures.Inspection]:
+        return [pictures.inspect(path, max_pixels) for path in piece]
+
+    progress = Progress("pictures looked at", len(paths), job)
+    with ThreadPoolExecutor(job.threads) as pool:
+        for piece, found in zip(pieces, pool.map(look, pieces), strict=True):
+            yield from zip(piece, found, strict=True)
+            progress.advance(len(piece))
+
+
+def check_pictures(
+    parts: dict[str, pd.DataFrame], competition: dict, stopped: Path
+) -> list[Problem]:
+    """The unreadable pictures, where the config lets the run go on without them.
+
+    Raises:
+        DataError: the policy is `stop`, or more than half of a part cannot be read; the whole list
+            is then in `stopped`, which outlives the failed job's outputs.
+    """
+    leave_out = competition["pictures"]["unreadable"] == "leave_out"
+    actions = {
+        "train": "left out of training",
+        "test": "answered with the sample submission's value",
+    }
+    listed: list[Problem] = []
+    too_many: list[str] = []
+    for name, part in parts.items():
+        bad = part[part["problem"] != ""]
+        action = actions[name] if leave_out else "stopped"
+        listed += [
+            Problem(", ".join(row.pictures), str(row.Index), row.problem, action)
+            for row in bad[["pictures", "problem"]].itertuples()
+        ]
+        if len(bad) * 2 > len(part):
+            too_many.append(f"{len(bad):,} of {len(part):,} {name} rows")
+    if not listed or (leave_out and not too_many):
+        return listed
+    write_problems(stopped, listed)
+    first = numbered([f"{p.row}: {p.problem}" for p in listed[:5]])
+    rest = f"\n  ... and {len(listed) - 5:,} more" if len(listed) > 5 else ""
+    if too_many:
+        advice = (
+            f"That is {' and '.join(too_many)}, more than half: probably `competition.pictures` "
+            f"(train, test, columns, pattern) does not fit the files. {_examples(competition)}"
+        )
+    else:
+        advice = (
+            "Mend or remove them, or go on without them with "
+            "`competition.pictures.unreadable: leave_out`."
+        )
+    rows = "row has a picture" if len(listed) == 1 else "rows have pictures"
+    raise DataError(
+        f"{len(listed):,} {rows} that cannot be read:\n{first}{rest}\n{advice}\n"
+        f"The whole list: {stopped}"
+    )
+
+
+def _examples(competition: dict) -> str:
+    """What the picture folders really hold."""
+    section = competition["pictures"]
+    lines = []
+    for name in dict.fromkeys([*section["train"], *section["test"]]):
+        folder = pictures.Folder(f"{competition['root']}/{name}")
+        files = folder.pictures()
+        holds = f"{len(files):,} pictures, such as {some_of(files, 3)}" if files else "no pictures"
+        lines.append(f"{folder.path} holds {holds}")
+    return "; ".join(lines) + "."
+
+
+def write_problems(path: Path | str, problems: Sequence[Problem]) -> None:
+    """Write the list as CSV; it appears under its name only when it is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(Problem.__dataclass_fields__)
+        writer.writerows(asdict(problem).values() for problem in problems)
+    partial.replace(path)
