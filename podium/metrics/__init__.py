@@ -135,13 +135,14 @@ def _own(choice: dict) -> Metric:
     try:
         if place.endswith(".py"):
             spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(place)
         function = getattr(module, function_name)
-    except (ImportError, OSError, AttributeError) as error:
+    except (ImportError, OSError, AttributeError, SyntaxError) as error:
         raise ConfigError(f"metric.name: cannot load {choice['name']!r}: {error}") from None
     missing = [key for key in ("direction", "needs") if not choice.get(key)]
     if missing:

@@ -351,7 +351,7 @@ def test_rmsle_clips_predictions_and_refuses_negative_targets():
 
 def test_r2_leaves_a_constant_target_out():
     target = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]])
-    assert score("r2", target, target + [[0.0, 1.0]]) == 1.0
+    assert score("r2", target, target + np.array([0.0, 1.0])) == 1.0
     assert np.isnan(score("r2", np.ones(3), np.ones(3)))
 
 
