@@ -19,3 +19,4 @@ wildcard_constraints:
     seed="[0-9]+",
     worker="[0-9]+",
     part="train|test",
+    view="[a-z0-9]+",

@@ -40,7 +40,7 @@ rule select_params:
         "../envs/podium.yaml"
     params:
         metric=run.section("metric"),
-        folds=run.section("tuning", "folds"),
+        folds=len(run.folds),
         code=run.code_of("select_params"),
     script:
         "../scripts/select_params.py"

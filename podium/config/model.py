@@ -4,8 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from podium import views
 from podium.config.experiment import SearchRange
 from podium.config.section import Section, from_name
+from podium.errors import did_you_mean
 
 
 class Freeze(Section):
@@ -14,7 +16,8 @@ class Freeze(Section):
     stages: int | Literal["none", "all"] = Field(
         "none",
         description="`none` trains everything, `all` only the head (the backbone's output is then "
-        "computed once per view), a number freezes the stem and that many stages.",
+        "computed once per view, and of the augmentation only the flips are left), a number "
+        "freezes the stem and that many stages.",
     )
     until: float | None = Field(
         None, ge=0, description="Epoch at which frozen stages start to train; never when unset."
@@ -247,3 +250,41 @@ class Model(Section):
     def is_frozen(self) -> bool:
         """Whether the backbone never trains, so that its output is computed once."""
         return self.pictures and self.freeze.stages == "all" and self.freeze.until is None
+
+    @property
+    def training_views(self) -> list[str]:
+        """The views that a frozen backbone is trained on: the flips of its augmentation."""
+        square = self.size[0] == self.size[1]
+        wanted = {
+            "flips": {"identity", "hflip", "vflip", "rot180"},
+            "light": {"identity", "hflip"},
+            "medium": {"identity", "hflip"},
+            "auto": {"identity", "hflip"},
+            "heavy": {"dihedral"} if square else {"identity", "hflip"},
+        }
+        if self.augment.transforms is not None:
+            return ["identity"]
+        return views.expand(wanted.get(self.augment.preset, {"identity"}))
+
+
+def with_values(model: Model, values: dict[str, Any]) -> Model:
+    """The model with values put at dotted paths, validated again.
+
+    Raises KeyError with a full sentence for an unknown path, pydantic's ValidationError (a
+    ValueError) for a value out of range.
+    """
+    content = model.model_dump()
+    for path, value in values.items():
+        *parents, last = path.split(".")
+        place = content
+        for parent in parents:
+            if not isinstance(place.get(parent), dict):
+                hint = did_you_mean(parent, place)
+                raise KeyError(f"{path!r} is not a key of a model: no {parent!r}{hint}")
+            place = place[parent]
+        free = parents[-1:] == ["terms"]
+        if last not in place and not free:
+            hint = did_you_mean(last, place)
+            raise KeyError(f"{path!r} is not a key of a model: no {last!r}{hint}")
+        place[last] = value
+    return Model.model_validate(content)

@@ -8,7 +8,7 @@ from podium import blending, metrics, tasks, views, zoo
 from podium.config.competition import Competition
 from podium.config.experiment import Blend, Compute, Folds, MetricChoice, Thresholds, Tracking, Tta
 from podium.config.experiment import Tuning as TuningSection
-from podium.config.model import Model
+from podium.config.model import Model, with_values
 from podium.config.section import Section, from_name
 from podium.errors import did_you_mean
 
@@ -109,26 +109,3 @@ def fold_count(config: Config) -> int | None:
     if config.folds.scheme == "column":
         return None
     return config.folds.count * config.folds.repeats
-
-
-def with_values(model: Model, values: dict[str, Any]) -> Model:
-    """The model with values put at dotted paths, validated again.
-
-    Raises KeyError with a full sentence for an unknown path, pydantic's ValidationError (a
-    ValueError) for a value out of range.
-    """
-    content = model.model_dump()
-    for path, value in values.items():
-        *parents, last = path.split(".")
-        place = content
-        for parent in parents:
-            if not isinstance(place.get(parent), dict):
-                hint = did_you_mean(parent, place)
-                raise KeyError(f"{path!r} is not a key of a model: no {parent!r}{hint}")
-            place = place[parent]
-        free = parents[-1:] == ["terms"]
-        if last not in place and not free:
-            hint = did_you_mean(last, place)
-            raise KeyError(f"{path!r} is not a key of a model: no {last!r}{hint}")
-        place[last] = value
-    return Model.model_validate(content)

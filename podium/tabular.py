@@ -1,0 +1,69 @@
+"""Tabular columns as numbers for a network: fitted on a fold's training rows."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+#: Standardised values are cut off here, so that a wild value in the test rows stays harmless.
+LIMIT = 10.0
+
+
+@dataclass(frozen=True)
+class TabularEncoder:
+    """How columns become numbers.
+
+    Attributes:
+        numbers: {column: (median, mean, deviation, whether training rows have gaps)}.
+        categories: {column: values seen in training, sorted}; unseen ones become all zeros.
+    """
+
+    numbers: dict[str, tuple[float, float, float, bool]]
+    categories: dict[str, list[str]]
+
+    @classmethod
+    def fit(cls, columns: pd.DataFrame) -> "TabularEncoder":
+        """From the text columns (NA where empty) of the training rows."""
+        numbers, categories = {}, {}
+        for name in columns:
+            filled = columns[name].dropna()
+            values = pd.to_numeric(filled, errors="coerce")
+            if len(filled) and values.notna().all():
+                median = float(values.median())
+                whole = pd.to_numeric(columns[name]).fillna(median).to_numpy(dtype=float)
+                deviation = float(whole.std()) or 1.0
+                gaps = bool(columns[name].isna().any())
+                numbers[name] = (median, float(whole.mean()), deviation, gaps)
+            else:
+                categories[name] = sorted(filled.unique())
+        return cls(numbers, categories)
+
+    @classmethod
+    def from_dict(cls, content: dict) -> "TabularEncoder":
+        """The encoder that `to_dict` described."""
+        return cls({k: tuple(v) for k, v in content["numbers"].items()}, content["categories"])
+
+    def to_dict(self) -> dict:
+        """As JSON-serialisable values."""
+        return asdict(self)
+
+    @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        flags = sum(gaps for *_, gaps in self.numbers.values())
+        return len(self.numbers) + flags + sum(map(len, self.categories.values()))
+
+    def encode(self, columns: pd.DataFrame) -> np.ndarray:
+        """(n, width) float32."""
+        parts = []
+        for name, (median, mean, deviation, gaps) in self.numbers.items():
+            values = pd.to_numeric(columns[name], errors="coerce")
+            scaled = (values.fillna(median).to_numpy(dtype=float) - mean) / deviation
+            parts.append(np.clip(scaled, -LIMIT, LIMIT))
+            if gaps:
+                parts.append(values.isna().to_numpy(dtype=float))
+        for name, values in self.categories.items():
+            parts += [(columns[name] == value).to_numpy(dtype=float) for value in values]
+        if not parts:
+            return np.zeros((len(columns), 0), dtype=np.float32)
+        return np.stack(parts, axis=1).astype(np.float32)

@@ -1,0 +1,111 @@
+"""Augmentation: albumentations, from a preset's name or its own serialised form."""
+
+import os
+
+import numpy as np
+
+from podium.config.model import Augment
+from podium.errors import ConfigError
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+
+def create(settings: Augment, size: tuple[int, int]):
+    """An `albumentations.Compose`, or None for no augmentation.
+
+    Raises:
+        ConfigError: the serialised form is not one that albumentations reads, or changes the size.
+    """
+    if settings.transforms is None and settings.preset in (None, "none"):
+        return None
+    import albumentations as A
+
+    if settings.transforms is None:
+        return A.Compose(_preset(settings.preset, size))
+    try:
+        transform = A.from_dict(settings.transforms)
+        transform = transform if isinstance(transform, A.Compose) else A.Compose([transform])
+        changed = transform(image=np.zeros((*size, 3), np.uint8))["image"]
+    except Exception as error:
+        raise ConfigError(
+            f"augment.transforms: albumentations cannot run it: {error}. Expected what "
+            "`albumentations.to_dict(transform)` returns."
+        ) from None
+    if changed.shape != (*size, 3) or changed.dtype != np.uint8:
+        raise ConfigError(
+            f"augment.transforms: makes {changed.dtype} {changed.shape} of uint8 {(*size, 3)}; it "
+            "must keep the size and type (pictures are normalised on the device)"
+        )
+    return transform
+
+
+def _preset(name: str, size: tuple[int, int]) -> list:
+    import albumentations as A
+    import cv2
+
+    reflect = {"border_mode": cv2.BORDER_REFLECT_101}
+    hole = {"hole_height_range": (0.1, 0.3), "hole_width_range": (0.1, 0.3)}
+    if name == "flips":
+        return [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+    light = [
+        A.HorizontalFlip(p=0.5),
+        A.Affine(
+            scale=(0.9, 1.1), translate_percent=(-0.06, 0.06), rotate=(-10, 10), p=0.5, **reflect
+        ),
+        A.RandomBrightnessContrast(0.15, 0.15, p=0.5),
+    ]
+    if name == "light":
+        return light
+    if name == "medium":
+        return [
+            A.HorizontalFlip(p=0.5),
+            A.Affine(
+                scale=(0.8, 1.2), translate_percent=(-0.1, 0.1), rotate=(-20, 20), p=0.7, **reflect
+            ),
+            A.RandomBrightnessContrast(0.2, 0.2, p=0.5),
+            A.HueSaturationValue(10, 20, 10, p=0.3),
+            A.OneOf([A.GaussNoise(std_range=(0.02, 0.1)), A.GaussianBlur((3, 5))], p=0.2),
+            A.CoarseDropout(num_holes_range=(1, 2), p=0.3, **hole),
+        ]
+    if name == "heavy":
+        return [
+            A.RandomResizedCrop(size=size, scale=(0.5, 1.0), ratio=(0.75, 1.33), p=0.8),
+            A.SquareSymmetry(p=0.8) if size[0] == size[1] else A.HorizontalFlip(p=0.5),
+            A.Affine(rotate=(-30, 30), shear=(-10, 10), p=0.6, **reflect),
+            A.OneOf([A.GridDistortion(p=1), A.OpticalDistortion(p=1)], p=0.2),
+            A.RandomBrightnessContrast(0.3, 0.3, p=0.6),
+            A.HueSaturationValue(20, 30, 20, p=0.5),
+            A.OneOf([A.CLAHE(p=1), A.RandomGamma((70, 140), p=1), A.ToGray(p=1)], p=0.2),
+            A.OneOf(
+                [A.GaussNoise(std_range=(0.05, 0.2)), A.GaussianBlur((3, 7)), A.MotionBlur((3, 7))],
+                p=0.3,
+            ),
+            A.CoarseDropout(num_holes_range=(1, 4), p=0.5, **hole),
+        ]
+    assert name == "auto", name
+    # RandAugment with two of its operations at middle magnitude.
+    operations = [
+        A.AutoContrast(p=1),
+        A.Equalize(p=1),
+        A.Posterize((4, 7), p=1),
+        A.Solarize((0.5, 0.9), p=1),
+        A.ColorJitter((0.5, 1.5), (1, 1), (1, 1), (0, 0), p=1),
+        A.ColorJitter((1, 1), (0.5, 1.5), (1, 1), (0, 0), p=1),
+        A.ColorJitter((1, 1), (1, 1), (0.5, 1.5), (0, 0), p=1),
+        A.Sharpen((0.1, 0.5), p=1),
+        A.Affine(rotate=(-20, 20), p=1, **reflect),
+        A.Affine(shear={"x": (-15, 15)}, p=1, **reflect),
+        A.Affine(shear={"y": (-15, 15)}, p=1, **reflect),
+        A.Affine(translate_percent={"x": (-0.3, 0.3)}, p=1, **reflect),
+        A.Affine(translate_percent={"y": (-0.3, 0.3)}, p=1, **reflect),
+    ]
+    return [A.HorizontalFlip(p=0.5), A.SomeOf(operations, n=2, replace=False, p=1)]
+
+
+def apply(transform, pictures: np.ndarray, seed: int) -> np.ndarray:
+    """Augment uint8 pictures (batch, pictures, H, W, 3), each by itself, under a seed."""
+    transform.set_random_seed(seed)
+    changed = np.empty_like(pictures)
+    for row, column in np.ndindex(pictures.shape[:2]):
+        changed[row, column] = transform(image=pictures[row, column])["image"]
+    return changed

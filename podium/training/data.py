@@ -1,0 +1,213 @@
+"""The rows of a fold as batches: pictures or features, tabular columns, targets."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from podium.training import augment
+
+#: What a network looks at; see `Rows`.
+Seen = np.ndarray | list[np.ndarray] | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch on the training device.
+
+    Attributes:
+        seen: uint8 pictures (batch, pictures, H, W, 3), or float features (batch, width), or None.
+        tabular: float (batch, columns), or None.
+        target: what the loss takes, (batch, ...).
+        rows: positions in the fold's arrays, (batch,) numpy.
+    """
+
+    seen: Tensor | None
+    tabular: Tensor | None
+    target: Tensor
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to train on, to validate or to predict.
+
+    Attributes:
+        seen: memory-mapped uint8 pictures (all rows, pictures, H, W, 3); or a frozen backbone's
+            half-precision features (all rows, width), one array per view; or None for a model of
+            tabular columns alone.
+        places: (n,) positions of the rows within `seen`.
+        tabular: float32 (n, columns), or None.
+        target: the task's encoded target, (n, ...); None for test rows.
+        learning_target: what the loss takes, (n, ...); None for test rows.
+    """
+
+    seen: Seen
+    places: np.ndarray
+    tabular: np.ndarray | None
+    target: np.ndarray | None
+    learning_target: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def has_features(self) -> bool:
+        """Whether `seen` is the output of a frozen backbone rather than pictures."""
+        return isinstance(self.seen, list)
+
+    def take(self, rows: np.ndarray, view: int | np.ndarray = 0) -> np.ndarray | None:
+        """Pictures of some rows, or their features in one view each."""
+        if self.seen is None:
+            return None
+        places = self.places[rows]
+        if not self.has_features:
+            return self.seen[places]
+        if np.ndim(view) == 0:
+            return self.seen[view][places]
+        taken = np.empty((len(rows), self.seen[0].shape[1]), self.seen[0].dtype)
+        for number, features in enumerate(self.seen):
+            taken[view == number] = features[places[view == number]]
+        return taken
+
+
+class Loader:
+    """Batches of an epoch, made ahead in the background where that helps.
+
+    Every batch is made under a seed of its own (seed, epoch, batch), so that neither the number
+    of workers nor a resumed run changes a single picture.
+    """
+
+    def __init__(self, rows: Rows, transform, device: torch.device, threads: int, seed: int):
+        self.rows, self.transform, self.device = rows, transform, device
+        self.threads, self.seed = threads, seed
+
+    def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[Batch]:
+        """The batches of one epoch, each given by its rows."""
+        made = self._made_ahead(number, batches)
+        for rows, seen in zip(batches, made, strict=True):
+            yield to_device(self.rows, rows, seen, self.device)
+
+    def _made_ahead(self, number: int, batches: list[np.ndarray]):
+        jobs = _Jobs(self.rows, self.transform, self.seed, number, batches)
+        if self.transform is not None and self.device.type == "cuda" and self.threads > 1:
+            return torch.utils.data.DataLoader(
+                jobs, batch_size=None, num_workers=self.threads - 1, pin_memory=False
+            )
+        if self.threads > 1 and self.rows.seen is not None:
+            return _prefetched(jobs)
+        return (jobs[index] for index in range(len(jobs)))
+
+
+class _Jobs(torch.utils.data.Dataset):
+    """What is seen in each batch of an epoch."""
+
+    def __init__(self, rows: Rows, transform, seed: int, epoch: int, batches: list[np.ndarray]):
+        self.rows, self.transform = rows, transform
+        self.seed, self.epoch, self.batches = seed, epoch, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int):
+        rows = self.batches[index]
+        random = np.random.default_rng([self.seed, self.epoch, index])
+        if self.rows.has_features:
+            views = random.integers(0, len(self.rows.seen), len(rows))
+            return torch.from_numpy(self.rows.take(rows, views))
+        seen = self.rows.take(rows)
+        if seen is not None and self.transform is not None:
+            seen = augment.apply(self.transform, seen, int(random.integers(2**31)))
+        return torch.empty(0) if seen is None else torch.from_numpy(np.ascontiguousarray(seen))
+
+
+def _prefetched(jobs: _Jobs, ahead: int = 3) -> Iterator[Tensor]:
+    """The jobs' results, made by a thread that stays a few batches ahead.
+
+    One thread is enough: decoding is done already, and OpenCV and numpy let go of the
+    interpreter while they work.
+    """
+    ready: queue.Queue = queue.Queue(maxsize=ahead)
+    stop = threading.Event()
+
+    def put(item) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for index in range(len(jobs)):
+                if not put(jobs[index]):
+                    return
+        except BaseException as error:
+            put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        for _ in range(len(jobs)):
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+
+
+def to_device(rows: Rows, which: np.ndarray, seen: Tensor, device: torch.device) -> Batch:
+    """A batch on the device, copied without waiting where the device allows."""
+
+    def move(array: np.ndarray | Tensor | None):
+        if array is None:
+            return None
+        tensor = torch.as_tensor(array)
+        if device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(device, non_blocking=True)
+
+    tabular = None if rows.tabular is None else rows.tabular[which]
+    target = np.zeros(len(which)) if rows.learning_target is None else rows.learning_target[which]
+    return Batch(None if rows.seen is None else move(seen), move(tabular), move(target), which)
+
+
+def in_order(count: int, size: int) -> list[np.ndarray]:
+    """Batches of rows in their order."""
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def drawn(
+    classes: np.ndarray | None, count: int, size: int, sampling: str, random: np.random.Generator
+) -> list[np.ndarray]:
+    """The rows of an epoch's batches.
+
+    `shuffle`: each row once. `balanced`: classes equally often, `sqrt`: by the root of their
+    counts, both as many rows as there are, drawn with replacement; `undersample`: each class as
+    often as the rarest, without replacement. A last batch of one row is left out (batch norm).
+    """
+    if sampling == "shuffle" or classes is None:
+        order = random.permutation(count)
+    else:
+        labels, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
+        if sampling == "undersample":
+            least = counts.min()
+            picks = [
+                random.permutation(np.flatnonzero(inverse == label))[:least]
+                for label in range(len(labels))
+            ]
+            order = random.permutation(np.concatenate(picks))
+        else:
+            share = counts**-1.0 if sampling == "balanced" else counts**-0.5
+            weight = share[inverse]
+            order = random.choice(count, size=count, p=weight / weight.sum())
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches.pop()
+    return batches

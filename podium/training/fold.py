@@ -1,0 +1,291 @@
+"""Training on one fold: from the files of the workflow to a trained network."""
+
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from podium import folds as folds_module
+from podium import manifest, metrics, network, tasks
+from podium.config.model import Model, with_values
+from podium.network import Network
+from podium.tabular import TabularEncoder
+from podium.tasks.base import Task
+from podium.training.checkpoints import Checkpoint
+from podium.training.data import Rows, Seen
+from podium.training.loop import Training, digest_of, train
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that training and tuning of a model read, opened.
+
+    Attributes:
+        ids: of the readable training rows, which are the rows of `target`.
+        places: their positions in the manifest, and so in the picture cache.
+    """
+
+    task: Task
+    metric: metrics.Metric
+    folds: object
+    ids: np.ndarray
+    places: np.ndarray
+    target: np.ndarray
+    table: object
+    seen: Seen
+
+    @property
+    def pictures(self) -> int:
+        """Pictures per row, where the network looks at pictures."""
+        return self.seen.shape[1] if isinstance(self.seen, np.ndarray) else 0
+
+
+def open_inputs(
+    *, task: dict, metric: dict, folds, train, targets, target, images=None, features=None, **_
+) -> Inputs:
+    """Open what the rules `train_fold` and `tune_model` name as inputs.
+
+    Args:
+        task, metric: sections of the config.
+        folds, train, targets, target, images, features: paths.
+    """
+    loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
+    table = manifest.read(train)
+    readable = (table["problem"] == "").to_numpy()
+    ids = table.index[readable].to_numpy()
+    encoded = loaded.encode(manifest.read(targets).loc[ids])
+    return Inputs(
+        loaded,
+        metrics.load(metric),
+        folds_module.read(folds),
+        ids,
+        np.flatnonzero(readable),
+        encoded,
+        table[readable],
+        open_seen(images, features),
+    )
+
+
+def open_seen(images: str | None, features: list[str] | str | None) -> Seen:
+    """What the network looks at: memory-mapped pictures, or features of each view, or neither."""
+    if features is not None:
+        paths = [features] if isinstance(features, str) else features
+        return [np.load(path, mmap_mode="r") for path in paths]
+    return None if images is None else np.load(images, mmap_mode="r")
+
+
+def feature_width(seen: Seen) -> int:
+    """Width of a frozen backbone's output per row; 0 where pictures or nothing is looked at."""
+    return seen[0].shape[1] if isinstance(seen, list) else 0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A fold's rows, and how its tabular columns are encoded."""
+
+    train: Rows
+    valid: Rows
+    valid_ids: np.ndarray
+    encoder: TabularEncoder | None
+
+
+def open_fold(inputs: Inputs, fold: int, settings: Model, tabular: list[str]) -> Fold:
+    """The rows of a fold: everything that is fitted is fitted on its training rows."""
+    train, valid = folds_module.rows_of_fold(inputs.folds, fold, inputs.ids)
+    encoder, encoded = None, None
+    if settings.tabular and tabular:
+        columns = manifest.columns(inputs.table, tabular)
+        encoder = TabularEncoder.fit(columns[train])
+        encoded = encoder.encode(columns)
+    learning = inputs.task.learning_target(inputs.target, inputs.target[train])
+
+    def rows(mask: np.ndarray) -> Rows:
+        part = None if encoded is None else encoded[mask]
+        return Rows(inputs.seen, inputs.places[mask], part, inputs.target[mask], learning[mask])
+
+    return Fold(rows(train), rows(valid), inputs.ids[valid], encoder)
+
+
+def build_network(inputs: Inputs, fold: Fold, settings: Model, seed: int) -> Network:
+    """The fold's network, its new weights drawn from the seed."""
+    torch.manual_seed(seed)
+    columns = 0 if fold.encoder is None else fold.encoder.width
+    return network.build(
+        settings,
+        pictures=inputs.pictures,
+        features=feature_width(inputs.seen),
+        tabular=columns,
+        outputs=inputs.task.outputs,
+    )
+
+
+def probe_head(net: Network, inputs: Inputs, fold: Fold, settings: Model, device, seed: int):
+    """Start the head from a linear model on the untrained backbone's output.
+
+    Linear probing, then fine-tuning (Kumar et al. 2022). The features of the training rows also
+    set the head's standardisation. Hidden layers stay random: there is nothing to start them from.
+    """
+    if settings.head.init != "probe" and not fold.train.has_features:
+        return
+    features = _features(net, fold.train, settings, device)
+    head = net.head
+    if features is not None:
+        shift, scale = features.mean(0), features.std(0)
+        head.shift.copy_(torch.from_numpy(shift))
+        head.scale.copy_(torch.from_numpy(np.where(scale > 1e-6, scale, 1.0)))
+    if settings.head.hidden or settings.head.init != "probe":
+        return
+    with torch.no_grad():
+        given = None if features is None else torch.from_numpy(features)
+        tabular = None if fold.train.tabular is None else torch.from_numpy(_repeat(fold, features))
+        inputs_of_head = head.cpu().inputs(given, tabular).numpy()
+    target = _tiled(fold.train.target, len(inputs_of_head))
+    weight, bias = inputs.task.probe(inputs_of_head, target, settings.head.probe_strength, seed)
+    with torch.no_grad():
+        head.last.weight.copy_(torch.as_tensor(weight, dtype=torch.float32))
+        head.last.bias.copy_(torch.as_tensor(bias, dtype=torch.float32))
+
+
+def _features(net: Network, rows: Rows, settings: Model, device) -> np.ndarray | None:
+    """Backbone output of the training rows, every view of a frozen one below the other."""
+    if rows.seen is None:
+        return None
+    if rows.has_features:
+        views = [rows.take(np.arange(len(rows)), view) for view in range(len(rows.seen))]
+        return np.concatenate(views).astype(np.float32)
+    net.to(device).eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), 2 * settings.batch_size):
+            which = np.arange(start, min(start + 2 * settings.batch_size, len(rows)))
+            pictures = torch.from_numpy(np.ascontiguousarray(rows.take(which))).to(device)
+            parts.append(net.backbone(pictures).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _repeat(fold: Fold, features: np.ndarray | None) -> np.ndarray:
+    count = len(fold.train) if features is None else len(features)
+    return _tiled(fold.train.tabular, count)
+
+
+def _tiled(array: np.ndarray, count: int) -> np.ndarray:
+    """The rows over and over, as the views of features lie below each other."""
+    return np.concatenate([array] * (count // len(array)))
+
+
+def train_fold(
+    *,
+    inputs: dict,
+    tuned: str | None,
+    model: dict,
+    task: dict,
+    metric: dict,
+    tabular: list[str],
+    fold: int,
+    seed: int,
+    code: str,
+    state: str,
+    outputs: dict,
+    job,
+) -> None:
+    """Train one model on one fold and write weights, history and the model's description.
+
+    Args:
+        inputs: paths by the names of the rule's inputs.
+        tuned: `best_params.json`, or None.
+        model, task, metric: sections of the config.
+        code: digest of the code, part of the checkpoint's key.
+        state: folder for the checkpoint.
+        outputs: paths `weights`, `history` and `model`.
+    """
+    began = time.perf_counter()
+    opened = open_inputs(task=task, metric=metric, **inputs)
+    params = tuned_params(tuned, fold)
+    settings = with_values(Model.model_validate(model), params)
+    fingerprint = folds_module.fingerprint(opened.folds)
+    device = torch.device(job.device())
+    split = open_fold(opened, fold, settings, tabular)
+    net = build_network(opened, split, settings, seed)
+    key = digest_of(settings.model_dump(mode="json"), task, fingerprint, fold, seed, code)
+    checkpoint = Checkpoint(state, key)
+    if checkpoint.load() is None:
+        probe_head(net, opened, split, settings, device, seed)
+    job.spool.metric("setup_seconds", time.perf_counter() - began)
+
+    def report(row: dict) -> None:
+        job.say(
+            f"epoch {row['epoch']}/{settings.epochs}, loss {row['train_loss']:.4f}, validation "
+            f"loss {row['valid_loss']:.4f}, {opened.metric.name} {row['valid_score']:.4f} "
+            f"({row['seconds']:.0f} s)"
+        )
+        for name, value in row.items():
+            if name != "epoch":
+                job.spool.metric(name, value, step=row["epoch"])
+
+    steps = settings.epochs * -(-len(split.train) // settings.batch_size)
+    plan = Training(
+        opened.task,
+        opened.metric,
+        settings,
+        split.train,
+        split.valid,
+        device,
+        job.threads,
+        seed,
+        checkpoint,
+        report=report,
+        step_done=job.progress(steps, "training").advance,
+    )
+    history = train(net, plan)
+    write_weights(outputs["weights"], net)
+    write_table(outputs["history"], history)
+    manifest.write_json(
+        outputs["model"],
+        {
+            "settings": settings.model_dump(mode="json"),
+            "tuned": params,
+            "fold": fold,
+            "seed": seed,
+            "fingerprint": fingerprint,
+            "encoder": None if split.encoder is None else split.encoder.to_dict(),
+            "pictures": opened.pictures,
+            "device": device_name(device),
+            "rows": {"train": len(split.train), "valid": len(split.valid)},
+        },
+    )
+    checkpoint.remove()
+    job.spool.metric("compute_seconds", time.perf_counter() - began)
+
+
+def tuned_params(path: str | None, fold: int) -> dict:
+    """The parameters that tuning chose for a fold; none without tuning."""
+    return {} if path is None else manifest.read_json(path)["folds"][str(fold)]["params"]
+
+
+def write_weights(path: str, net: Network) -> None:
+    """Save a network's tensors; the file appears under its name only when it is whole."""
+    partial = Path(path).with_suffix(".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    save_file(tensors, partial)
+    partial.replace(path)
+
+
+def write_table(path: str, rows: list[dict]) -> None:
+    """Rows as CSV, with the columns of an empty history if there are none."""
+    columns = None if rows else ["epoch", "train_loss", "valid_loss", "valid_score", "lr"]
+    partial = Path(path).with_suffix(".partial")
+    pd.DataFrame(rows, columns=columns).to_csv(partial, index=False)
+    partial.replace(path)
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the CPU's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {platform.machine()}"

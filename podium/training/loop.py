@@ -1,0 +1,295 @@
+"""The training loop: one network, one fold, all tasks."""
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from podium.config.model import Model
+from podium.errors import PodiumError
+from podium.metrics import Metric
+from podium.network import Network
+from podium.tasks.base import Task, score
+from podium.training import augment, data, mixing, optimizers, schedules
+from podium.training.checkpoints import Checkpoint
+from podium.training.data import Rows
+
+
+@dataclass
+class Training:
+    """Everything a training needs; its state lives in `train` alone.
+
+    Attributes:
+        report: called after every epoch with the epoch's row of the history.
+        step_done: called after every step.
+        should_stop: asked after every epoch; tuning prunes with it.
+    """
+
+    task: Task
+    metric: Metric
+    settings: Model
+    train: Rows
+    valid: Rows
+    device: torch.device
+    threads: int
+    seed: int
+    checkpoint: Checkpoint = field(default_factory=lambda: Checkpoint(None, ""))
+    report: Callable[[dict], None] = lambda row: None
+    step_done: Callable[[], None] = lambda: None
+    should_stop: Callable[[dict], bool] = lambda row: False
+
+
+def train(network: Network, plan: Training) -> list[dict]:
+    """Train a network in place and return its history, a row per epoch.
+
+    A row: epoch (from 1), train_loss, train_score, valid_loss, valid_score, lr, seconds, and
+    `term:<name>` for each loss term on the training rows. Resumes from the plan's checkpoint with
+    the very numbers of an undisturbed run.
+
+    Raises:
+        PodiumError: the loss is not a number any more.
+    """
+    settings, device = plan.settings, plan.device
+    network.to(device)
+    if device.type == "cuda":  # the same submission again on the same kind of machine
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    losses = _Losses(plan)
+    optimizer = optimizers.create(network, settings.optimizer, device)
+    autocast, scaler = _precision(settings.precision, device)
+    average = _moving_average(network, settings)
+    forward = torch.compile(network) if settings.compile and device.type == "cuda" else network
+    size = (
+        None if plan.train.seen is None or plan.train.has_features else plan.train.seen.shape[2:4]
+    )
+    transform = None if size is None else augment.create(settings.augment, size)
+    loader = data.Loader(plan.train, transform, device, plan.threads, plan.seed)
+    classes = plan.task.balance_by(plan.train.target)
+    history, best, start = [], None, 0
+
+    if saved := plan.checkpoint.load():
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        scaler.load_state_dict(saved["scaler"])
+        if average is not None:
+            average.load_state_dict(saved["average"])
+        history, best, start = saved["history"], saved["best"], len(saved["history"])
+
+    steps_per_epoch = len(_batches(plan, classes, 0))
+    steps = steps_per_epoch * settings.epochs
+    for epoch in range(start, settings.epochs):
+        began = time.perf_counter()
+        torch.manual_seed(_seed(plan.seed, epoch))
+        random = np.random.default_rng([plan.seed, epoch])
+        network.freeze(_frozen_depth(settings, epoch), settings.freeze.norm)
+        network.train()
+        sums: dict[str, torch.Tensor] = {}
+        outputs, seen_rows = [], []
+        for number, batch in enumerate(loader.epoch(epoch, _batches(plan, classes, epoch))):
+            step = epoch * steps_per_epoch + number
+            optimizers.set_rate(
+                optimizer, schedules.factor(settings.schedule, step, steps, steps_per_epoch)
+            )
+            seen, share, partner = batch.seen, 1.0, None
+            if seen is not None and not plan.train.has_features:
+                mixed = mixing.mix(seen, settings.mix, random)
+                seen, share, partner = mixed.pictures, mixed.share, mixed.partner
+            with autocast():
+                raw = forward(seen, batch.tabular)
+            parts = losses(raw.float(), batch.target, share, partner)
+            optimizer.zero_grad(set_to_none=True)
+            scaler.scale(parts["loss"]).backward()
+            if settings.optimizer.clip:
+                scaler.unscale_(optimizer)
+                torch.nn.utils.clip_grad_norm_(network.parameters(), settings.optimizer.clip)
+            scaler.step(optimizer)
+            scaler.update()
+            if average is not None:
+                average.update(network)
+            # Sums stay on the device: reading one would make the device wait for every step.
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0) + value.detach() * len(batch.rows)
+            outputs.append(raw.detach())
+            seen_rows.append(batch.rows)
+            plan.step_done()
+
+        kept = network if average is None else average.module
+        rows = np.concatenate(seen_rows)
+        row = {"epoch": epoch + 1}
+        row |= {_column(name): (value / len(rows)).item() for name, value in sums.items()}
+        row["train_score"] = _score(plan, torch.cat(outputs), plan.train.target[rows])
+        row |= _validate(kept, plan, losses, autocast)
+        row["lr"] = optimizer.param_groups[0]["lr"]
+        row["seconds"] = time.perf_counter() - began
+        _check_finite(row, settings)
+        history.append(row)
+        if _is_best(row, best, plan):
+            best = {"row": row, "network": copy.deepcopy(kept.state_dict())}
+        plan.checkpoint.save(
+            {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scaler": scaler.state_dict(),
+                "average": None if average is None else average.state_dict(),
+                "history": history,
+                "best": best,
+            }
+        )
+        plan.report(row)
+        if plan.should_stop(row) or _stopped_early(history, best, plan):
+            break
+
+    if average is not None and history:
+        network.load_state_dict(average.module.state_dict())
+    if best is not None:
+        network.load_state_dict(best["network"])
+    return history
+
+
+def _column(name: str) -> str:
+    return "train_loss" if name == "loss" else f"term:{name}"
+
+
+class _Losses:
+    """The weighted sum of the task's loss terms over a batch."""
+
+    def __init__(self, plan: Training):
+        self.terms = plan.task.loss_terms(plan.settings.loss, plan.train.target)
+        self.weights = plan.settings.loss.terms or plan.task.default_loss()
+
+    def __call__(self, raw, target, share: float = 1.0, partner=None) -> dict[str, torch.Tensor]:
+        """`loss`, and each term by its name: means over the batch, 0-dimensional."""
+        parts = {}
+        for name, weight in self.weights.items():
+            if weight == 0:
+                continue
+            term = self.terms[name](raw, target).mean()
+            if partner is not None:
+                term = share * term + (1 - share) * self.terms[name](raw, target[partner]).mean()
+            parts[name] = term
+        total = sum(self.weights[name] * term for name, term in parts.items())
+        return {"loss": total, **parts}
+
+
+def _batches(plan: Training, classes, epoch: int) -> list[np.ndarray]:
+    random = np.random.default_rng([plan.seed, epoch, 1])
+    settings = plan.settings
+    return data.drawn(classes, len(plan.train), settings.batch_size, settings.sampling, random)
+
+
+def _seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+def _frozen_depth(settings: Model, epoch: int) -> int:
+    """How many groups of layers stand still in this epoch: stem and stages."""
+    stages, until = settings.freeze.stages, settings.freeze.until
+    if stages == "none" or (until is not None and epoch >= until):
+        return 0
+    return 10_000 if stages == "all" else stages + 1
+
+
+def _moving_average(network: Network, settings: Model):
+    if settings.ema is None:
+        return None
+    from timm.utils import ModelEmaV3
+
+    # The warm-up keeps the first, random weights out of the average of a short training.
+    return ModelEmaV3(network, decay=settings.ema, use_warmup=True)
+
+
+def _precision(choice: str, device: torch.device):
+    """An autocast context maker and a gradient scaler (which does nothing but for float16)."""
+    kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(choice)
+    if choice == "auto" and device.type == "cuda":
+        kind = torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
+    return lambda: torch.autocast(device.type, dtype=kind, enabled=kind is not None), scaler
+
+
+def precision_of(settings: Model, device: torch.device):
+    """The autocast context maker that predictions use: the training's."""
+    return _precision(settings.precision, device)[0]
+
+
+@torch.inference_mode()
+def raw_outputs(
+    network: Network, rows: Rows, device, batch_size: int, autocast, view: int = 0, change=None
+) -> torch.Tensor:
+    """Raw outputs of all rows in their order, (n, outputs), float, on the device.
+
+    Args:
+        view: which view of features to take.
+        change: applied to a batch of pictures before the network sees it.
+    """
+    network.eval()
+    outputs = []
+    for which in data.in_order(len(rows), batch_size):
+        seen = rows.take(which, view)
+        seen = torch.empty(0) if seen is None else torch.from_numpy(np.ascontiguousarray(seen))
+        batch = data.to_device(rows, which, seen, device)
+        looked_at = batch.seen if change is None else change(batch.seen).contiguous()
+        with autocast():
+            outputs.append(network(looked_at, batch.tabular).float())
+    return torch.cat(outputs)
+
+
+def validate(network: Network, plan: Training) -> dict:
+    """`valid_loss` and `valid_score` of a network as it is."""
+    network.to(plan.device)
+    return _validate(network, plan, _Losses(plan), precision_of(plan.settings, plan.device))
+
+
+def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> dict:
+    raw = raw_outputs(network, plan.valid, plan.device, 2 * plan.settings.batch_size, autocast)
+    target = torch.as_tensor(plan.valid.learning_target).to(plan.device)
+    with torch.inference_mode():
+        loss = losses(raw, target)["loss"].item()
+    return {"valid_loss": loss, "valid_score": _score(plan, raw, plan.valid.target)}
+
+
+def _score(plan: Training, raw: torch.Tensor, target: np.ndarray) -> float:
+    prediction = plan.task.predict(raw, plan.train.target).float().cpu().numpy()
+    return score(plan.task, plan.metric, target, prediction)
+
+
+def _check_finite(row: dict, settings: Model) -> None:
+    if not np.isfinite(row["train_loss"]):
+        raise PodiumError(
+            f"The training loss became {row['train_loss']} in epoch {row['epoch']}. Lower "
+            f"optimizer.lr (now {settings.optimizer.lr:g}), set optimizer.clip (such as 1.0), or "
+            "add schedule.warmup."
+        )
+
+
+def selects_best(settings: Model) -> bool:
+    """Whether the best epoch's weights are kept instead of the last one's."""
+    return settings.select == "best" or settings.early_stopping is not None
+
+
+def _is_best(row: dict, best: dict | None, plan: Training) -> bool:
+    if not selects_best(plan.settings):
+        return False
+    return best is None or plan.metric.is_better(row["valid_score"], best["row"]["valid_score"])
+
+
+def _stopped_early(history: list[dict], best: dict | None, plan: Training) -> bool:
+    stopping = plan.settings.early_stopping
+    if stopping is None or best is None:
+        return False
+    reference = history[0]
+    for row in history[1:]:
+        gain = plan.metric.sign * (row["valid_score"] - reference["valid_score"])
+        if gain > stopping.min_delta:
+            reference = row
+    return history[-1]["epoch"] - reference["epoch"] >= stopping.patience
+
+
+def digest_of(*parts) -> str:
+    """A key for checkpoints and studies: equal for equal plain values."""
+    import hashlib
+
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,384 @@
+"""Tuning with Optuna: several processes on one study, exact, resumable and reproducible.
+
+Trials are asked for in generations, one trial per worker, from a sampler seeded by the generation
+and seeing finished generations only; a trial belongs to whoever holds its lock file. So the
+number of trials is exact, the parameters of trial n are the same whoever runs it and whenever,
+and the trial of a killed worker is taken over by the next worker (or the next run) as it was.
+
+The parameters that a fold is trained with are chosen by the trials' scores on the *other* tuned
+folds, like everything that is fitted on out-of-fold scores.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from podium import folds as folds_module
+from podium import manifest
+from podium.config.experiment import SearchRange, Tuning
+from podium.config.model import Model, with_values
+
+_FOLD_SCORES, _GENERATION = "fold_scores", "generation"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study on the disk: its journal and its locks in one folder.
+
+    Attributes:
+        workers: size of a generation.
+    """
+
+    folder: Path
+    tuning: Tuning
+    search: dict[str, SearchRange]
+    maximize: bool
+
+    @property
+    def workers(self) -> int:
+        """Trials that are asked for together."""
+        return self.tuning.workers
+
+    def open(self):
+        """The Optuna study; made by whoever comes first."""
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / "study.lock"):
+            return optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(self.folder / "journal.log"))),
+                study_name="study",
+                direction="maximize" if self.maximize else "minimize",
+                load_if_exists=True,
+            )
+
+    def distributions(self) -> dict:
+        """Optuna's distributions of the search space."""
+        import optuna.distributions as d
+
+        def of(search: SearchRange):
+            if search.choices is not None:
+                return d.CategoricalDistribution(search.choices)
+            if search.integer:
+                return d.IntDistribution(int(search.low), int(search.high), log=search.log)
+            return d.FloatDistribution(search.low, search.high, log=search.log)
+
+        return {path: of(search) for path, search in sorted(self.search.items())}
+
+
+@contextlib.contextmanager
+def claimed_trial(study: Study, opened, deadline: float | None) -> Iterator:
+    """The next trial for this worker, held for the block; None when the study is complete.
+
+    Waits while other workers run the last trials of a generation.
+    """
+    while True:
+        with FileLock(study.folder / "study.lock"):
+            trials = opened.get_trials(deepcopy=False)
+            unfinished = [trial for trial in trials if not trial.state.is_finished()]
+            if not unfinished:
+                past = deadline is not None and time.time() > deadline
+                count = min(study.workers, study.tuning.trials - len(trials))
+                if count <= 0 or (past and trials):
+                    yield None
+                    return
+                _ask(study, opened, count)
+                continue
+            for trial in unfinished:
+                lock = FileLock(study.folder / f"trial{trial.number}.lock", blocking=False)
+                with contextlib.suppress(Timeout):
+                    lock.acquire()
+                    break
+            else:
+                trial = None
+        if trial is not None:
+            try:
+                yield trial
+            finally:
+                lock.release()
+            return
+        time.sleep(0.3)  # trials of this generation are still running elsewhere
+
+
+def _ask(study: Study, opened, count: int) -> None:
+    """Ask for a generation of trials at once, from finished generations only."""
+    import optuna
+
+    done = len(opened.get_trials(deepcopy=False))
+    seed = int(np.random.SeedSequence([study.tuning.seed, done]).generate_state(1)[0])
+    if study.tuning.sampler == "random":
+        opened.sampler = optuna.samplers.RandomSampler(seed=seed)
+    else:
+        startup = min(10, max(3, study.tuning.trials // 3))
+        opened.sampler = optuna.samplers.TPESampler(
+            seed=seed, constant_liar=True, n_startup_trials=startup
+        )
+    distributions = study.distributions()
+    generation = done // study.workers
+    for _ in range(count):
+        trial = opened.ask(fixed_distributions=distributions)
+        trial.set_user_attr(_GENERATION, generation)
+
+
+def is_pruned(study: Study, trials: list, generation: int, values: dict[int, float]) -> bool:
+    """Whether a trial does worse than the median of earlier generations at its last step.
+
+    Only earlier generations count, so that the answer does not depend on who was faster.
+    """
+    if study.tuning.pruner == "none" or not values:
+        return False
+    step, value = max(values.items())
+    earlier = [
+        trial.intermediate_values[step]
+        for trial in trials
+        if trial.user_attrs.get(_GENERATION, 0) < generation and step in trial.intermediate_values
+    ]
+    if len(earlier) < 4:
+        return False
+    median = float(np.median(earlier))
+    return value < median if study.maximize else value > median
+
+
+def tune_model(
+    *,
+    inputs: dict,
+    model: dict,
+    task: dict,
+    metric: dict,
+    tuning: dict,
+    tabular: list[str],
+    code: str,
+    state: str,
+    out: str,
+    job,
+) -> None:
+    """Work on a model's study until it is complete, then write all its trials as JSON.
+
+    Args:
+        inputs: paths by the names of the rule's inputs.
+        model, task, metric, tuning: sections of the config.
+        code: digest of the code; with the settings and the folds it names the study.
+        state: folder that keeps studies.
+    """
+    import torch
+    from optuna.trial import TrialState
+
+    from podium.training.fold import open_fold, open_inputs
+    from podium.training.loop import digest_of
+
+    opened = open_inputs(task=task, metric=metric, **inputs)
+    settings, options = Model.model_validate(model), Tuning.model_validate(tuning)
+    if options.epochs is not None:
+        settings = settings.model_copy(update={"epochs": options.epochs})
+    fingerprint = folds_module.fingerprint(opened.folds)
+    relevant = {k: v for k, v in tuning.items() if k not in ("trials", "minutes")}
+    key = digest_of(model, task, metric, relevant, fingerprint, code)
+    study = Study(Path(state) / key, options, settings.search, opened.metric.greater_is_better)
+    handle = study.open()
+    device = torch.device(job.device())
+    splits = {fold: open_fold(opened, fold, settings, tabular) for fold in options.folds}
+    deadline = None if options.minutes is None else time.time() + 60 * options.minutes
+    busy = 0.0
+    while True:
+        with claimed_trial(study, handle, deadline) as trial:
+            if trial is None:
+                break
+            began = time.perf_counter()
+            run = _Run(study, handle, trial, opened, settings, splits, device, job)
+            scores, pruned = run.scores()
+            state_of = TrialState.PRUNED if pruned else TrialState.COMPLETE
+            value = float(np.mean(list(scores.values()))) if scores else None
+            handle._storage.set_trial_user_attr(trial._trial_id, _FOLD_SCORES, _keyed(scores))
+            handle.tell(trial.number, value, state=state_of)
+            seconds = time.perf_counter() - began
+            busy += seconds
+            word = "pruned" if pruned else f"{opened.metric.name} {value:.4f}"
+            shown = ", ".join(f"{k} {_short(v)}" for k, v in trial.params.items())
+            job.say(f"trial {trial.number + 1}/{options.trials}: {word} with {shown}")
+            job.spool.metric("trial_score", value, step=trial.number)
+    manifest.write_json(out, {"trials": _described(handle, study), "key": key})
+    job.spool.metric("compute_seconds", busy)
+
+
+def _keyed(scores: dict[int, float]) -> dict[str, float]:
+    return {str(fold): score for fold, score in scores.items()}
+
+
+def _short(value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@dataclass
+class _Run:
+    """One trial: the model trained with its parameters on every tuned fold."""
+
+    study: Study
+    handle: object
+    trial: object
+    inputs: object
+    settings: Model
+    splits: dict
+    device: object
+    job: object
+
+    def scores(self) -> tuple[dict[int, float], bool]:
+        """The last validation score of each fold, and whether the trial was pruned on the way."""
+        from podium.training.fold import build_network, probe_head
+        from podium.training.loop import Training, train
+
+        settings = with_values(self.settings, dict(self.trial.params))
+        trials = self.handle.get_trials(deepcopy=False)
+        generation = self.trial.user_attrs.get(_GENERATION, 0)
+        scores: dict[int, float] = {}
+        values: dict[int, float] = {}
+        pruned = False
+        for position, (fold, split) in enumerate(self.splits.items()):
+            seed = self.study.tuning.seed
+            net = build_network(self.inputs, split, settings, seed)
+            probe_head(net, self.inputs, split, settings, self.device, seed)
+
+            def stop(row: dict, position=position, scores=scores) -> bool:
+                nonlocal pruned
+                step = position * settings.epochs + row["epoch"]
+                values[step] = float(np.mean([*scores.values(), row["valid_score"]]))
+                storage = self.handle._storage
+                storage.set_trial_intermediate_value(self.trial._trial_id, step, values[step])
+                pruned = is_pruned(self.study, trials, generation, values)
+                return pruned
+
+            plan = Training(
+                self.inputs.task,
+                self.inputs.metric,
+                settings,
+                split.train,
+                split.valid,
+                self.device,
+                self.job.threads,
+                seed,
+                should_stop=stop,
+            )
+            history = train(net, plan)
+            scores[fold] = _final_score(history, net, plan)
+            if pruned:
+                break
+        return scores, pruned
+
+
+def _final_score(history: list[dict], net, plan) -> float:
+    """The score of the weights that are kept: the best epoch's where the model selects it."""
+    from podium.training.loop import selects_best, validate
+
+    if not history:
+        return validate(net, plan)["valid_score"]
+    values = [row["valid_score"] for row in history]
+    if selects_best(plan.settings):
+        return max(values) if plan.metric.greater_is_better else min(values)
+    return values[-1]
+
+
+def _described(handle, study: Study) -> list[dict]:
+    trials = []
+    for trial in handle.get_trials(deepcopy=False)[: study.tuning.trials]:
+        seconds = None
+        if trial.datetime_complete and trial.datetime_start:
+            seconds = (trial.datetime_complete - trial.datetime_start).total_seconds()
+        trials.append(
+            {
+                "number": trial.number,
+                "state": trial.state.name.lower(),
+                "value": trial.value,
+                "params": dict(trial.params),
+                "folds": trial.user_attrs.get(_FOLD_SCORES, {}),
+                "seconds": seconds,
+            }
+        )
+    return trials
+
+
+def select_params(
+    *, workers: list[str], metric: dict, folds: int, out: str, trials_out: str, job
+) -> None:
+    """Choose the parameters of every fold, and write them and a table of the trials.
+
+    `best_params.json`: `params` and `value` of the best trial over all tuned folds (for people),
+    `folds`: {fold: {params, value, by}} what each fold is trained with, `by` the folds whose
+    scores chose it, and `importance` of each parameter where Optuna can tell.
+    """
+    import pandas as pd
+
+    from podium import metrics
+
+    sign = metrics.load(metric).sign
+    found = {t["number"]: t for path in workers for t in manifest.read_json(path)["trials"]}
+    trials = [found[number] for number in sorted(found)]
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    tuned = sorted({fold for trial in complete for fold in trial["folds"]}, key=int)
+    chosen = {str(fold): _choice(complete, str(fold), tuned, sign) for fold in range(folds)}
+    best = max(complete, key=lambda trial: sign * trial["value"])
+    content = {
+        "params": best["params"],
+        "value": best["value"],
+        "trial": best["number"],
+        "trials": len(trials),
+        "pruned": sum(trial["state"] == "pruned" for trial in trials),
+        "folds": chosen,
+        "importance": _importance(complete),
+    }
+    manifest.write_json(out, content)
+    rows = [
+        {k: v for k, v in trial.items() if k not in ("params", "folds")}
+        | trial["params"]
+        | {f"fold{fold}": score for fold, score in trial["folds"].items()}
+        for trial in trials
+    ]
+    partial = Path(trials_out).with_suffix(".partial")
+    pd.DataFrame(rows).to_csv(partial, index=False)
+    partial.replace(trials_out)
+    for name, value in best["params"].items():
+        job.spool.param(f"best.{name}", value)
+    shown = ", ".join(f"{k} {_short(v)}" for k, v in best["params"].items())
+    job.say(f"best of {len(trials)} trials: {best['value']:.4f} with {shown}")
+
+
+def _choice(complete: list[dict], fold: str, tuned: list[str], sign: int) -> dict:
+    """Parameters for one fold, by the mean score on the tuned folds other than it."""
+    others = [other for other in tuned if other != fold]
+    if not others:
+        return {"params": {}, "value": None, "by": []}  # its own labels must not choose
+
+    def value(trial: dict) -> float:
+        return float(np.mean([trial["folds"][other] for other in others]))
+
+    best = max(complete, key=lambda trial: sign * value(trial))
+    by = [int(other) for other in others]
+    return {"params": best["params"], "value": value(best), "by": by, "trial": best["number"]}
+
+
+def _importance(complete: list[dict]) -> dict[str, float]:
+    """Share of each parameter in the scores' spread: squared rank correlation, normalised.
+
+    A first look, not an analysis of variance: with the few trials of a tuning that is all that
+    the numbers bear.
+    """
+    import pandas as pd
+
+    if len(complete) < 4:
+        return {}
+    frame = pd.DataFrame([trial["params"] for trial in complete])
+    value = pd.Series([trial["value"] for trial in complete])
+    shares = {}
+    for name in frame:
+        column = frame[name]
+        codes = column if pd.api.types.is_numeric_dtype(column) else pd.factorize(column)[0]
+        correlation = pd.Series(codes).rank().corr(value.rank())
+        shares[name] = 0.0 if np.isnan(correlation) else float(correlation**2)
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items()} if total else shares

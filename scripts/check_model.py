@@ -1,0 +1,15 @@
+"""Build a model once, before anything is trained."""
+
+from podium.jobs import open_job
+
+with open_job(snakemake) as job:
+    from podium.checking import check_model
+
+    check_model(
+        model=snakemake.params.model,
+        task=snakemake.params.task,
+        target=snakemake.input.target,
+        train=snakemake.input.train,
+        out=snakemake.output.summary,
+        job=job,
+    )
