@@ -140,8 +140,9 @@ def _clock_time(seconds: float) -> str:
 
 def name_of(rule: str, wildcards: dict[str, str]) -> str:
     """A job's name for people: `train lite0 fold 1 seed 0` for `train_fold` of these wildcards."""
+    verb, *objects = rule.split("_")
     # The rule's object is left out where its wildcard says it anyway.
-    words = [word for word in rule.split("_") if word not in wildcards]
+    words = [verb, *(word for word in objects if word not in wildcards)]
     for key in sorted(wildcards, key=lambda key: key != "model"):
         named = key in ("model", "cache", "part")
         words.append(wildcards[key] if named else f"{key} {wildcards[key]}")
@@ -236,23 +237,22 @@ def _limit_threads(threads: int) -> None:
 class Terminal:
     """The workflow's own stderr, kept aside while everything else goes to the job's log."""
 
-    def __init__(self, descriptor: int | None):
+    def __init__(self, descriptor: int):
         self._descriptor = descriptor
 
     def tell(self, text: str) -> None:
         """One line or more; nobody listening is no reason to fail."""
-        if self._descriptor is not None:
-            # One write for the whole text: lines of several jobs never mix.
-            with contextlib.suppress(OSError):
-                os.write(self._descriptor, (text + "\n").encode("utf-8", "replace"))
+        # One write for the whole text: lines of several jobs never mix.
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, (text + "\n").encode("utf-8", "replace"))
 
 
 @contextlib.contextmanager
 def _captured(path: Path) -> Iterator[Terminal]:
     """Everything logged, warned of or printed goes to the log file, C libraries' words too."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream = path.open("w", buffering=1, encoding="utf-8")
     kept = {number: _duplicate(number) for number in (1, 2)}
+    stream = path.open("w", buffering=1, encoding="utf-8")
     for number in kept:
         os.dup2(stream.fileno(), number)
     former = sys.stdout, sys.stderr
@@ -274,19 +274,16 @@ def _captured(path: Path) -> Iterator[Terminal]:
         root.removeHandler(handler)
         sys.stdout, sys.stderr = former
         for number, descriptor in kept.items():
-            if descriptor is None:
-                os.close(number)
-            else:
-                os.dup2(descriptor, number)
-                os.close(descriptor)
+            os.dup2(descriptor, number)
+            os.close(descriptor)
         stream.close()
 
 
-def _duplicate(number: int) -> int | None:
+def _duplicate(number: int) -> int:
     try:
         return os.dup(number)
-    except OSError:
-        return None  # closed: a workflow without a terminal
+    except OSError:  # closed: a workflow without a terminal
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 @contextlib.contextmanager
