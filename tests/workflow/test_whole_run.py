@@ -1,0 +1,87 @@
+"""From a competition's files to a submission, for every task."""
+
+import json
+import re
+import time
+
+import pandas as pd
+import pytest
+from workflow_runs import new_workflow
+
+from podium import tasks
+
+TASKS = tasks.names()
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def run(request, finished, tmp_path_factory):
+    """A finished run of each task."""
+    if request.param == "classification":
+        return finished
+    workflow = new_workflow(tmp_path_factory.mktemp(request.param), request.param)
+    workflow.run()
+    return workflow
+
+
+def test_submission_answers_every_row_of_the_sample(run):
+    root = run.folder / run.config["competition"]["root"]
+    sample_name = run.config["competition"].get("sample_submission", "sample_submission.csv")
+    sample = pd.read_csv(root / sample_name, dtype=str)
+    submission = pd.read_csv(run.submission, dtype=str)
+    assert list(submission.columns) == list(sample.columns)
+    assert submission.iloc[:, 0].tolist() == sample.iloc[:, 0].tolist()
+    if run.config["task"] != "multilabel" and run.config["task"] != {"name": "multilabel"}:
+        assert submission.notna().all(axis=None)
+
+
+def test_every_stage_leaves_its_output(run):
+    manifest = json.loads((run.results / "submission/manifest.json").read_text())
+    assert manifest
+    assert "<html" in (run.results / "report/report.html").read_text("utf-8")[:1000].lower()
+    metrics = json.loads((run.results / "score/alpha/metrics.json").read_text())
+    assert metrics
+    assert (run.results / "folds/folds.csv").is_file()
+    assert json.loads((run.results / "explore/findings.json").read_text()) is not None
+
+
+def test_nothing_to_do_is_said_within_5_seconds(finished):
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        output = finished.run()
+        seconds.append(time.perf_counter() - began)
+        assert "Nothing to be done" in output
+    print(f"nothing to do: {min(seconds):.1f} s of {[round(s, 1) for s in seconds]}")
+    # The best of three: other work on the machine is not this workflow's time.
+    assert min(seconds) < 5
+
+
+def test_gpu_jobs_are_limited_to_the_gpus_of_the_machine(workflow):
+    """The jobs themselves would wait for a device, but each would hold a core meanwhile."""
+    workflow.forget("explore")
+    output = workflow.run("--until", "explore", CUDA_VISIBLE_DEVICES="0,1")
+    assert re.search(r"Provided resources: .*gpu=2", output), output
+    workflow.forget("explore")
+    output = workflow.run("--until", "explore", CUDA_VISIBLE_DEVICES="")
+    assert "gpu=" not in output
+
+
+def test_a_wrong_config_stops_before_any_job(workflow):
+    workflow.config["models"]["alpha"]["backbone"] = "test_resnett"
+    output = workflow.run(check=False)
+    assert "models.alpha.backbone" in output
+    assert 'did you mean "test_resnet"' in output
+    assert "Traceback" not in output
+    assert "Job stats" not in output
+
+
+def test_competitions_do_not_mix(workflow):
+    """Another name, the same folder: everything is made anew, in a place of its own."""
+    before = workflow.submission.read_bytes()
+    workflow.config["competition"]["name"] = "another"
+    planned = workflow.planned()
+    assert planned["prepare",] == 1
+    assert sum(count for job, count in planned.items() if job[0] == "train_fold") == 4
+    workflow.config["competition"]["name"] = "tiny-classification"
+    assert workflow.submission.read_bytes() == before
+    assert not workflow.planned()
