@@ -177,8 +177,9 @@ class Forwarder:
                 "mlflow.source.name": "Snakefile",
                 "mlflow.source.type": "PROJECT",
             }
-            file["run"] = self._store.run(invocation, noted["name"], tags, noted["time"])
-            self._store.log(file["run"], entries.flat(noted["params"]), [], {})
+            run = self._store.run(invocation, noted["name"], tags, noted["time"])
+            self._store.log(run, entries.flat(noted["params"]), [], {})
+            file["run"] = run
         return file["run"]
 
     def _take(self, path: Path, file: dict, event: dict, batch: "_Batch") -> None:

@@ -54,7 +54,7 @@ def test_every_process_gets_a_device_of_its_own_and_the_next_one_waits(tmp_path)
 
 def test_no_gpu_is_fine_for_auto_and_an_error_for_cuda():
     assert devices.take("auto", 1) == "cpu"
-    with pytest.raises(devices.DeviceError, match="compute.device"):
+    with pytest.raises(devices.DeviceError, match=r"compute\.device"):
         devices.take("cuda", 1)
 
 

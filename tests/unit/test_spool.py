@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_written_fails_no_job(tmp_path, caplog):
 
 def test_a_full_disk_fails_no_job(caplog):
     spool = Spool()
-    spool._stream = open("/dev/full", "a", buffering=1)
+    spool._stream = open("/dev/full", "a", buffering=1)  # noqa: SIM115
     spool.metric("auc", 0.5)
     assert "No space left" in caplog.text
     spool.end("FINISHED")
