@@ -60,7 +60,6 @@ _STYLE = {
     "figure.titleweight": "bold",
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "text.parse_math": False,  # a "$" in a class name is a dollar
 }
 
 
@@ -95,19 +94,42 @@ def save(figure, path: Path | str) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    # No version of matplotlib in the file: equal figures are equal bytes.
-    figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+    # No version of matplotlib in the file: equal figures are equal bytes. Level 3 takes half the
+    # time of the default and adds 5 % to the size.
+    options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}}
+    figure.savefig(partial, format="png", dpi=DPI, **options)
     partial.replace(path)
     return path
 
 
 def shorten(text: str, most: int = 28) -> str:
-    """A label that fits: the middle of a long one is left out."""
+    """A label that fits: the middle of a long one is left out; a dollar stays a dollar."""
     text = " ".join(str(text).split())
-    if len(text) <= most:
-        return text
-    head = most // 2
-    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+    if len(text) > most:
+        head = most // 2
+        text = f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+    return text.replace("$", r"\$")  # matplotlib would read mathematics between two
+
+
+def compact(value: float) -> str:
+    """A number for an axis: 20, 0.5, 150k, 2M; very small ones as 1e-05."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def log_axis(axes, which: str = "x") -> None:
+    """Make the x or y axis logarithmic, with plain numbers; call it after drawing."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    if high / low < 1e3:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 10 else range(1, 10)))
+    axis.set_major_formatter(lambda value, _: compact(value))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def colour_map():
@@ -174,12 +196,14 @@ def histogram(axes, groups: Mapping[str, np.ndarray], bins: int = 40, log: bool 
     edges = bin_edges(everything, bins, log)
     for number, (name, values) in enumerate(clean.items()):
         colour = COLOURS.get(name, PALETTE[number % len(PALETTE)])
-        weights = np.full(len(values), 1 / len(values)) if len(clean) > 1 else None
+        heights = np.histogram(values, edges)[0] / (len(values) if len(clean) > 1 else 1)
         label = f"{name} ({len(values):,})" if len(clean) > 1 else None
-        axes.hist(values, edges, weights=weights, color=colour, alpha=0.35, label=label)
-        axes.hist(values, edges, weights=weights, color=colour, histtype="step", linewidth=1.4)
+        axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, label=label)
+        axes.stairs(heights, edges, color=colour, linewidth=1.4)
     if log:
-        axes.set_xscale("log")
+        log_axis(axes)
+    elif np.abs(edges).max() >= 1e6:
+        axes.xaxis.set_major_formatter(lambda value, _: compact(value))
     if len(clean) > 1:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.legend(loc="best")

@@ -46,14 +46,13 @@ def explore_duplicates(
         looks: `train` and `test`, what was seen of a sample of them.
     """
     groups = list(equal_rows(train["digest"]))
-    codes = target.codes
-    conflicts = [rows for rows in groups if len(np.unique(codes[rows])) > 1]
+    conflicts = [rows for rows in groups if targets_differ(target, rows[:1], rows[1:]).any()]
     leaked = np.flatnonzero(test["digest"].isin(train["digest"]))
     near = near_pairs(looks["train"], looks["train"])
     near = _without(near, train["digest"].to_numpy(), train["digest"].to_numpy())
     across = near_pairs(looks["train"], looks["test"])
     across = _without(across, train["digest"].to_numpy(), test["digest"].to_numpy())
-    differ = codes[near.left] != codes[near.right]
+    differ = targets_differ(target, near.left, near.right)
     suspicious = Pairs(near.left[differ], near.right[differ], near.bits[differ])
     summary = {
         "equal_groups": len(groups),
@@ -71,8 +70,16 @@ def explore_duplicates(
         *_near_findings(train, test, target, near, suspicious, across),
     ]
     _draw_groups(train, target, conflicts or groups, bool(conflicts), folder)
-    _draw_pairs(train, target, suspicious if len(suspicious) else near, folder)
+    first = np.argsort(~differ, kind="stable")
+    _draw_pairs(train, target, Pairs(near.left[first], near.right[first], near.bits[first]), folder)
     return summary, found
+
+
+def targets_differ(target: Target, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Whether rows have different targets; values only beyond a tenth of their deviation."""
+    apart = np.abs(target.matrix[left].astype(float) - target.matrix[right])
+    allowed = 0.1 * target.matrix.std(axis=0) if target.kind == "values" else 0
+    return (apart > allowed).any(axis=1)
 
 
 def equal_rows(digests: pd.Series) -> Iterator[np.ndarray]:
@@ -87,7 +94,7 @@ def equal_rows(digests: pd.Series) -> Iterator[np.ndarray]:
 def near_pairs(left: Looks, right: Looks, chunk: int = 512) -> Pairs:
     """Rows whose pictures at one position look the same, nearest first, each pair once.
 
-    Difference hashes propose a pair; the correlation of the grey pictures of 32 x 32 pixels
+    Difference hashes propose a pair; the correlation of the grey pictures of 34 x 32 pixels
     confirms it. The left and right sample may be the same.
     """
     same = left is right
@@ -254,7 +261,7 @@ def _draw_pairs(train, target: Target, pairs: Pairs, folder) -> None:
     few = list(zip(pairs.left, pairs.right, strict=True))[:12]
     shown = [row for pair in few for row in pair]
     colours = [figures.PALETTE[number // 2 % 8] for number in range(len(shown))]
-    title = "Near-duplicates, pair by pair"
+    title = "Near-duplicates, pair by pair; different targets first"
     _draw_rows(train, target, shown, title, colours, folder / "near-duplicates.png")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from podium import figures
 from podium.explore.findings import Finding, count, share
-from podium.explore.targets import Target
+from podium.explore.targets import Target, skew
 
 #: Standard errors beyond chance before a leak is suspected.
 LEAST_DEVIATIONS = 5.0
@@ -41,9 +41,7 @@ def tells(values: np.ndarray, target: Target) -> tuple[float, float]:
     known = np.isfinite(values)
     if known.sum() < 20 or len(np.unique(values[known])) < 2:
         return 0.0, 0.0
-    from scipy.stats import rankdata
-
-    ranks = rankdata(values[known])
+    ranks = pd.Series(values[known]).rank().to_numpy()
     if target.kind == "values":
         return _rank_correlation(ranks, target.matrix[known].astype(float))
     if target.kind == "classes":
@@ -70,12 +68,10 @@ def _separation(sums: np.ndarray, sizes: np.ndarray, rows: int) -> tuple[float, 
 
 
 def _rank_correlation(ranks: np.ndarray, matrix: np.ndarray) -> tuple[float, float]:
-    from scipy.stats import rankdata
-
     best = 0.0
     for column in matrix.T:
         if np.ptp(column) > 0:
-            best = max(best, abs(np.corrcoef(ranks, rankdata(column))[0, 1]))
+            best = max(best, abs(np.corrcoef(ranks, pd.Series(column).rank())[0, 1]))
     return float(best), float(best * np.sqrt(len(ranks) - 1))
 
 
@@ -149,7 +145,9 @@ def _draw_order(name: str, values: np.ndarray, target: Target, folder) -> None:
     if target.kind == "values":
         column = target.matrix[order, 0].astype(float)
         axes.plot(column, ".", markersize=2.5, color=figures.BLUE, alpha=0.6)
-        axes.set_ylabel(target.names[0])
+        axes.set_ylabel(figures.shorten(target.names[0]))
+        if column.min() > 0 and skew(column) > 1:
+            figures.log_axis(axes, "y")
     else:
         codes = target.matrix[order, 0]
         axes.plot(codes, "|", markersize=6, color=figures.BLUE, alpha=0.4)
@@ -157,7 +155,7 @@ def _draw_order(name: str, values: np.ndarray, target: Target, folder) -> None:
         if len(np.unique(codes)) <= 12:
             axes.set_yticks(np.unique(codes))
             axes.margins(y=0.15)
-    axes.set_xlabel(f"rows in the order of the {name}")
+    axes.set_xlabel(f"training rows in the order of the {name}")
     axes.set_title("The target along the rows")
     figures.save(figure, folder / "order.png")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from podium import figures
-from podium.explore.findings import count
+from podium.explore.findings import count, number
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
 
@@ -33,11 +33,11 @@ def classes_of(target: Target) -> list[tuple[str, np.ndarray]]:
 def _quantiles(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, QUANTILES + 1)))
     if len(edges) < 2:
-        return [(f"{name} {values[0]:.4g}", np.arange(len(values)))]
+        return [(f"{name} {number(values[0])}", np.arange(len(values)))]
     bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     return [
-        (f"{name} from {low:,.6g} to {high:,.6g}", np.flatnonzero(bins == number))
-        for number, (low, high) in enumerate(pairwise(edges))
+        (f"{name} from {number(low)} to {number(high)}", np.flatnonzero(bins == place))
+        for place, (low, high) in enumerate(pairwise(edges))
     ]
 
 
