@@ -239,6 +239,10 @@ class Run:
         pattern = "predict/{model}/fold{fold}/seed{seed}/test.parquet"
         return [path for model in self.blended_models for path in self._parts(pattern, model)]
 
+    def all_trained(self, wildcards) -> list[str]:
+        pattern = "train/{model}/fold{fold}/seed{seed}/model.json"
+        return [path for model in self.blended_models for path in self._parts(pattern, model)]
+
     @property
     def report_inputs(self) -> dict[str, str | list[str]]:
         """What the report tells of; it looks the rest up beside these files."""

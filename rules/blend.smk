@@ -2,7 +2,11 @@ rule blend_models:
     input:
         oof=run.all_oof_parts,
         test=run.all_test_parts,
+        summaries=collect(
+            "<results>/models/{model}/model.json", model=run.blended_models
+        ),
         folds="<results>/folds/folds.csv",
+        train="<results>/prepare/train.parquet",
         targets="<results>/prepare/targets.parquet",
         target="<results>/prepare/target.json",
     output:

@@ -6,6 +6,7 @@ if run.solution:
             submission="<results>/submission/submission.csv",
             predictions="<results>/blend/test.parquet",
             blend="<results>/blend/blend.json",
+            test="<results>/prepare/test.parquet",
             target="<results>/prepare/target.json",
         output:
             grade="<results>/grade/grade.json",
@@ -19,6 +20,7 @@ if run.solution:
             competition=run.section("competition"),
             task=run.section("task"),
             metric=run.section("metric"),
+            blend=run.section("blend"),
             code=run.code_of("grade"),
         script:
             "../scripts/grade.py"

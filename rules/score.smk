@@ -23,6 +23,7 @@ rule score_oof:
     conda:
         "../envs/podium.yaml"
     params:
+        model=run.model_of,
         task=run.section("task"),
         metric=run.section("metric"),
         thresholds=run.section("thresholds"),

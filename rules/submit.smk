@@ -2,10 +2,13 @@ rule write_submission:
     input:
         blend="<results>/blend/blend.json",
         predictions="<results>/blend/test.parquet",
+        train="<results>/prepare/train.parquet",
         test="<results>/prepare/test.parquet",
         target="<results>/prepare/target.json",
         folds="<results>/folds/folds.json",
         sample=run.sample_submission,
+        tables=run.tables,
+        trained=run.all_trained,
     output:
         submission=report(
             "<results>/submission/submission.csv",

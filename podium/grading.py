@@ -1,0 +1,167 @@
+"""Grade the submission against the true targets of the test rows, and judge the CV score by it.
+
+The test set is a sample too: its score has a standard error of its own, so a private score a
+little outside of the out-of-fold interval need not mean that the interval was wrong.
+
+Writes `grade.json`: `metric`, `direction`, `score` (private), `standard_error` and `interval` (of
+the private score), `rows`, `left_out` (test rows without a prediction), `cv` (`score`, `interval`,
+`standard_error`), `difference` (private less CV, positive is better than promised), `inside`
+(whether the private score lies in the CV interval), `standard_errors` (the difference in standard
+errors of both samples together), `expected` (whether that is within what chance explains) and
+`sentence`.
+"""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from podium import manifest, metrics, oof, predictions, tables, tasks
+from podium.bootstrap import Bootstrap, score_or_nan
+from podium.errors import DataError, some_of
+from podium.scoring import finite
+from podium.tasks import base
+
+
+def grade(
+    solution: str,
+    prediction: str,
+    blend: str,
+    test: str,
+    target: str,
+    competition: dict,
+    task: dict,
+    metric: dict,
+    settings: dict,
+    out: str,
+    job=None,
+) -> dict:
+    """Score the blended test predictions; returns what `grade.json` holds.
+
+    Args:
+        solution: the table of true targets.
+        prediction: the blended test predictions.
+        test: the manifest `test.parquet`.
+        settings: the config's section `blend`.
+
+    Raises:
+        DataError: the solution lacks a column or a predicted row.
+    """
+    blended = manifest.read_json(blend)
+    chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
+    chosen_metric = metrics.load(metric)
+    found = predictions.read(prediction)
+    raw = tables.read_table(solution, competition["separator"], competition["encoding"])
+    table = tables.index_by_id(raw, solution, competition["id"])
+    unknown = [id_ for id_ in found.ids if id_ not in table.index]
+    if unknown:
+        raise DataError(
+            f"{solution} has no row for {len(unknown)} predicted ids: {some_of(unknown)}"
+        )
+    table, everything = table.loc[found.ids], len(table)
+    truth = chosen_task.read_solution(table, competition["target"])
+    values = found.values.astype(np.float64)
+    private = base.score(chosen_task, chosen_metric, truth, values, blended["decision"])
+    scored = values
+    if chosen_metric.needs == "labels":
+        scored = chosen_task.decide(values, blended["decision"])
+    blocks = oof.block_table(manifest.read(test).loc[found.ids])
+    bootstrap = Bootstrap(blocks, settings["bootstrap"], settings["confidence"], settings["seed"])
+    samples = bootstrap.scores(chosen_metric, truth, scored)
+    assert private == score_or_nan(chosen_metric, truth, scored) or math.isnan(private)
+    result = {
+        "metric": chosen_metric.name,
+        "direction": blended["direction"],
+        "rows": len(table),
+        "left_out": everything - len(table),
+        "score": finite(private),
+        "standard_error": finite(bootstrap.standard_error(samples)),
+        "interval": [finite(end) for end in bootstrap.interval(private, samples)],
+        "confidence": settings["confidence"],
+        **judge(
+            private,
+            bootstrap.standard_error(samples),
+            blended["score"],
+            blended["interval"],
+            settings["confidence"],
+            chosen_metric,
+        ),
+    }
+    manifest.write_json(out, result)
+    if job is not None:
+        job.say(f"private {result['metric']} {private:.4f}. {result['sentence']}")
+        for name in ("score", "standard_error", "difference"):
+            if result[name] is not None:
+                job.spool.metric(f"private_{name}", result[name])
+        job.spool.describe(result["sentence"])
+        job.spool.artifact(out, "grade")
+    return result
+
+
+def judge(
+    private: float,
+    private_error: float,
+    cv: float | None,
+    interval: list[float | None],
+    confidence: float,
+    metric: metrics.Metric,
+) -> dict:
+    """Whether a private score is what the cross-validation promised, with a sentence for people.
+
+    Args:
+        private_error: standard error of the private score.
+        interval: [low, high] of the CV score at `confidence`.
+    """
+    low, high = interval
+    if cv is None or low is None or high is None or not math.isfinite(private):
+        return {
+            "cv": {"score": cv, "interval": interval, "standard_error": None},
+            "difference": None,
+            "inside": None,
+            "standard_errors": None,
+            "expected": None,
+            "sentence": "The score or its interval is undefined: there is nothing to compare.",
+        }
+    width = NormalDist().inv_cdf((1 + confidence) / 2)
+    cv_error = (high - low) / 2 / width
+    both = math.hypot(cv_error, private_error) if math.isfinite(private_error) else cv_error
+    difference = metric.sign * (private - cv)
+    distance = abs(difference) / both if both > 0 else math.inf if difference else 0.0
+    inside = low <= private <= high
+    return {
+        "cv": {"score": cv, "interval": interval, "standard_error": cv_error},
+        "difference": difference,
+        "inside": inside,
+        "standard_errors": finite(distance),
+        "expected": inside or distance <= width,
+        "sentence": _sentence(
+            private, private_error, low, high, inside, distance, width, difference, confidence
+        ),
+    }
+
+
+def _sentence(
+    private, private_error, low, high, inside, distance, width, difference, confidence
+) -> str:
+    shown = f"the reported {confidence:.0%} interval of {low:.4f} to {high:.4f}"
+    if inside:
+        return f"The private score of {private:.4f} lies inside {shown}."
+    beyond = private - high if private > high else low - private
+    side = "above" if private > high else "below"
+    text = (
+        f"The private score of {private:.4f} lies {beyond:.4f} {side} {shown}. That interval "
+        "speaks of the training rows; the test rows are a sample too, with a standard error of "
+        f"{private_error:.4f}. Taking both together, the scores differ by {distance:.1f} standard "
+        "errors: "
+    )
+    if distance <= width:
+        return text + f"within chance (up to {width:.1f})."
+    if difference > 0:
+        return text + (
+            f"more than chance (up to {width:.1f}) explains. The test rows are easier, or the "
+            "average over the folds' models helps more than out of fold."
+        )
+    return text + (
+        f"more than chance (up to {width:.1f}) explains. The test rows differ from the training "
+        "rows, or related rows sit in several folds (set competition.group)."
+    )

@@ -1,0 +1,325 @@
+"""Score one model's out-of-fold predictions: honestly, with what explains the score.
+
+Writes `metrics.json`:
+
+- `model`, `metric`, `direction` (`maximize` or `minimize`), `needs`, `rows`, `fingerprint`;
+- `score`: pooled over the rows, each decided by thresholds of the other folds; `interval`:
+  [low, high] of a bootstrap at `confidence`; `standard_error`;
+- `in_sample`: with thresholds fitted on all rows; `optimism`: by how much that is better;
+- `decision`: fitted on all rows; `fold_decisions`: what each fold's rows were decided by;
+- `folds`: list of `{"fold", "score", "rows"}`; `fold_std`: their standard deviation;
+- `secondary`: other metrics that fit the task, name to score;
+- `verdict`: `{"name", "text", "by"}` of the learning curves, `select` (`last` or `best`: whose
+  epoch's weights were kept) and `selection_gain`: what keeping each fold's best epoch is worth
+  (see `podium.diagnosis`); null without curves;
+- `per_class`: list of `{"name", "rows", "precision", "recall", "f1", "auc"}` for classes and
+  labels, `{"name", "rows", "bias", "rmse", "mae", "r2"}` for values;
+- `confusion` (classes): `{"names", "matrix" (true x predicted), "top": [{"true", "predicted",
+  "rows", "share"}]}`; null otherwise;
+- `calibration` (probabilities): `{"error", "of", "bins": [{"predicted", "observed", "rows"}]}`;
+- `mistakes`: the worst rows: list of `{"id", "true", "predicted", "severity"}`;
+- `figures`: names of the PNG files in `figures/`, without their ending.
+
+Scores that these rows do not define are null. With repeated folds a row's prediction is the mean
+over the repeats, and fits are crossed over the folds of the first repeat. Rows that a time-ordered
+scheme never validates are left out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from podium import diagnosis, manifest, metrics, oof, tasks
+from podium.blending.crossfit import Decider, Problem, cross_fit, fold_scores
+from podium.blending.methods import _single
+from podium.bootstrap import Bootstrap, score_or_nan
+from podium.metrics import Metric
+
+#: Bins of the calibration curve, each with as many rows.
+BINS = 10
+#: Confusions that are named.
+TOP = 20
+#: Rows in the gallery of mistakes.
+WORST = 24
+
+
+def score_oof(
+    model: str,
+    oof_parts: Sequence[str],
+    histories: Sequence[str],
+    fold_map: str,
+    train: str,
+    targets: str,
+    target: str,
+    task: dict,
+    metric: dict,
+    thresholds: dict,
+    blend: dict,
+    settings: dict,
+    outputs: Mapping[str, str],
+    job=None,
+) -> dict:
+    """Score, explain, draw and write; returns what `metrics.json` holds.
+
+    Args:
+        histories: `history.csv` of every fold and seed.
+        task, metric, thresholds, blend: sections of the config.
+        settings: the model's section of the config.
+        outputs: path `metrics`, and the folder `figures`.
+
+    Raises:
+        FoldMismatchError: predictions of other folds.
+        DataError: predictions are missing or not finite.
+    """
+    from podium import score_figures
+
+    chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
+    rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
+    prediction = oof.read_predictions(model, oof_parts, rows)
+    decider = Decider(chosen_task, metrics.load(metric), thresholds["tune"])
+    bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
+    result, scored = score(decider, prediction, rows, bootstrap)
+    target_table = manifest.read(targets).loc[rows.ids]
+    kind = chosen_task.describe_targets(target_table)["kind"]
+    names = class_names(chosen_task, target_table, kind)
+    labels = decided(decider, prediction, scored)
+    result = {
+        "model": model,
+        **result,
+        "fingerprint": rows.fingerprint,
+        "per_class": per_class(kind, names, rows.target, prediction, labels),
+        "confusion": confusion(names, rows.target, labels) if kind == "classes" else None,
+        "calibration": (
+            calibration(rows.target, prediction) if chosen_task.space == "probabilities" else None
+        ),
+    }
+    curves = [pd.read_csv(path) for path in histories]
+    select = "best" if settings["early_stopping"] else settings["select"]
+    result |= diagnosis.diagnose(curves, decider.metric.sign, model, select)
+    labelled = chosen_task.example_labels(target_table)
+    result["mistakes"] = worst(chosen_task, rows, prediction, labels, labelled, kind, names)
+    folder = Path(outputs["figures"])
+    result["figures"] = score_figures.draw_model(
+        result, kind, names, rows.target, prediction, curves, manifest.read(train), folder
+    )
+    manifest.write_json(outputs["metrics"], result)
+    if job is not None:
+        _tell(result, job, outputs)
+    return result
+
+
+def score(
+    decider: Decider, prediction: np.ndarray, rows: oof.Rows, bootstrap: Bootstrap
+) -> tuple[dict, np.ndarray]:
+    """The scores of one model's predictions (n, names), and what they were taken on (n, ...)."""
+    metric = decider.metric
+    problem = Problem(rows.target, prediction[None], decider, decider.task.space)
+    fitted = cross_fit(_single, problem, rows.folds)
+    samples = bootstrap.scores(metric, rows.target, fitted.scored)
+    by_fold = fold_scores(metric, rows.target, fitted.scored, rows.folds)
+    known = [entry["score"] for entry in by_fold if entry["score"] is not None]
+    result = {
+        "metric": metric.name,
+        "direction": "maximize" if metric.greater_is_better else "minimize",
+        "needs": metric.needs,
+        "rows": len(rows),
+        "score": finite(fitted.score),
+        "interval": [finite(end) for end in bootstrap.interval(fitted.score, samples)],
+        "confidence": bootstrap.confidence,
+        "standard_error": finite(bootstrap.standard_error(samples)),
+        "in_sample": finite(fitted.in_sample),
+        "optimism": finite(fitted.optimism),
+        "decision": fitted.decision,
+        "fold_decisions": {str(fold): each for fold, each in fitted.fold_decisions.items()},
+        "folds": by_fold,
+        "fold_std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        "secondary": secondary_scores(decider, rows.target, prediction, fitted.scored),
+    }
+    return result, fitted.scored
+
+
+def decided(decider: Decider, prediction: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    """Labels of out-of-fold rows: the cross-fitted ones where the metric has such."""
+    if decider.decides:
+        return scored
+    return decider.task.decide(prediction, decider.task.default_decision())
+
+
+def secondary_scores(
+    decider: Decider, target: np.ndarray, prediction: np.ndarray, scored: np.ndarray
+) -> dict[str, float]:
+    """Every other metric that fits the task, with its default options, where it is defined."""
+    labels = decided(decider, prediction, scored)
+    task_name = type(decider.task).__module__.split(".")[-2]
+    found = {}
+    for name, metric in metrics.registry().items():
+        if name == decider.metric.name or (metric.tasks and task_name not in metric.tasks):
+            continue
+        value = _secondary(metric, target, labels if metric.needs == "labels" else prediction)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _secondary(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float | None:
+    try:
+        return finite(score_or_nan(metric, target, scored))
+    except TypeError:
+        return None  # it needs options that have no default
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where it is not finite: JSON knows no NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def class_names(task, table: pd.DataFrame, kind: str) -> list[str]:
+    """Names of the classes (or grades), labels or targets."""
+    return list(task.describe_targets(table)["counts"]) if kind == "classes" else task.names
+
+
+def per_class(
+    kind: str, names: list[str], target: np.ndarray, prediction: np.ndarray, labels: np.ndarray
+) -> list[dict]:
+    """A line per class, label or target, see the module's docstring."""
+    if kind == "values":
+        return [
+            {"name": name, **_errors(target[:, column], prediction[:, column])}
+            for column, name in enumerate(names)
+        ]
+    if kind == "classes":
+        classes = np.arange(len(names))
+        true, told = target[:, None] == classes, np.asarray(labels)[:, None] == classes
+    else:
+        true, told = target > 0.5, np.asarray(labels) > 0.5
+    has_scores = prediction.shape[1] == len(names)
+    lines = []
+    for column, name in enumerate(names):
+        right = int((true[:, column] & told[:, column]).sum())
+        rows, claimed = int(true[:, column].sum()), int(told[:, column].sum())
+        line = {
+            "name": name,
+            "rows": rows,
+            "precision": right / claimed if claimed else None,
+            "recall": right / rows if rows else None,
+            "f1": 2 * right / (rows + claimed) if rows + claimed else None,
+            "auc": None,
+        }
+        if has_scores:
+            line["auc"] = _auc(true[:, column], prediction[:, column])
+        lines.append(line)
+    return lines
+
+
+def _auc(is_true: np.ndarray, scores: np.ndarray) -> float | None:
+    if is_true.all() or not is_true.any():
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(is_true, scores))
+
+
+def _errors(target: np.ndarray, prediction: np.ndarray) -> dict:
+    error = prediction - target
+    spread = ((target - target.mean()) ** 2).sum()
+    return {
+        "rows": len(target),
+        "bias": float(error.mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mae": float(np.abs(error).mean()),
+        "r2": float(1 - (error**2).sum() / spread) if spread > 0 else None,
+    }
+
+
+def confusion(names: list[str], target: np.ndarray, labels: np.ndarray) -> dict:
+    """Confusion matrix (true, predicted) and its largest cells off the diagonal."""
+    count = len(names)
+    flat = np.asarray(target).astype(np.int64) * count + np.asarray(labels).astype(np.int64)
+    matrix = np.bincount(flat, minlength=count * count).reshape(count, count)
+    wrong = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-wrong.ravel(), kind="stable")[:TOP]
+    top = []
+    for cell in order:
+        true, told = divmod(int(cell), count)
+        if wrong[true, told]:
+            share = float(wrong[true, told] / matrix[true].sum())
+            rows = int(wrong[true, told])
+            top.append(
+                {"true": names[true], "predicted": names[told], "rows": rows, "share": share}
+            )
+    return {"names": names, "matrix": matrix.tolist(), "top": top}
+
+
+def calibration(target: np.ndarray, prediction: np.ndarray) -> dict:
+    """Reliability curve and expected calibration error (Naeini et al. 2015, equal-mass bins).
+
+    Of two classes: the second one's probability. Of more: the largest probability against being
+    right. Of label sets: every cell.
+    """
+    if target.ndim == 2:
+        of, said, happened = "every label", prediction.ravel(), target.ravel() > 0.5
+    elif prediction.shape[1] == 2:
+        of, said, happened = "the second class", prediction[:, 1], target == 1
+    else:
+        of, said, happened = "the top class", prediction.max(1), prediction.argmax(1) == target
+    order = np.argsort(said, kind="stable")
+    bins = [part for part in np.array_split(order, BINS) if len(part)]
+    lines = [
+        {
+            "predicted": float(said[part].mean()),
+            "observed": float(happened[part].mean()),
+            "rows": len(part),
+        }
+        for part in bins
+    ]
+    gaps = [abs(line["predicted"] - line["observed"]) * line["rows"] for line in lines]
+    return {"error": float(sum(gaps) / len(said)), "of": of, "bins": lines}
+
+
+def worst(task, rows: oof.Rows, prediction, labels, labelled, kind: str, names) -> list[dict]:
+    """The rows that are most wrong, worst first, with the truth and the answer in words."""
+    severity = np.asarray(task.mistakes(rows.target, prediction), dtype=np.float64)
+    order = np.argsort(-severity, kind="stable")[:WORST]
+    return [
+        {
+            "id": str(rows.ids[row]),
+            "true": str(labelled.iloc[row]),
+            "predicted": _answer(kind, names, prediction[row], labels[row]),
+            "severity": float(severity[row]),
+        }
+        for row in order
+    ]
+
+
+def _answer(kind: str, names: list[str], prediction: np.ndarray, label) -> str:
+    if kind == "values":
+        return ", ".join(f"{value:.4g}" for value in prediction[:3])
+    if kind == "labels":
+        return " ".join(name for name, has in zip(names, label, strict=True) if has) or "(none)"
+    if len(prediction) == len(names):
+        return f"{names[int(label)]} ({prediction[int(label)]:.0%})"
+    return f"{names[int(label)]} ({prediction[0]:.2f})"
+
+
+def _tell(result: dict, job, outputs: Mapping[str, str]) -> None:
+    value, (low, high) = result["score"], result["interval"]
+    shown = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+    job.say(f"{result['metric']} {value if value is None else format(value, '.4f')}{shown}")
+    if result["verdict"]:
+        job.say(f"{result['verdict']['name']}: {result['verdict']['text']}")
+        job.spool.tag("verdict", result["verdict"]["name"])
+        job.spool.describe(result["verdict"]["text"])
+    numbers = {key: result[key] for key in ("score", "in_sample", "optimism", "fold_std")}
+    numbers |= {"interval_low": low, "interval_high": high}
+    numbers |= {f"secondary.{name}": value for name, value in result["secondary"].items()}
+    for name, number in numbers.items():
+        if number is not None:
+            job.spool.metric(name, number)
+    for entry in result["folds"]:
+        if entry["score"] is not None:
+            job.spool.metric("fold_score", entry["score"], entry["fold"])
+    for name in ("metrics", "figures"):
+        job.spool.artifact(outputs[name], "score")

@@ -1,0 +1,250 @@
+"""The submission: filled, checked against the sample submission, and written with its manifest.
+
+Numbers are written with eight significant digits, so that the same predictions are the same
+bytes. Rows whose pictures cannot be read keep the sample submission's values.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from podium import manifest, metrics, predictions, provenance, tables, tasks
+from podium.errors import DataError, FoldMismatchError, numbered, some_of
+from podium.metrics import Metric
+
+#: Smallest and largest sum of a row's class probabilities, as written.
+SUM_TOLERANCE = 1e-5
+
+
+def write_submission(
+    blend: str,
+    prediction: str,
+    train: str,
+    test: str,
+    target: str,
+    folds: str,
+    sample: str,
+    files: Sequence[str],
+    trained: Sequence[str],
+    config: dict,
+    outputs: Mapping[str, str],
+    job=None,
+) -> None:
+    """Write `submission.csv` and `manifest.json`.
+
+    Args:
+        blend: `blend.json`.
+        prediction: the blended test predictions.
+        train, test: the manifests of the pictures.
+        folds: `folds.json`.
+        sample: the sample submission.
+        files: tables of the competition, whose digests are recorded.
+        trained: every `model.json` that training wrote.
+        config: the validated config, as far as it can change a result.
+        outputs: paths `submission` and `manifest`.
+
+    Raises:
+        FoldMismatchError: the blend, its predictions and the folds do not belong together.
+        DataError: what does not match the sample submission, all of it at once.
+    """
+    blended, info = manifest.read_json(blend), manifest.read_json(target)
+    task = tasks.load(config["task"]["name"], config["task"]["options"], info)
+    metric = metrics.load(config["metric"])
+    found = predictions.read(prediction)
+    fingerprint = manifest.read_json(folds)["fingerprint"]
+    predictions.check_fingerprint(prediction, found.header, fingerprint)
+    if blended["fingerprint"] != fingerprint:
+        raise FoldMismatchError(
+            f"{blend} belongs to other folds than {folds}; run the workflow again"
+        )
+    competition = config["competition"]
+    raw = tables.read_table(sample, competition["separator"], competition["encoding"])
+    asked = tables.index_by_id(raw, sample, competition["id"])
+    table = manifest.read(test)
+    lost = left_out(asked, table, found)
+    kept = asked.loc[~asked.index.isin(lost)]
+    values = found.aligned(kept.index).astype(np.float64)
+    answer = task.submission(values, blended["decision"], metric, kept)
+    filled = fill_left_out(answer, asked, lost)
+    check(filled, answer, asked, task, metric, sample)
+    text = as_csv(filled, list(raw.columns), competition["id"], competition["separator"] or ",")
+    path = Path(outputs["submission"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, "utf-8", newline="")
+    partial.replace(path)
+    content = provenance.collect(
+        config=config,
+        blend=blended,
+        submission=path,
+        left_out=lost,
+        files=[*files, sample],
+        pictures={"train": train, "test": test},
+        fingerprint=fingerprint,
+        trained=trained,
+    )
+    manifest.write_json(outputs["manifest"], content)
+    if job is not None:
+        _tell(content, len(filled), job, outputs)
+
+
+def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:
+    """Ids that get the sample submission's value: their pictures cannot be read.
+
+    Raises DataError for ids that have no prediction and no such excuse.
+    """
+    unknown = [id_ for id_ in sample.index if id_ not in table.index]
+    if unknown:
+        raise DataError(
+            f"The sample submission asks for {len(unknown)} ids that are no test rows: "
+            f"{some_of(unknown)}"
+        )
+    broken = set(table.index[table["problem"] != ""])
+    predicted = set(found.ids)
+    missing = [id_ for id_ in sample.index if id_ not in predicted and id_ not in broken]
+    if missing:
+        raise DataError(
+            f"{len(missing)} rows of the sample submission have no test prediction: "
+            f"{some_of(missing)}. Delete the predict/ folder and run the workflow again."
+        )
+    return [id_ for id_ in sample.index if id_ in broken]
+
+
+def fill_left_out(answer: pd.DataFrame, sample: pd.DataFrame, lost: Sequence[str]) -> pd.DataFrame:
+    """The answer as text, in the sample's rows; left-out rows as the sample has them."""
+    text = answer.apply(lambda column: column.map(as_text)).astype(object)
+    if not lost:
+        return text
+    kept = sample.loc[list(lost), list(answer.columns)].fillna("")
+    return pd.concat([text, kept]).loc[sample.index]
+
+
+def as_text(value) -> str | None:
+    """A cell as it is written: eight significant digits for numbers; None for a missing one."""
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return f"{value:.8g}" if np.isfinite(value) else None
+    return str(value)
+
+
+def check(
+    filled: pd.DataFrame,
+    answer: pd.DataFrame,
+    sample: pd.DataFrame,
+    task,
+    metric: Metric,
+    path: Path | str,
+) -> None:
+    """DataError listing everything in which a submission does not match its sample.
+
+    Args:
+        filled: the submission as text, all rows.
+        answer: the predicted rows, as the task gave them.
+        sample: the sample submission as text, index `id`.
+        path: of the sample submission, for messages.
+    """
+    problems = _shape_problems(filled, sample)
+    if not problems:
+        problems = [
+            problem
+            for name in sample.columns
+            for problem in _column_problems(name, filled[name], answer[name], sample[name], task)
+        ]
+        problems += _sum_problems(filled.loc[answer.index], task, metric)
+    if problems:
+        raise DataError(
+            f"The submission does not match the sample submission {path}:\n{numbered(problems)}"
+        )
+
+
+def _shape_problems(filled: pd.DataFrame, sample: pd.DataFrame) -> list[str]:
+    problems = []
+    if list(filled.columns) != list(sample.columns):
+        problems.append(
+            f"columns: found {some_of(list(filled.columns), 12)}, expected "
+            f"{some_of(list(sample.columns), 12)}"
+        )
+    if len(filled) != len(sample):
+        problems.append(f"rows: found {len(filled)}, expected {len(sample)}")
+    elif list(filled.index) != list(sample.index):
+        row = int(np.argmax(np.asarray(filled.index) != np.asarray(sample.index)))
+        problems.append(
+            f"ids: row {row + 2} is {filled.index[row]!r}, expected {sample.index[row]!r}"
+        )
+    return problems
+
+
+def _column_problems(name: str, filled, answer, sample, task) -> list[str]:
+    empty = filled.isna()
+    if empty.any():
+        ids = some_of(list(filled.index[empty]))
+        return [f"column {name!r}: {empty.sum()} values are missing or not finite (id {ids})"]
+    known = sample.dropna()
+    is_numeric = len(known) > 0 and pd.to_numeric(known, errors="coerce").notna().all()
+    numbers = pd.to_numeric(filled, errors="coerce")
+    if is_numeric and numbers.isna().any():
+        bad = filled[numbers.isna()]
+        return [
+            f"column {name!r}: expected numbers as in the sample, found {bad.iloc[0]!r} (id "
+            f"{bad.index[0]!r})"
+        ]
+    if task.space == "probabilities" and answer.dtype.kind == "f":
+        outside = answer[(answer < 0) | (answer > 1)]
+        if len(outside):
+            return [
+                f"column {name!r}: expected probabilities from 0 to 1, found "
+                f"{outside.iloc[0]:.8g} (id {outside.index[0]!r})"
+            ]
+    return []
+
+
+def _sum_problems(filled: pd.DataFrame, task, metric: Metric) -> list[str]:
+    if not metric.rows_sum_to_one or not one_class_per_row(task):
+        return []
+    if set(filled.columns) != set(task.names):
+        return []
+    sums = filled.astype(float).sum(axis=1)
+    bad = sums[(sums - 1).abs() > SUM_TOLERANCE]
+    if bad.empty:
+        return []
+    return [
+        f"{metric.name} needs class columns that sum to one; those of id {bad.index[0]!r} sum to "
+        f"{bad.iloc[0]:.6g} ({len(bad)} rows)"
+    ]
+
+
+def one_class_per_row(task) -> bool:
+    """Whether the columns of a prediction are the probabilities of classes that exclude another."""
+    if task.space != "probabilities":
+        return False
+    even = np.full((1, len(task.names)), 1 / len(task.names))
+    return np.ndim(task.decide(even, task.default_decision())) == 1
+
+
+def as_csv(filled: pd.DataFrame, columns: Sequence[str], id_column: str, separator: str) -> str:
+    """The file's text: the sample's columns in the sample's order, lines ending in a newline."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
+    writer.writerow(columns)
+    cells = [filled.index if name == id_column else filled[name] for name in columns]
+    writer.writerows(zip(*cells, strict=True))
+    return buffer.getvalue()
+
+
+def _tell(content: dict, rows: int, job, outputs: Mapping[str, str]) -> None:
+    job.say(f"{rows} rows, sha256 {content['submission']['sha256'][:16]}")
+    lost = content["submission"]["left_out"]
+    if lost:
+        job.say(f"{len(lost)} rows keep the sample submission's value: {some_of(lost)}")
+    job.spool.tag("submission_sha256", content["submission"]["sha256"])
+    for name in ("submission", "manifest"):
+        job.spool.artifact(outputs[name], "submission")

@@ -1,0 +1,21 @@
+"""Write the submission and the manifest that it can be reproduced from."""
+
+from podium.jobs import open_job
+
+with open_job(snakemake) as job:
+    from podium.submission import write_submission
+
+    write_submission(
+        blend=snakemake.input.blend,
+        prediction=snakemake.input.predictions,
+        train=snakemake.input.train,
+        test=snakemake.input.test,
+        target=snakemake.input.target,
+        folds=snakemake.input.folds,
+        sample=snakemake.input.sample,
+        files=list(snakemake.input.tables),
+        trained=list(snakemake.input.trained),
+        config=snakemake.params.config,
+        outputs=dict(snakemake.output.items()),
+        job=job,
+    )
