@@ -159,7 +159,9 @@ def bars(axes, counts: Mapping[str, float], colour: str = BLUE, form: str = "{:,
     """
     values = np.array(list(counts.values()), dtype=float)
     if len(values) > MOST_NAMED_BARS:
-        axes.bar(np.arange(1, len(values) + 1), np.sort(values)[::-1], color=colour, width=1.0)
+        ranks = np.arange(1, len(values) + 1)
+        width = 0.8 if len(values) <= 200 else 1.0
+        axes.bar(ranks, np.sort(values)[::-1], color=colour, width=width)
         axes.set_xlim(0.5, len(values) + 0.5)
         axes.set_xlabel("rank, largest first")
         axes.grid(axis="x", visible=False)

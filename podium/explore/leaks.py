@@ -81,9 +81,9 @@ def neighbours_agree(values: np.ndarray, target: Target, seed: int = 0) -> tuple
     Rows with equal values are neighbours in random order, so a column of categories works too.
 
     Returns:
-        For classes and labels the share of rows whose neighbour has the same target, and that
-        share by chance; for values the squared correlation with the two neighbours' mean (of the
-        best target), and 0.
+        For classes and labels the share of neighbours with the same target, of the most that
+        could have it, and that share by chance; 0 and 0 where most targets are unique. For values
+        the squared correlation with the two neighbours' mean (of the best target), and 0.
     """
     known = np.flatnonzero(np.isfinite(values))
     shuffled = np.random.default_rng(seed).permutation(known)
@@ -98,8 +98,14 @@ def neighbours_agree(values: np.ndarray, target: Target, seed: int = 0) -> tuple
                 best = max(best, np.corrcoef(middle, around)[0, 1])
         return float(best) ** 2, 0.0
     codes = target.codes[order]
-    chance = float(((np.bincount(codes) / len(codes)) ** 2).sum())
-    return float((codes[1:] == codes[:-1]).mean()), chance
+    sizes = np.bincount(codes)
+    # Even a perfect order changes class once between two classes.
+    most = len(codes) - np.count_nonzero(sizes)
+    if most < len(codes) / 2:
+        return 0.0, 0.0
+    agree = (codes[1:] == codes[:-1]).sum() / most
+    chance = ((sizes / len(codes)) ** 2).sum() * (len(codes) - 1) / most
+    return float(agree), float(min(chance, 1.0))
 
 
 # ------------------------------------------------------------------------------------ order

@@ -14,7 +14,7 @@ import pandas as pd
 THUMBNAIL = 112
 #: Pictures decoded for statistics and near-duplicates, at most; and the pixels this may cost:
 #: a core decodes some 50 million pixels of PNG a second.
-MOST_PICTURES, MOST_PIXELS = 3000, 1.5e9
+MOST_PICTURES, MOST_PIXELS = 3000, 3e9
 #: Rows of each part that are looked at however large the pictures are.
 FEWEST_ROWS = 150
 #: Pillow decodes a JPEG at a fraction of its size for a fraction of the time.

@@ -10,7 +10,7 @@ from podium.explore.findings import count, number
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
 
-PER_CLASS, PER_SHEET, MOST_SHEETS, TEST_PICTURES = 8, 12, 8, 32
+PER_CLASS, PER_SHEET, MOST_SHEETS, TEST_PICTURES = 8, 12, 9, 32
 #: Bins of equal size that continuous targets are shown in.
 QUANTILES = 6
 

@@ -123,8 +123,9 @@ def _balance(counts: dict[str, int], rows: int) -> Finding:
         "accuracy must be compared with that."
     )
     if ratio < 1.5:
-        text = f"{count(len(counts), 'class', 'classes')} of {counts[least]:,} to "
-        text += f"{counts[most]:,} rows each. Nothing to correct; the plain loss is right."
+        span = f"{counts[most]:,}" if ratio == 1 else f"{counts[least]:,} to {counts[most]:,}"
+        text = f"{count(len(counts), 'class', 'classes')} of {span} rows each. Nothing to correct; "
+        text += "the plain loss is right."
         return Finding(1, "The classes are balanced", text)
     if ratio < 4:
         text = f"{most} has {ratio:.1f} times the rows of {least}. {always} The plain loss is fine."
