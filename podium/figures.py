@@ -162,7 +162,9 @@ def bars(axes, counts: Mapping[str, float], colour: str = BLUE, form: str = "{:,
         ranks = np.arange(1, len(values) + 1)
         width = 0.8 if len(values) <= 200 else 1.0
         axes.bar(ranks, np.sort(values)[::-1], color=colour, width=width)
-        axes.set_xlim(0.5, len(values) + 0.5)
+        axes.set_xlim(0.2, len(values) + 0.8)
+        if values.min() > 0 and values.max() > 50 * values.min():
+            log_axis(axes, "y")
         axes.set_xlabel("rank, largest first")
         axes.grid(axis="x", visible=False)
         return

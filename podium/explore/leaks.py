@@ -158,10 +158,12 @@ def _draw_order(name: str, values: np.ndarray, target: Target, folder) -> None:
         codes = target.matrix[order, 0]
         axes.plot(codes, "|", markersize=6, color=figures.BLUE, alpha=0.4)
         axes.set_ylabel("class" if target.kind == "classes" else target.names[0])
-        if len(np.unique(codes)) <= 12:
-            axes.set_yticks(np.unique(codes))
+        values, firsts = np.unique(codes, return_index=True)
+        if len(values) <= 12:
+            names = target.labels.iloc[order[firsts]] if target.kind == "classes" else values
+            axes.set_yticks(values, [figures.shorten(name) for name in names])
             axes.margins(y=0.15)
-    axes.set_xlabel(f"training rows in the order of the {name}")
+    axes.set_xlabel(f"training rows, ordered by {name}")
     axes.set_title("The target along the rows")
     figures.save(figure, folder / "order.png")
 

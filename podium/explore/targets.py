@@ -105,10 +105,16 @@ def _rare(counts: dict[str, int], folds: dict, noun: str, nouns: str) -> list[Fi
     rare = {name: rows for name, rows in counts.items() if rows < needed}
     if not rare or folds["scheme"] == "column":
         return []
+    fewest = min(rare.values())
+    remedy = (
+        f"Lower `folds.count` to {fewest}, merge the {nouns}, or"
+        if fewest > 1
+        else f"No number of folds helps a {noun} of one row: merge the {nouns}, or"
+    )
     text = (
         f"With `folds.count: {needed}`, some folds have no row of {some_of(list(rare))} to "
-        "validate on, and a metric per class is undefined there. Lower `folds.count` to "
-        f"{max(2, min(rare.values()))}, merge the {nouns}, or read only the pooled score."
+        f"validate on, and a metric per {noun} is undefined there. {remedy} read only the pooled "
+        "score."
     )
     title = f"{count(len(rare), noun, nouns)} with fewer rows than folds"
     examples = [{noun: name, "rows": rows} for name, rows in rare.items()]
@@ -217,8 +223,8 @@ def _draw_cooccurrence(together: np.ndarray, names: list[str], folder) -> None:
     side = min(figures.WIDTH, 2.6 + 0.38 * len(chosen))
     figure, axes = figures.new(1, 1, (side, 0.85 * side))
     figures.heatmap(axes, shares, chosen, chosen, largest=100)
-    axes.set_title("Labels that come together: of the rows with the label at the\nleft, the "
-                   "percentage that also has the one below")  # fmt: skip
+    axes.set_title("Labels that come together")
+    axes.set_xlabel("of the rows with the label at the left, % that also have this one")
     figures.save(figure, folder / "cooccurrence.png")
 
 
