@@ -71,7 +71,8 @@ def write_submission(
     answer = task.submission(values, blended["decision"], metric, kept)
     filled = fill_left_out(answer, asked, lost)
     check(filled, answer, asked, task, metric, sample)
-    text = as_csv(filled, list(raw.columns), competition["id"], competition["separator"] or ",")
+    separator = competition["separator"] or separator_of(sample, list(raw.columns))
+    text = as_csv(filled, list(raw.columns), competition["id"], separator)
     path = Path(outputs["submission"])
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -228,6 +229,15 @@ def one_class_per_row(task) -> bool:
         return False
     even = np.full((1, len(task.names)), 1 / len(task.names))
     return np.ndim(task.decide(even, task.default_decision())) == 1
+
+
+def separator_of(path: Path | str, columns: Sequence[str]) -> str:
+    """What stands between the columns of the sample submission; a comma where that is unclear."""
+    with open(path, "rb") as file:
+        head = file.readline(100_000).decode("utf-8", "replace").replace('"', "").replace(" ", "")
+    names = [name.replace('"', "").replace(" ", "") for name in columns]
+    found = (separator for separator in tables.SEPARATORS if separator.join(names) in head)
+    return next(found, ",")
 
 
 def as_csv(filled: pd.DataFrame, columns: Sequence[str], id_column: str, separator: str) -> str:

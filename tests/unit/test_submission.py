@@ -1,0 +1,226 @@
+"""The submission: filled, checked against the sample, written reproducibly, with its manifest."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium import manifest, metrics, predictions, provenance, submission, tasks
+from podium.errors import DataError, FoldMismatchError
+
+TWO = {"names": ["ok", "broken"], "column": "label"}
+
+
+def _task(info=TWO, name="classification"):
+    return tasks.load(name, {}, info)
+
+
+def _sample(values, columns=("label",), ids=("a", "b", "c")):
+    return pd.DataFrame(values, index=pd.Index(ids, name="id"), columns=columns, dtype=object)
+
+
+def _check(answer, sample, task=None, metric="roc_auc"):
+    filled = submission.fill_left_out(answer, sample, [])
+    metric = metrics.load({"name": metric})
+    submission.check(filled, answer, sample, task or _task(), metric, "sample.csv")
+
+
+# ------------------------------------------------------------------------------- checks
+
+
+def test_a_good_submission_passes():
+    _check(_sample([[0.1], [0.5], [1.0]]).astype(float), _sample([["0"], ["0"], ["0"]]))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[0.1], [np.nan], [1.0]], "'label': 1 values are missing or not finite (id b)"),
+        ([[0.1], [np.inf], [1.0]], "not finite (id b)"),
+        ([[0.1], [0.5], [1.5]], "probabilities from 0 to 1, found 1.5 (id 'c')"),
+    ],
+)
+def test_bad_values_are_named(values, said):
+    with pytest.raises(DataError) as error:
+        _check(_sample(values).astype(float), _sample([["0"], ["0"], ["0"]]))
+    assert said in str(error.value)
+
+
+def test_text_where_the_sample_has_numbers():
+    with pytest.raises(DataError, match="expected numbers as in the sample, found 'ok'"):
+        _check(_sample([["ok"], ["ok"], ["broken"]]), _sample([["0"], ["1"], ["0"]]))
+
+
+def test_wrong_columns_rows_and_order():
+    sample = _sample([["0"], ["0"], ["0"]])
+    with pytest.raises(DataError, match="columns: found other, expected label"):
+        _check(_sample([[0.1], [0.2], [0.3]], ["other"]).astype(float), sample)
+    with pytest.raises(DataError, match="rows: found 2, expected 3"):
+        _check(_sample([[0.1], [0.2]], ids=("a", "b")).astype(float), sample)
+    with pytest.raises(DataError, match="row 3 is 'c', expected 'b'"):
+        _check(_sample([[0.1], [0.2], [0.3]], ids=("a", "c", "b")).astype(float), sample)
+
+
+def test_class_columns_must_sum_to_one_where_the_metric_needs_it():
+    task = _task({"names": ["x", "y", "z"], "column": "label"})
+    sample = _sample([["0", "0", "0"]] * 3, ["x", "y", "z"])
+    answer = _sample([[0.2, 0.3, 0.5], [0.5, 0.5, 0.5], [1, 0, 0]], ["x", "y", "z"]).astype(float)
+    with pytest.raises(DataError, match=r"id 'b' sum to 1.5 \(1 rows\)"):
+        _check(answer, sample, task, "log_loss")
+    _check(answer, sample, task, "roc_auc")
+    labels = tasks.load("multilabel", {}, {"names": ["x", "y", "z"], "column": None})
+    _check(answer, sample, labels, "log_loss")
+
+
+def test_written_numbers_have_eight_digits_and_the_samples_layout():
+    answer = _sample([[1 / 3, 7], [1e-12, 8], [1.0, 9]], ["p", "n"])
+    answer = answer.astype({"p": float, "n": int})
+    filled = submission.fill_left_out(answer, _sample([["0", "0"]] * 3, ["p", "n"]), [])
+    text = submission.as_csv(filled, ["p", "id", "n"], "id", ",")
+    assert text == "p,id,n\n0.33333333,a,7\n1e-12,b,8\n1,c,9\n"
+
+
+def test_cells_with_separators_are_quoted():
+    filled = _sample([["a,b"], ['say "x"'], [""]])
+    assert submission.as_csv(filled, ["id", "label"], "id", ",") == (
+        'id,label\na,"a,b"\nb,"say ""x"""\nc,\n'
+    )
+
+
+# --------------------------------------------------------------------------- whole files
+
+
+def _blend(fingerprint="f" * 64):
+    return {
+        "method": "mean",
+        "models": ["m"],
+        "weights": {"m": 1.0},
+        "decision": {"threshold": 0.5},
+        "metric": "roc_auc",
+        "direction": "maximize",
+        "score": 0.9,
+        "interval": [0.8, 0.95],
+        "confidence": 0.95,
+        "in_sample": 0.91,
+        "optimism": 0.01,
+        "choice_optimism": 0.0,
+        "rows": 10,
+        "fingerprint": fingerprint,
+    }
+
+
+@pytest.fixture
+def competition(tmp_path):
+    """A finished blend of four test rows, of which `c` cannot be read."""
+    ids = pd.Index(["a", "b", "c", "d"], name="id")
+    table = pd.DataFrame(
+        {"digest": ["1", "2", "", "4"], "problem": ["", "", "is truncated", ""]}, index=ids
+    )
+    manifest.write(tmp_path / "test.parquet", table)
+    manifest.write(tmp_path / "train.parquet", table)
+    manifest.write_json(tmp_path / "target.json", TWO)
+    manifest.write_json(tmp_path / "folds.json", {"fingerprint": "f" * 64})
+    manifest.write_json(tmp_path / "blend.json", _blend())
+    manifest.write_json(tmp_path / "model.json", {"device": "cpu x86_64"})
+    header = predictions.Header(
+        "test", "blend:mean", TWO["names"], "probabilities", ["identity"], "f" * 64
+    )
+    positive = np.array([0.25, 0.75, 1 / 3])
+    values = np.stack([1 - positive, positive], axis=1)
+    found = np.array(["d", "a", "b"], dtype=object)
+    predictions.write(
+        tmp_path / "pred.parquet", predictions.Predictions(header, found, np.full(3, -1), values)
+    )
+    (tmp_path / "sample.csv").write_text("id,label\na,0.5\nb,0.5\nc,0.31\nd,0.5\n")
+    return tmp_path
+
+
+def _write(folder, **changed):
+    config = {
+        "task": {"name": "classification", "options": {}},
+        "metric": {"name": "roc_auc"},
+        "competition": {"id": "id", "separator": None, "encoding": None},
+        "folds": {"seed": 0},
+        "tuning": {"seed": 0},
+        "blend": {"seed": 0},
+        "models": {"m": {"seeds": [0]}},
+    }
+    arguments = {
+        "blend": str(folder / "blend.json"),
+        "prediction": str(folder / "pred.parquet"),
+        "train": str(folder / "train.parquet"),
+        "test": str(folder / "test.parquet"),
+        "target": str(folder / "target.json"),
+        "folds": str(folder / "folds.json"),
+        "sample": str(folder / "sample.csv"),
+        "files": [str(folder / "sample.csv")],
+        "trained": [str(folder / "model.json")],
+        "config": config,
+        "outputs": {
+            "submission": str(folder / "out/submission.csv"),
+            "manifest": str(folder / "out/manifest.json"),
+        },
+    }
+    submission.write_submission(**{**arguments, **changed})
+    return folder / "out"
+
+
+def test_unreadable_rows_keep_the_samples_value(competition):
+    out = _write(competition)
+    expected = "id,label\na,0.75\nb,0.33333334\nc,0.31\nd,0.25\n"
+    assert (out / "submission.csv").read_text() == expected
+    content = json.loads((out / "manifest.json").read_text())
+    assert content["submission"]["left_out"] == ["c"]
+    assert content["submission"]["sha256"] == provenance.digest_of_file(out / "submission.csv")
+    assert not list(out.glob("*.partial"))
+
+
+def test_the_manifest_of_equal_runs_differs_in_its_date_only(competition):
+    one = json.loads((_write(competition) / "manifest.json").read_text())
+    two = json.loads((_write(competition) / "manifest.json").read_text())
+    assert one.pop("created")
+    assert two.pop("created")
+    assert one == two
+    assert one["folds"] == "f" * 64
+    assert one["packages"]["torch"]
+    assert one["devices"] == ["cpu x86_64"]
+    assert set(one["data"]["pictures"]) == {"train", "test"}
+    assert one["cross_validation"]["interval"] == [0.8, 0.95]
+    assert one["blend"]["weights"] == {"m": 1.0}
+    assert len(one["code"]["train_fold"]) >= 16
+
+
+def test_another_picture_is_another_digest(competition):
+    before = provenance.digest_of_pictures(competition / "test.parquet")
+    table = manifest.read(competition / "test.parquet")
+    assert provenance.digest_of_pictures(competition / "test.parquet") == before
+    table.loc["a", "digest"] = "other"
+    manifest.write(competition / "test.parquet", table)
+    assert provenance.digest_of_pictures(competition / "test.parquet") != before
+
+
+def test_a_sample_id_that_is_no_test_row(competition):
+    (competition / "sample.csv").write_text("id,label\na,0\nzz,0\n")
+    with pytest.raises(DataError, match="asks for 1 ids that are no test rows: zz"):
+        _write(competition)
+
+
+def test_a_readable_row_without_a_prediction(competition):
+    table = manifest.read(competition / "test.parquet")
+    table["problem"] = ""
+    manifest.write(competition / "test.parquet", table)
+    with pytest.raises(DataError, match=r"1 rows of the sample .* no test prediction: c"):
+        _write(competition)
+
+
+def test_a_blend_of_other_folds(competition):
+    manifest.write_json(competition / "folds.json", {"fingerprint": "0" * 64})
+    with pytest.raises(FoldMismatchError):
+        _write(competition)
+
+
+def test_semicolons_stay_semicolons(competition):
+    (competition / "sample.csv").write_text("id;label\nd;0\na;0\n")
+    out = _write(competition)
+    assert (out / "submission.csv").read_text() == "id;label\nd;0.25\na;0.75\n"
