@@ -1,5 +1,6 @@
 """Tabular columns as numbers for a network: fitted on a fold's training rows."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -22,13 +23,17 @@ class TabularEncoder:
     categories: dict[str, list[str]]
 
     @classmethod
-    def fit(cls, columns: pd.DataFrame) -> "TabularEncoder":
-        """From the text columns (NA where empty) of the training rows."""
+    def fit(cls, columns: pd.DataFrame, categorical: Sequence[str] = ()) -> "TabularEncoder":
+        """From the text columns (NA where empty) of the training rows.
+
+        Args:
+            categorical: columns that are categories although they look like numbers.
+        """
         numbers, categories = {}, {}
         for name in columns:
             filled = columns[name].dropna()
             values = pd.to_numeric(filled, errors="coerce")
-            if len(filled) and values.notna().all():
+            if name not in categorical and len(filled) and values.notna().all():
                 median = float(values.median())
                 whole = pd.to_numeric(columns[name]).fillna(median).to_numpy(dtype=float)
                 deviation = float(whole.std()) or 1.0

@@ -155,6 +155,7 @@ def tune_model(
     metric: dict,
     tuning: dict,
     tabular: list[str],
+    categorical: list[str],
     code: str,
     state: str,
     out: str,
@@ -184,7 +185,9 @@ def tune_model(
     study = Study(Path(state) / key, options, settings.search, opened.metric.greater_is_better)
     handle = study.open()
     device = torch.device(job.device())
-    splits = {fold: open_fold(opened, fold, settings, tabular) for fold in options.folds}
+    splits = {
+        fold: open_fold(opened, fold, settings, tabular, categorical) for fold in options.folds
+    }
     deadline = None if options.minutes is None else time.time() + 60 * options.minutes
     busy = 0.0
     while True:

@@ -43,6 +43,7 @@ class Run:
         self.views = views.expand(config.tta.views)
         self.blended_models = config.blend.models or self.models
         self.tabular = config.competition.tabular
+        self.categorical = config.competition.categorical
         processes.announce_workflow(workflow)
         self._make_importable()
         self._cap_gpus()

@@ -22,6 +22,7 @@ rule train_fold:
         task=run.section("task"),
         metric=run.section("metric"),
         tabular=run.tabular,
+        categorical=run.categorical,
         state=run.results + "/state/train/{model}/fold{fold}-seed{seed}",
         code=run.code_of("train_fold"),
     script:

@@ -20,6 +20,7 @@ rule tune_model:
         metric=run.section("metric"),
         tuning=run.section("tuning"),
         tabular=run.tabular,
+        categorical=run.categorical,
         state=run.results + "/state/tune/{model}",
         code=run.code_of("tune_model"),
     script:

@@ -12,6 +12,7 @@ with open_job(snakemake) as job:
         task=snakemake.params.task,
         metric=snakemake.params.metric,
         tabular=snakemake.params.tabular,
+        categorical=snakemake.params.categorical,
         fold=int(snakemake.wildcards.fold),
         seed=int(snakemake.wildcards.seed),
         code=snakemake.params.code,

@@ -12,6 +12,7 @@ with open_job(snakemake) as job:
         metric=snakemake.params.metric,
         tuning=snakemake.params.tuning,
         tabular=snakemake.params.tabular,
+        categorical=snakemake.params.categorical,
         code=snakemake.params.code,
         state=snakemake.params.state,
         out=snakemake.output.worker,

@@ -40,7 +40,8 @@ class Pictures(Section):
         "stop",
         description="What to do with a picture that is missing, truncated or too large: `stop` "
         "before training, or `leave_out`: train without it, and answer for a test picture with "
-        "the sample submission's value. Either way the list is in `prepare/problems.csv`.",
+        "the sample submission's value. The list is in `prepare/problems.csv`, after a stop in "
+        "`prepare/unreadable.csv`.",
     )
     max_pixels: int = Field(
         100_000_000, ge=1, description="A picture that claims more pixels counts as unreadable."
@@ -105,10 +106,16 @@ class Competition(Section):
         "(missing: the median and a flag), anything else is one-hot encoded; fitted on the "
         "training rows of each fold.",
     )
+    categorical: Names = Field(
+        [], description="Those of `tabular` that are categories although they look like numbers."
+    )
     pictures: Pictures = Field(default_factory=Pictures, description="How rows name pictures.")
 
     @model_validator(mode="after")
     def _table_or_folders(self):
         if self.train is None and not self.pictures.folder_per_class:
             raise ValueError("`train` may be null only with `pictures.folder_per_class: true`")
+        for name in self.categorical:
+            if name not in self.tabular:
+                raise ValueError(f"`categorical` names {name!r}, which `tabular` does not")
         return self

@@ -1,5 +1,6 @@
 """Training on one fold: from the files of the workflow to a trained network."""
 
+import logging
 import platform
 import time
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from podium.tasks.base import Task
 from podium.training.checkpoints import Checkpoint
 from podium.training.data import Rows, Seen
 from podium.training.loop import Training, digest_of, train
+
+
+log = logging.getLogger("podium")
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,15 @@ class Fold:
     encoder: TabularEncoder | None
 
 
-def open_fold(inputs: Inputs, fold: int, settings: Model, tabular: list[str]) -> Fold:
+def open_fold(
+    inputs: Inputs, fold: int, settings: Model, tabular: list[str], categorical: list[str]
+) -> Fold:
     """The rows of a fold: everything that is fitted is fitted on its training rows."""
     train, valid = folds_module.rows_of_fold(inputs.folds, fold, inputs.ids)
     encoder, encoded = None, None
     if settings.tabular and tabular:
         columns = manifest.columns(inputs.table, tabular)
-        encoder = TabularEncoder.fit(columns[train])
+        encoder = TabularEncoder.fit(columns[train], categorical)
         encoded = encoder.encode(columns)
     learning = inputs.task.learning_target(inputs.target, inputs.target[train])
 
@@ -186,6 +192,7 @@ def train_fold(
     task: dict,
     metric: dict,
     tabular: list[str],
+    categorical: list[str],
     fold: int,
     seed: int,
     code: str,
@@ -209,7 +216,7 @@ def train_fold(
     settings = with_values(Model.model_validate(model), params)
     fingerprint = folds_module.fingerprint(opened.folds)
     device = torch.device(job.device())
-    split = open_fold(opened, fold, settings, tabular)
+    split = open_fold(opened, fold, settings, tabular, categorical)
     net = build_network(opened, split, settings, seed)
     key = digest_of(settings.model_dump(mode="json"), task, fingerprint, fold, seed, code)
     checkpoint = Checkpoint(state, key)
@@ -218,7 +225,8 @@ def train_fold(
     job.spool.metric("setup_seconds", time.perf_counter() - began)
 
     def report(row: dict) -> None:
-        job.say(
+        tell = job.say if row["seconds"] > 1 or row["epoch"] == settings.epochs else log.info
+        tell(
             f"epoch {row['epoch']}/{settings.epochs}, loss {row['train_loss']:.4f}, validation "
             f"loss {row['valid_loss']:.4f}, {opened.metric.name} {row['valid_score']:.4f} "
             f"({row['seconds']:.0f} s)"

@@ -1,0 +1,258 @@
+"""The loop and its parts: determinism, resuming, schedules, optimisers, sampling, mixing."""
+
+import numpy as np
+import pytest
+import torch
+
+from podium import metrics, network, tasks
+from podium.config.model import Augment, Mix, Model, Schedule
+from podium.errors import ConfigError, PodiumError
+from podium.training import augment, data, mixing, optimizers, schedules
+from podium.training.checkpoints import Checkpoint
+from podium.training.data import Rows
+from podium.training.loop import Training, train
+
+CPU = torch.device("cpu")
+BASE = {
+    "backbone": "test_resnet",
+    "weights": "none",
+    "image_size": 32,
+    "augment": "light",
+    "batch_size": 8,
+    "epochs": 3,
+    "head": {"dropout": 0.2},
+    "optimizer": {"lr": 0.003},
+}
+
+
+def rows(count: int, seed: int = 0) -> Rows:
+    random = np.random.default_rng(seed)
+    target = np.arange(count) % 2
+    seen = random.integers(0, 200, (count, 1, 32, 32, 3), dtype=np.uint8)
+    seen[target == 1, :, 8:24, 8:24] += 50
+    return Rows(seen, np.arange(count), None, target, target)
+
+
+def plan(settings: dict, **more) -> Training:
+    task = tasks.load("classification", {}, {"names": ["a", "b"], "column": "x"})
+    model = Model.model_validate({**BASE, **settings})
+    metric = metrics.load({"name": "roc_auc"})
+    return Training(task, metric, model, rows(24), rows(8, 1), CPU, 1, 0, **more)
+
+
+def built(settings: Model):
+    torch.manual_seed(3)
+    return network.build(settings, pictures=1, features=0, tabular=0, outputs=2)
+
+
+def state_after(training: Training) -> dict:
+    net = built(training.settings)
+    train(net, training)
+    return net.state_dict()
+
+
+def assert_same(first: dict, second: dict) -> None:
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_makes_the_batches():
+    once = state_after(plan({}))
+    assert_same(once, state_after(plan({})))
+    prefetched = plan({})
+    prefetched.threads = 2
+    before = torch.get_num_threads()
+    assert_same(once, state_after(prefetched))
+    assert torch.get_num_threads() == before
+
+
+def test_another_seed_gives_other_weights():
+    other = plan({})
+    other.seed = 1
+    name = "head.last.weight"
+    assert not torch.equal(state_after(plan({}))[name], state_after(other)[name])
+
+
+@pytest.mark.parametrize("extra", [{}, {"ema": 0.9}, {"select": "best"}, {"mix": {"mixup": 0.4}}])
+def test_a_resumed_training_ends_in_the_same_weights(tmp_path, extra):
+    whole = state_after(plan(extra))
+
+    class Killed(Exception):
+        pass
+
+    def kill(row):
+        if row["epoch"] == 2:
+            raise Killed
+
+    key = "k"
+    with pytest.raises(Killed):
+        state_after(plan(extra, checkpoint=Checkpoint(tmp_path, key, 0), report=kill))
+    epochs = []
+    resumed = plan(
+        extra,
+        checkpoint=Checkpoint(tmp_path, key, 0),
+        report=lambda row: epochs.append(row["epoch"]),
+    )
+    assert_same(whole, state_after(resumed))
+    assert epochs == [3]
+
+
+def test_a_checkpoint_of_other_settings_or_a_broken_one_is_ignored(tmp_path):
+    saved = Checkpoint(tmp_path, "a", 0)
+    saved.save({"x": 1})
+    assert Checkpoint(tmp_path, "a").load() == {"x": 1}
+    assert Checkpoint(tmp_path, "b").load() is None
+    (tmp_path / "checkpoint.pt").write_bytes(b"half a fi")
+    assert Checkpoint(tmp_path, "a").load() is None
+
+
+def test_best_weights_are_those_of_the_best_epoch():
+    training = plan({"select": "best", "epochs": 5})
+    net = built(training.settings)
+    history = train(net, training)
+    from podium.training.loop import validate
+
+    best = max(row["valid_score"] for row in history)
+    assert validate(net, training)["valid_score"] == pytest.approx(best)
+
+
+def test_early_stopping_stops():
+    training = plan({"epochs": 50, "early_stopping": {"patience": 2}, "optimizer": {"lr": 1e-6}})
+    history = train(built(training.settings), training)
+    assert len(history) < 50
+
+
+def test_a_loss_that_is_no_number_is_a_clear_error():
+    training = plan({"optimizer": {"name": "sgd", "lr": 1e12}, "augment": "none"})
+    with pytest.raises(PodiumError, match=r"optimizer\.lr"):
+        train(built(training.settings), training)
+
+
+def test_frozen_stages_keep_their_weights_until_they_are_freed():
+    def moved(settings: dict) -> set[int]:
+        training = plan(settings)
+        net = built(training.settings)
+        before = {name: p.clone() for name, p in net.backbone.net.named_parameters()}
+        train(net, training)
+        return {
+            net.backbone.groups[name]
+            for name, p in net.backbone.net.named_parameters()
+            if not torch.equal(p, before[name])
+        }
+
+    everything = moved({})
+    assert moved({"freeze": {"stages": 1}}) == everything - {0, 1}
+    assert moved({"freeze": {"stages": 1, "until": 1}}) == everything
+    assert moved({"freeze": "all"}) == set()
+
+
+def test_frozen_norm_keeps_the_running_statistics():
+    training = plan({"freeze": {"norm": True}})
+    net = built(training.settings)
+    name = next(n for n, _ in net.named_buffers() if "running_mean" in n)
+    before = dict(net.named_buffers())[name].clone()
+    train(net, training)
+    assert torch.equal(dict(net.named_buffers())[name], before)
+
+
+def factors(**settings) -> list[float]:
+    schedule = Schedule(**settings)
+    return [schedules.factor(schedule, step, 100, 10) for step in range(100)]
+
+
+def test_schedules():
+    assert set(factors(name="constant")) == {1.0}
+    warm = factors(name="cosine", warmup=1)
+    assert warm[:10] == sorted(warm[:10])
+    assert max(warm) == pytest.approx(1.0)
+    assert warm[-1] < 0.01
+    stepped = factors(name="step", every=3, factor=0.5)
+    assert [stepped[0], stepped[30], stepped[60], stepped[90]] == [1.0, 0.5, 0.25, 0.125]
+    cycle = factors(name="one_cycle")
+    assert cycle.index(max(cycle)) == 30
+    assert cycle[0] < 0.1
+    assert factors(name="cosine", floor=0.1)[-1] == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "radam", "adamw"])
+@pytest.mark.parametrize("lookahead", [False, True])
+def test_every_optimiser_lowers_the_loss(name, lookahead):
+    lr = 0.05 if name == "sgd" else 0.003
+    training = plan(
+        {
+            "optimizer": {"name": name, "lr": lr, "lookahead": lookahead, "clip": 5.0},
+            "augment": "none",
+            "epochs": 6,
+            "head": {"dropout": 0.0},
+        }
+    )
+    history = train(built(training.settings), training)
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_layerwise_rates_and_no_decay_on_norms():
+    settings = Model.model_validate(
+        {**BASE, "optimizer": {"lr": 1.0, "backbone_lr": 0.5, "layer_decay": 0.5}}
+    )
+    groups = optimizers.parameter_groups(built(settings), settings.optimizer)
+    rates = sorted({group["lr"] for group in groups})
+    assert rates[-1] == 1.0
+    assert rates[-2] == 0.5
+    assert rates[0] < 0.1
+    for group in groups:
+        assert all((p.dim() > 1) == (group["weight_decay"] > 0) for p in group["params"])
+
+
+def test_sampling():
+    classes = np.array([0] * 90 + [1] * 10)
+    random = np.random.default_rng(0)
+
+    def share(kind: str) -> tuple[float, int]:
+        drawn = np.concatenate(data.drawn(classes, 100, 16, kind, random))
+        return classes[drawn].mean(), len(drawn)
+
+    assert share("shuffle") == (0.1, 100)
+    assert share("undersample") == (0.5, 20)
+    assert 0.35 < share("balanced")[0] < 0.65
+    assert 0.15 < share("sqrt")[0] < 0.4
+    assert [len(b) for b in data.drawn(None, 17, 16, "shuffle", random)] == [16]
+
+
+def test_cutmix_shares_the_area_and_mixup_the_light():
+    pictures = torch.stack([torch.zeros(1, 32, 32, 3), torch.full((1, 32, 32, 3), 200.0)])
+    pictures = pictures.to(torch.uint8)
+    random = np.random.default_rng(1)
+    for kind in ("cutmix", "mixup"):
+        for _ in range(20):
+            mixed = mixing.mix(pictures, Mix(**{kind: 1.0}), random)
+            if mixed.partner is None or mixed.partner[0] == 0:
+                continue
+            light = mixed.pictures[0].float().mean().item() / 200
+            assert light == pytest.approx(1 - mixed.share, abs=0.01)
+
+
+@pytest.mark.parametrize("preset", ["none", "flips", "light", "medium", "heavy", "auto"])
+def test_presets_keep_size_and_type_and_are_repeatable(preset):
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 1, 40, 32, 3), dtype=np.uint8)
+    transform = augment.create(Augment(preset=preset), (40, 32))
+    if preset == "none":
+        assert transform is None
+        return
+    once = augment.apply(transform, pictures, 5)
+    assert once.shape == pictures.shape
+    assert once.dtype == np.uint8
+    np.testing.assert_array_equal(once, augment.apply(transform, pictures, 5))
+    assert not np.array_equal(once, augment.apply(transform, pictures, 6))
+
+
+def test_albumentations_own_form_is_read_and_checked():
+    import albumentations as A
+
+    good = A.to_dict(A.Compose([A.HorizontalFlip(p=1)]))
+    transform = augment.create(Augment(preset=None, transforms=good), (32, 32))
+    assert transform is not None
+    bad = A.to_dict(A.Compose([A.Resize(16, 16)]))
+    with pytest.raises(ConfigError, match="keep the size"):
+        augment.create(Augment(preset=None, transforms=bad), (32, 32))
+    with pytest.raises(ConfigError, match="to_dict"):
+        augment.create(Augment(preset=None, transforms={"flip": 1}), (32, 32))
