@@ -8,6 +8,7 @@ on the very same resamples, so differences between methods are paired (Efron and
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Bootstrap:
             within = np.arange(ends[-1]) - np.repeat(ends - length, length)
             yield order[np.repeat(starts[chosen], length) + within]
 
-    @property
+    @cached_property
     def _shrink(self) -> float:
         number = len(np.unique(self.blocks))
         return float(np.sqrt(min(number, MOST_BLOCKS) / number))
