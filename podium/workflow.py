@@ -139,7 +139,7 @@ class Run:
         """Let no more GPU jobs run at once than this machine has; a cluster sees to its own."""
         workflow = self._workflow
         here = workflow.is_main_process and not workflow.non_local_exec
-        if here and self.gpus and workflow.global_resources.get("gpu") is None:
+        if here and self.gpus and "gpu" not in workflow.global_resources:
             workflow.register_resource("gpu", self.gpus)
 
     def _make_importable(self) -> None:

@@ -4,23 +4,43 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 
 import pytest
-from workflow_runs import LONG, SEARCH, Workflow, model, new_workflow
+from workflow_runs import Workflow, model, new_workflow
+
+#: The first trains long enough to be killed in the middle, short enough to wait for.
+TWO_MODELS = {
+    "models": {
+        "alpha": model(epochs=40),
+        "beta": model(
+            epochs=1, search={"optimizer.lr": {"low": 0.0001, "high": 0.01, "log": True}}
+        ),
+    },
+    "tuning": {"trials": 2, "folds": [0, 1]},
+    "tta": {"views": ["identity", "hflip"]},
+}
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Workflow:
-    """A finished run: two models, one of them tuned, two folds. Copy it before changing it."""
-    workflow = new_workflow(
-        tmp_path_factory.mktemp("finished"),
-        "classification",
-        models={"alpha": model(epochs=LONG), "beta": model(epochs=1, search=SEARCH)},
-        tuning={"trials": 2, "folds": [0, 1]},
-        tta={"views": ["identity", "hflip"]},
-    )
-    workflow.run()
-    return workflow
+def finished_run(tmp_path_factory) -> Callable[[str], Workflow]:
+    """The finished run of a task, made when it is first asked for. Copy it before changing it."""
+    runs: dict[str, Workflow] = {}
+
+    def run(task: str) -> Workflow:
+        if task not in runs:
+            sections = TWO_MODELS if task == "classification" else {}
+            runs[task] = new_workflow(tmp_path_factory.mktemp(task), task, **sections)
+            runs[task].run()
+        return runs[task]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(finished_run) -> Workflow:
+    """The richest of them: two models, one of them tuned, two folds."""
+    return finished_run("classification")
 
 
 @pytest.fixture

@@ -59,9 +59,8 @@ def cancel_first(rule: str, cancelled: list[str], stop: threading.Event) -> None
 
 
 @pytest.mark.slurm
-def test_slurm_gives_the_submission_of_a_local_run(slurm, tmp_path):
-    local = new_workflow(tmp_path / "local", "regression")
-    local.run()
+def test_slurm_gives_the_submission_of_a_local_run(slurm, finished_run, tmp_path):
+    local = finished_run("regression")
     workflow = new_workflow(tmp_path / "cluster", "regression")
     workflow.config["compute"] |= {"memory_mb": 2000, "minutes": 20}
     cancelled: list[str] = []

@@ -17,10 +17,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-SEARCH = {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
-#: Long enough to be killed in the middle, short enough to wait for: 60 small pictures an epoch.
-LONG = 40
-
 Jobs = Counter[tuple[str, ...]]
 
 
