@@ -1,0 +1,172 @@
+"""Studies: exact numbers, several workers, killed workers, cross-fitted choice."""
+
+import multiprocessing
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import pytest
+from optuna.trial import TrialState
+
+from podium import manifest
+from podium.config.experiment import SearchRange, Tuning
+from podium.tuning import Study, claimed_trial, is_pruned, select_params
+
+SEARCH = {
+    "optimizer.lr": SearchRange(low=1e-4, high=1e-1, log=True),
+    "batch_size": SearchRange(low=8, high=64, integer=True),
+    "optimizer.name": SearchRange(choices=["sgd", "adamw"]),
+}
+
+
+def study(folder, trials=7, workers=1, **more) -> Study:
+    return Study(folder, Tuning(trials=trials, workers=workers, **more), SEARCH, True)
+
+
+def work(given: Study, pause: float = 0.0) -> int:
+    """Run trials until the study is complete; the number run here."""
+    handle, count = given.open(), 0
+    while True:
+        with claimed_trial(given, handle, None) as trial:
+            if trial is None:
+                return count
+            time.sleep(pause)
+            value = -abs(trial.params["optimizer.lr"] - 0.01) - trial.params["batch_size"] / 1000
+            handle.tell(trial.number, value)
+            count += 1
+
+
+def params(given: Study) -> list[dict]:
+    return [trial.params for trial in given.open().get_trials()]
+
+
+def together(given: Study, workers: int, pause: float) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [
+        context.Process(target=work, args=(given, pause * (n + 1))) for n in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+
+
+def test_one_worker_is_exact_and_repeatable(tmp_path):
+    first, second = study(tmp_path / "a"), study(tmp_path / "b")
+    assert work(first) == 7
+    assert work(second) == 7
+    assert params(first) == params(second)
+    other = study(tmp_path / "c", seed=1)
+    work(other)
+    assert params(other) != params(first)
+
+
+def test_several_workers_are_exact_and_repeatable_whoever_is_faster(tmp_path):
+    first, second = study(tmp_path / "a", 10, 3), study(tmp_path / "b", 10, 3)
+    together(first, 3, 0.02)
+    work(second)
+    trials = first.open().get_trials()
+    assert len(trials) == 10
+    assert all(trial.state == TrialState.COMPLETE for trial in trials)
+    assert params(first) == params(second)
+
+
+def test_a_finished_study_runs_nothing_and_a_larger_one_goes_on(tmp_path):
+    work(study(tmp_path))
+    before = params(study(tmp_path))
+    assert work(study(tmp_path)) == 0
+    assert work(study(tmp_path, trials=9)) == 2
+    assert params(study(tmp_path))[:7] == before
+
+
+def test_the_trial_of_a_killed_worker_is_taken_over_as_it_was(tmp_path):
+    undisturbed = study(tmp_path / "a")
+    work(undisturbed)
+    killed = study(tmp_path / "b")
+    process = multiprocessing.get_context("fork").Process(target=work, args=(killed, 0.4))
+    process.start()
+    time.sleep(1.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    begun = killed.open().get_trials()
+    assert begun[-1].state == TrialState.RUNNING
+    work(killed)
+    assert params(killed) == params(undisturbed)
+    assert all(trial.state == TrialState.COMPLETE for trial in killed.open().get_trials())
+
+
+def test_a_time_budget_starts_no_new_trial(tmp_path):
+    given = study(tmp_path, trials=50)
+    handle = given.open()
+    with claimed_trial(given, handle, deadline=time.time() - 1) as trial:
+        assert trial is not None  # one trial at least, or there is nothing to choose from
+        handle.tell(trial.number, 1.0)
+    with claimed_trial(given, handle, deadline=time.time() - 1) as trial:
+        assert trial is None
+
+
+def test_only_earlier_generations_prune(tmp_path):
+    given = study(tmp_path)
+    trials = [
+        SimpleNamespace(intermediate_values={1: value}, user_attrs={"generation": generation})
+        for generation, value in [(0, 0.9), (0, 0.8), (1, 0.85), (1, 0.95), (2, 0.1), (2, 0.1)]
+    ]
+    assert is_pruned(given, trials, 2, {1: 0.8})
+    assert not is_pruned(given, trials, 2, {1: 0.9})
+    assert not is_pruned(given, trials, 1, {1: 0.0})  # two earlier trials are too few
+    assert not is_pruned(given, trials, 2, {})
+
+
+def trial(number: int, scores: list[float], value: float, state: str = "complete") -> dict:
+    folds = {str(fold): score for fold, score in enumerate(scores)}
+    return {
+        "number": number, "state": state, "value": value, "params": {"lr": number},
+        "folds": folds, "seconds": 1.0,
+    }  # fmt: skip
+
+
+class Job:
+    """A job that says nothing."""
+
+    spool = SimpleNamespace(param=lambda *_: None)
+
+    def say(self, message: str) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_a_fold_is_trained_with_what_the_other_folds_choose(tmp_path, folds):
+    trials = [trial(0, [0.9, 0.1], 0.5), trial(1, [0.2, 0.7], 0.45), trial(2, [0.6], 0.6, "pruned")]
+    manifest.write_json(tmp_path / "w.json", {"trials": trials})
+    select_params(
+        workers=[tmp_path / "w.json"],
+        metric={"name": "accuracy"},
+        folds=folds,
+        out=tmp_path / "best.json",
+        trials_out=tmp_path / "trials.csv",
+        job=Job(),
+    )
+    chosen = manifest.read_json(tmp_path / "best.json")
+    assert chosen["params"] == {"lr": 0}
+    assert chosen["folds"]["0"]["params"] == {"lr": 1}  # best on fold 1
+    assert chosen["folds"]["0"]["by"] == [1]
+    assert chosen["folds"]["1"]["params"] == {"lr": 0}  # best on fold 0
+    if folds == 3:
+        assert chosen["folds"]["2"]["params"] == {"lr": 0}  # best on both
+
+
+def test_a_fold_tuned_alone_keeps_the_configs_parameters(tmp_path):
+    manifest.write_json(tmp_path / "w.json", {"trials": [trial(0, [0.9], 0.9)]})
+    select_params(
+        workers=[tmp_path / "w.json"],
+        metric={"name": "accuracy"},
+        folds=2,
+        out=tmp_path / "best.json",
+        trials_out=tmp_path / "trials.csv",
+        job=Job(),
+    )
+    chosen = manifest.read_json(tmp_path / "best.json")["folds"]
+    assert chosen["0"]["params"] == {}
+    assert chosen["1"]["params"] == {"lr": 0}
