@@ -55,7 +55,9 @@ def write_json(path: Path | str, content) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, sort_keys=True, default=_plain) + "\n", "utf-8")
+    partial.write_text(
+        json.dumps(content, indent=2, sort_keys=True, default=_plain) + "\n", "utf-8"
+    )
     partial.replace(path)
 
 

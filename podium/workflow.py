@@ -115,6 +115,23 @@ class Run:
         """The config without what cannot change a result: tracking and the machine."""
         return {k: v for k, v in self._plain.items() if k not in ("tracking", "compute")}
 
+    def tuning_state(self, wildcards) -> str:
+        """Where a model's studies are kept: they survive a crash and so are no output."""
+        return f"{self.results}/state/tune/{wildcards.model}"
+
+    def training_state(self, wildcards) -> str:
+        """Where a training's checkpoint is kept."""
+        name = f"fold{wildcards.fold}-seed{wildcards.seed}"
+        return f"{self.results}/state/train/{wildcards.model}/{name}"
+
+    def results_folder(self, wildcards) -> str:
+        """The folder of this competition's results."""
+        return self.results
+
+    def root_of(self, wildcards) -> str:
+        """The competition's folder, for its own maker."""
+        return self.root
+
     # ---------------------------------------------------------------------- machine
 
     @property

@@ -12,7 +12,7 @@ if run.source:
             "../envs/podium.yaml"
         params:
             source=run.source,
-            folder=run.root,
+            folder=run.root_of,
             code=run.code_of("make_competition"),
         script:
             "../scripts/make_competition.py"

@@ -16,7 +16,7 @@ rule report:
         "../envs/podium.yaml"
     params:
         config=run.result_config,
-        results=run.results,
+        results=run.results_folder,
         code=run.code_of("report"),
     script:
         "../scripts/report.py"

@@ -23,7 +23,7 @@ rule train_fold:
         metric=run.section("metric"),
         tabular=run.tabular,
         categorical=run.categorical,
-        state=run.results + "/state/train/{model}/fold{fold}-seed{seed}",
+        state=run.training_state,
         code=run.code_of("train_fold"),
     script:
         "../scripts/train_fold.py"

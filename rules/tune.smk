@@ -21,7 +21,7 @@ rule tune_model:
         tuning=run.section("tuning"),
         tabular=run.tabular,
         categorical=run.categorical,
-        state=run.results + "/state/tune/{model}",
+        state=run.tuning_state,
         code=run.code_of("tune_model"),
     script:
         "../scripts/tune_model.py"
