@@ -2,18 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from podium import views
 from podium.config.experiment import SearchRange
-from podium.config.section import Section, from_name
+from podium.config.section import Section, Short
 from podium.errors import did_you_mean
 
 
 class Freeze(Section):
     """Transfer learning: which part of the backbone keeps its weights."""
 
-    stages: int | Literal["none", "all"] = Field(
+    stages: Annotated[int, Field(ge=0)] | Literal["none", "all"] = Field(
         "none",
         description="`none` trains everything, `all` only the head (the backbone's output is then "
         "computed once per view, and of the augmentation only the flips are left), a number "
@@ -136,14 +136,6 @@ class EarlyStopping(Section):
     min_delta: float = Field(0.0, ge=0, description="What counts as improvement.")
 
 
-def _as_augment(value: Any) -> Any:
-    return {"preset": value} if isinstance(value, str) else value
-
-
-def _as_freeze(value: Any) -> Any:
-    return {"stages": value} if isinstance(value, str | int) and value is not True else value
-
-
 class Model(Section):
     """One model of the ensemble."""
 
@@ -172,16 +164,16 @@ class Model(Section):
     tabular: bool = Field(
         True, description="Read `competition.tabular` beside the pictures, where there are any."
     )
-    freeze: Annotated[Freeze, BeforeValidator(_as_freeze)] = Field(
+    freeze: Annotated[Freeze, Short("stages")] = Field(
         default_factory=Freeze, description="Transfer learning: what keeps its weights."
     )
     head: Head = Field(default_factory=Head, description="Pooling and head.")
     epochs: int = Field(10, ge=0, le=10_000, description="Epochs; 0 keeps the head's probe.")
     batch_size: int = Field(32, ge=1, description="Rows per step.")
-    optimizer: Annotated[Optimizer, from_name] = Field(
+    optimizer: Annotated[Optimizer, Short("name")] = Field(
         default_factory=Optimizer, description="The optimiser."
     )
-    schedule: Annotated[Schedule, from_name] = Field(
+    schedule: Annotated[Schedule, Short("name")] = Field(
         default_factory=Schedule, description="The learning rate's schedule."
     )
     loss: Loss = Field(default_factory=Loss, description="The loss.")
@@ -190,7 +182,7 @@ class Model(Section):
         description="Which rows an epoch shows: each once; classes equally often (oversampling), "
         "by the root of their counts, or as often as the rarest (undersampling).",
     )
-    augment: Annotated[Augment, BeforeValidator(_as_augment)] = Field(
+    augment: Annotated[Augment, Short("preset")] = Field(
         default_factory=Augment, description="Augmentation of the training pictures."
     )
     mix: Mix = Field(default_factory=Mix, description="Mixup and CutMix.")
@@ -222,12 +214,14 @@ class Model(Section):
     def _sizes_and_stopping(self):
         height, width = self.size
         if min(height, width) < 8 or max(height, width) > 8192:
-            raise ValueError(f"image_size {self.image_size} is not between 8 and 8192 pixels")
+            raise ValueError(
+                f"image_size: found {self.image_size}, expected sides of 8 to 8,192 pixels"
+            )
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds {self.seeds} repeat")
+            raise ValueError(f"seeds: found {self.seeds}, expected each seed once")
         if not self.pictures and not self.tabular:
             raise ValueError(
-                "`pictures` and `tabular` are both false: nothing is left to learn from"
+                "pictures: found false beside `tabular: false`: nothing is left to learn from"
             )
         return self
 

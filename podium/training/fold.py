@@ -21,7 +21,6 @@ from podium.training.checkpoints import Checkpoint
 from podium.training.data import Rows, Seen
 from podium.training.loop import Training, digest_of, train
 
-
 log = logging.getLogger("podium")
 
 
