@@ -95,6 +95,7 @@ def class_weight_tensor(choice, counts) -> Tensor | None:
         from podium.errors import ConfigError
 
         raise ConfigError(
-            f"loss.class_weights: found {len(weight)} weights, expected {len(counts)}, one per class"
+            f"loss.class_weights: found {len(weight)} weights, expected {len(counts)}, one per "
+            "class"
         )
     return weight

@@ -18,7 +18,8 @@ _ENTRYPOINT = re.compile(r"@register_model\s*\ndef (\w+)\(")
 def timm_names() -> frozenset[str]:
     """Names of timm's architectures, without pretrained tags."""
     spec = importlib.util.find_spec("timm")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     sources = Path(spec.origin).with_name("models").glob("*.py")
     return frozenset(
         name for source in sources for name in _ENTRYPOINT.findall(source.read_text("utf-8"))
@@ -51,7 +52,8 @@ def model_problems(config) -> list[str]:
             problems += _weights_problems(where, model.weights)
         elif not config.competition.tabular:
             problems.append(
-                f"{where}.pictures: is false, but competition.tabular names no columns to learn from"
+                f"{where}.pictures: is false, but competition.tabular names no columns to learn "
+                "from"
             )
         if model.freeze.stages == "all" and model.freeze.until is None and model.weights == "none":
             problems.append(
