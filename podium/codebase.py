@@ -23,6 +23,12 @@ _WITHOUT_EFFECT = (
     "podium/jobs.py", "podium/errors.py", "podium/places.py", "podium/tracking/", "podium/config/",
 )  # fmt: skip
 
+#: Jobs that only read targets through their task: a changed loss must not draw new folds.
+_READERS = ("prepare", "explore", "make_folds", "check_model")
+_NOT_BY_READERS = (
+    "podium/metrics/", "podium/losses.py", "podium/tasks/probes.py", "podium/tasks/thresholds.py",
+)  # fmt: skip
+
 
 def code_of(script: str, task: str) -> str:
     """Digest of the library code behind `scripts/<script>.py` for one task."""
@@ -36,10 +42,11 @@ def code_of(script: str, task: str) -> str:
 def closure(script: Path, task: str) -> set[Path]:
     """The library's files that a script imports, directly or not, and that can change a result."""
     found: set[Path] = set()
+    passed = _WITHOUT_EFFECT + (_NOT_BY_READERS if script.stem in _READERS else ())
     waiting = set(_imports(script))
     while waiting:
         module = waiting.pop()
-        if module in found or str(module.relative_to(_ROOT)).startswith(_WITHOUT_EFFECT):
+        if module in found or str(module.relative_to(_ROOT)).startswith(passed):
             continue
         found.add(module)
         waiting |= _imports(module)
