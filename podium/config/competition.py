@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from podium.config.section import Names, Section
+from podium.errors import did_you_mean
 
 
 class Pictures(Section):
@@ -114,8 +115,14 @@ class Competition(Section):
     @model_validator(mode="after")
     def _table_or_folders(self):
         if self.train is None and not self.pictures.folder_per_class:
-            raise ValueError("`train` may be null only with `pictures.folder_per_class: true`")
+            raise ValueError(
+                "train: found nothing, expected the training table; only "
+                "`pictures.folder_per_class: true` needs none"
+            )
         for name in self.categorical:
             if name not in self.tabular:
-                raise ValueError(f"`categorical` names {name!r}, which `tabular` does not")
+                raise ValueError(
+                    f"categorical: found {name!r}, expected names of `tabular`"
+                    f"{did_you_mean(name, self.tabular)}"
+                )
         return self

@@ -58,9 +58,11 @@ class Folds(Section):
     @model_validator(mode="after")
     def _column_where_needed(self):
         if self.scheme in ("time", "column") and not self.column:
-            raise ValueError(f"scheme {self.scheme} needs `column`")
+            raise ValueError(f"column: this key is missing; scheme {self.scheme} needs it")
         if self.scheme in ("time", "column") and self.repeats > 1:
-            raise ValueError(f"scheme {self.scheme} cannot be repeated: set `repeats` to 1")
+            raise ValueError(
+                f"repeats: found {self.repeats}, expected 1: {self.scheme} cannot be repeated"
+            )
         return self
 
 
@@ -79,14 +81,14 @@ class SearchRange(Section):
             if self.low is not None or self.high is not None:
                 raise ValueError("give `low` and `high`, or `choices`, not both")
             if not self.choices:
-                raise ValueError("`choices` is empty")
+                raise ValueError("choices: found an empty list, expected at least 1 value")
             return self
         if self.low is None or self.high is None:
             raise ValueError("give both `low` and `high`, or `choices`")
         if self.low >= self.high:
-            raise ValueError(f"`low` ({self.low}) must be below `high` ({self.high})")
+            raise ValueError(f"low: found {self.low:g}, expected less than `high`, {self.high:g}")
         if self.log and self.low <= 0:
-            raise ValueError("a logarithmic range must start above 0")
+            raise ValueError(f"low: found {self.low:g}, expected more than 0, since `log` is true")
         return self
 
 

@@ -43,8 +43,8 @@ class Head(Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the last layer.")
     init: Literal["random", "probe"] = Field(
         "random",
-        description="`probe` starts the last layer from a regularised linear or logistic regression "
-        "on the frozen backbone's output (Kumar et al. 2022, LP-FT).",
+        description="`probe` starts the last layer from a regularised linear or logistic "
+        "regression on the frozen backbone's output (Kumar et al. 2022, LP-FT).",
     )
     probe_strength: float = Field(
         1e-3, gt=0, description="Inverse regularisation of that regression."
@@ -264,21 +264,29 @@ class Model(Section):
 def with_values(model: Model, values: dict[str, Any]) -> Model:
     """The model with values put at dotted paths, validated again.
 
-    Raises KeyError with a full sentence for an unknown path, pydantic's ValidationError (a
-    ValueError) for a value out of range.
+    Raises KeyError, which says so and names the nearest, for an unknown path; pydantic's
+    ValidationError (a ValueError) for a value out of range.
     """
     content = model.model_dump()
     for path, value in values.items():
         *parents, last = path.split(".")
         place = content
         for parent in parents:
-            if not isinstance(place.get(parent), dict):
-                hint = did_you_mean(parent, place)
-                raise KeyError(f"{path!r} is not a key of a model: no {parent!r}{hint}")
-            place = place[parent]
-        free = parents[-1:] == ["terms"]
-        if last not in place and not free:
-            hint = did_you_mean(last, place)
-            raise KeyError(f"{path!r} is not a key of a model: no {last!r}{hint}")
+            place = place.get(parent) if isinstance(place, dict) else None
+        # The names of loss terms are the task's own.
+        is_known = isinstance(place, dict) and (last in place or parents[-1:] == ["terms"])
+        if not is_known:
+            raise KeyError(f"unknown key of a model{did_you_mean(path, _paths(content))}")
         place[last] = value
     return Model.model_validate(content)
+
+
+def _paths(content: dict, above: str = "") -> list[str]:
+    """Every key's path within a model."""
+    inner = [
+        path
+        for key, value in content.items()
+        if isinstance(value, dict) and key != "search"
+        for path in _paths(value, f"{above}{key}.")
+    ]
+    return [*(f"{above}{key}" for key in content), *inner]

@@ -2,14 +2,24 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from podium import blending, metrics, tasks, views, zoo
 from podium.config.competition import Competition
-from podium.config.experiment import Blend, Compute, Folds, MetricChoice, Thresholds, Tracking, Tta
+from podium.config.experiment import (
+    Blend,
+    Compute,
+    Folds,
+    MetricChoice,
+    SearchRange,
+    Thresholds,
+    Tracking,
+    Tta,
+)
 from podium.config.experiment import Tuning as TuningSection
 from podium.config.model import Model, with_values
-from podium.config.section import Section, from_name
+from podium.config.problems import problems_in
+from podium.config.section import Section, Short
 from podium.errors import did_you_mean
 
 
@@ -24,8 +34,8 @@ class Config(Section):
     """A competition and an experiment on it."""
 
     competition: Competition = Field(description="Where the files are and what columns mean.")
-    task: Annotated[TaskChoice, from_name] = Field(description="What is predicted.")
-    metric: Annotated[MetricChoice, from_name] = Field(description="The competition's metric.")
+    task: Annotated[TaskChoice, Short("name")] = Field(description="What is predicted.")
+    metric: Annotated[MetricChoice, Short("name")] = Field(description="The competition's metric.")
     folds: Folds = Field(default_factory=Folds, description="The cross-validation.")
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], Model] = Field(
         min_length=1, description="The models, by names of your choice."
@@ -44,6 +54,7 @@ class Config(Section):
             *metrics.choice_problems(self),
             *zoo.model_problems(self),
             *_tuning_problems(self),
+            *_view_problems(self),
             *_blend_problems(self),
         ]
         if problems:
@@ -63,21 +74,39 @@ def _tuning_problems(config: Config) -> list[str]:
                 )
     for name, model in config.models.items():
         for path, search in model.search.items():
-            for value in search.choices or [search.low, search.high]:
-                if search.integer and isinstance(value, float):
-                    value = int(value)
-                try:
-                    with_values(model, {path: value})
-                except (KeyError, ValueError) as error:
-                    reason = error.args[0] if isinstance(error, KeyError) else _first_line(error)
-                    problems.append(f"models.{name}.search.{path}: {reason}")
-                    break
+            problems += _search_problems(f"models.{name}.search", model, path, search)
     return problems
 
 
-def _first_line(error: ValueError) -> str:
-    errors = getattr(error, "errors", None)
-    return errors()[0]["msg"] if errors else str(error)
+#: Keys that decide which files are made before tuning, or how often a model is trained.
+_FIXED = ("image_size", "resize", "pictures", "seeds", "search")
+#: Keys that a frozen backbone's output, computed once, depends on.
+_FROZEN = ("backbone", "weights", "drop_path", "freeze", "augment", "head.pool")
+
+
+def _search_problems(where: str, model: Model, path: str, search: SearchRange) -> list[str]:
+    """What is wrong with a range: its key, or its values."""
+    fixed = _is_below(path, _FIXED)
+    if fixed or (model.is_frozen and _is_below(path, _FROZEN)):
+        reason = "" if fixed else " of a backbone that stays frozen"
+        return [f"{where}.{path}: {path}{reason} cannot be tuned; write a model for each value"]
+    for value in search.choices or [search.low, search.high]:
+        if search.integer and isinstance(value, float):
+            value = int(value)
+        try:
+            with_values(model, {path: value})
+        except KeyError as error:
+            return [f"{where}.{path}: {error.args[0]}"]
+        except ValidationError as error:
+            return problems_in(error, Model, where)
+        check = {"backbone": zoo.backbone_problems, "weights": zoo.weights_problems}.get(path)
+        if check and (problems := check(f"{where}.{path}", value)):
+            return problems
+    return []
+
+
+def _is_below(path: str, keys: tuple[str, ...]) -> bool:
+    return any(path == key or path.startswith(f"{key}.") for key in keys)
 
 
 def _blend_problems(config: Config) -> list[str]:
@@ -95,11 +124,23 @@ def _blend_problems(config: Config) -> list[str]:
                 f"blend.methods: found {method!r}, expected one of "
                 f"{', '.join(blending.METHODS)}{hint}"
             )
-    for view in config.tta.views:
-        if view not in views.NAMES:
-            hint = did_you_mean(view, views.NAMES)
+    return problems
+
+
+def _view_problems(config: Config) -> list[str]:
+    problems = [
+        f"tta.views: found {view!r}, expected one of {', '.join(views.NAMES)}"
+        f"{did_you_mean(view, views.NAMES)}"
+        for view in config.tta.views
+        if view not in views.NAMES
+    ]
+    turning = [view for view in views.expand(config.tta.views) if view in views.TURNING]
+    for name, model in config.models.items():
+        if turning and model.pictures and model.size[0] != model.size[1]:
             problems.append(
-                f"tta.views: found {view!r}, expected one of {', '.join(views.NAMES)}{hint}"
+                f"tta.views: {', '.join(turning)} turn pictures by 90 degrees, which needs square "
+                f"ones, but models.{name}.image_size is {list(model.size)}; leave these views out "
+                "or make the size square"
             )
     return problems
 

@@ -1,8 +1,10 @@
-"""The base of every config section, and types that several sections share."""
+"""The base of every config section, and the short forms that keys may be written in."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import core_schema
 
 
 class Section(BaseModel):
@@ -11,16 +13,36 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str | int | float) else value
+@dataclass(frozen=True)
+class OneOrMore:
+    """Lets a list of names be written as one name."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: [value] if isinstance(value, str | int | float) else value,
+            handler(source),
+            json_schema_input_schema=handler.generate_schema(str | source),
+        )
 
 
-def _as_named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
+@dataclass(frozen=True)
+class Short:
+    """Lets a section be written as the bare value of one of its keys."""
+
+    key: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler) -> core_schema.CoreSchema:
+        def expand(value: Any) -> Any:
+            is_bare = isinstance(value, str | int | float) and not isinstance(value, bool)
+            return {self.key: value} if is_bare else value
+
+        bare = source.model_fields[self.key].annotation
+        return core_schema.no_info_before_validator_function(
+            expand,
+            handler(source),
+            json_schema_input_schema=handler.generate_schema(bare | source),
+        )
 
 
 #: One name or a list of names; always a list once loaded.
-Names = Annotated[list[str], BeforeValidator(_as_list)]
-
-#: Lets a section with a `name` key be written as the bare name.
-from_name = BeforeValidator(_as_named)
+Names = Annotated[list[str], OneOrMore()]

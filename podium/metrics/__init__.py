@@ -118,14 +118,17 @@ def load(choice: dict) -> Metric:
 
 def _check_options(function: Callable[..., float], options: dict[str, Any]) -> None:
     """ConfigError for option values that the annotations of a metric do not allow."""
+    from podium.config import kinds
+
     annotations = inspect.get_annotations(function)
     problems = []
     for option, value in options.items():
         try:
             TypeAdapter(annotations[option]).validate_python(value, strict=True)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            problems.append(f"metric.options.{option}: found {value!r}: {problem}")
+        except ValidationError:
+            expected = kinds.words(annotations[option])
+            hint = did_you_mean(value, kinds.choices(annotations[option]))
+            problems.append(f"metric.options.{option}: found {value!r}, expected {expected}{hint}")
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -161,6 +164,8 @@ def choice_problems(config) -> list[str]:
         return [str(error)]
     if chosen.tasks and config.task.name not in chosen.tasks:
         fitting = [m.name for m in registry().values() if config.task.name in m.tasks]
+        if not fitting:  # there is no such task, which is another problem
+            return []
         return [
             f"metric: {chosen.name} does not fit the task {config.task.name}; these do: "
             f"{', '.join(fitting)}"

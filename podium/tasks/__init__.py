@@ -51,11 +51,9 @@ def option_problems(config) -> list[str]:
     try:
         known = module.losses(module.Options.model_validate(config.task.options))
     except ValidationError as error:
-        for entry in error.errors():
-            path = ".".join(str(part) for part in entry["loc"])
-            hint = did_you_mean(entry["loc"][-1], module.Options.model_fields)
-            problems.append(f"task.options.{path}: {entry['msg']}{hint}")
-        return problems
+        from podium.config.problems import problems_in
+
+        return problems_in(error, module.Options, "task.options")
     if module.ONE_TARGET and len(config.competition.target) != 1:
         problems.append(
             f"competition.target: {config.task.name} predicts one column, "
