@@ -23,6 +23,7 @@ include: "rules/blend.smk"
 include: "rules/submit.smk"
 include: "rules/report.smk"
 include: "rules/grade.smk"
+include: "rules/stages.smk"
 include: "rules/tracking.smk"
 
 

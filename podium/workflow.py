@@ -3,6 +3,7 @@
 Opened once when the DAG is parsed; imports nothing heavy and never Snakemake.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -262,9 +263,31 @@ class Run:
         return [path for model in self.blended_models for path in self._parts(pattern, model)]
 
     @property
+    def every_tuning(self) -> list[str]:
+        """The chosen parameters of every tuned model."""
+        tuned = filter(self.is_tuned, self.models)
+        return [f"{self.results}/tune/{model}/best_params.json" for model in tuned]
+
+    @property
+    def every_training(self) -> list[str]:
+        """The weights of every model, fold and seed."""
+        pattern = "train/{model}/fold{fold}/seed{seed}/weights.safetensors"
+        return [path for model in self.models for path in self._parts(pattern, model)]
+
+    @property
+    def every_prediction(self) -> list[str]:
+        """The out-of-fold predictions of every model, fold and seed."""
+        pattern = "predict/{model}/fold{fold}/seed{seed}/oof.parquet"
+        return [path for model in self.models for path in self._parts(pattern, model)]
+
+    @property
+    def every_score(self) -> list[str]:
+        """The scores of every model."""
+        return [f"{self.results}/score/{model}/metrics.json" for model in self.models]
+
+    @property
     def report_inputs(self) -> dict[str, str | list[str]]:
         """What the report tells of; it looks the rest up beside these files."""
-        tuned = [model for model in self.models if self.is_tuned(model)]
         return {
             "summary": f"{self.results}/explore/summary.json",
             "findings": f"{self.results}/explore/findings.json",
@@ -272,8 +295,8 @@ class Run:
             "problems": f"{self.results}/prepare/problems.csv",
             "folds": f"{self.results}/folds/folds.json",
             "models": [f"{self.results}/models/{model}/model.json" for model in self.models],
-            "best_params": [f"{self.results}/tune/{model}/best_params.json" for model in tuned],
-            "scores": [f"{self.results}/score/{model}/metrics.json" for model in self.models],
+            "best_params": self.every_tuning,
+            "scores": self.every_score,
             "blend": f"{self.results}/blend/blend.json",
             "submission": f"{self.results}/submission/submission.csv",
             "manifest": f"{self.results}/submission/manifest.json",
@@ -294,3 +317,19 @@ class Run:
             from podium.tracking import sender
 
             sender.finish(self.results, status)
+
+    def tell_results(self) -> None:
+        """The last lines of a run: the score, and where submission and report are."""
+        folder = Path(self.results)
+        if not (folder / "submission" / "submission.csv").exists():
+            return
+        blend = json.loads((folder / "blend" / "blend.json").read_text("utf-8"))
+        low, high = blend["interval"]
+        print(
+            f"\n{self.config.competition.name}: cross-validated {blend['metric']} "
+            f"{blend['score']:.4f}, {100 * blend['confidence']:.0f} % interval {low:.4f} to "
+            f"{high:.4f} ({blend['method']})\n"
+            f"  submission  {folder / 'submission' / 'submission.csv'}\n"
+            f"  report      {folder / 'report' / 'report.html'}\n",
+            file=sys.stderr,
+        )

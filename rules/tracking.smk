@@ -6,6 +6,7 @@ onstart:
 
 onsuccess:
     run.finish_tracking("FINISHED")
+    run.tell_results()
 
 
 onerror:
