@@ -37,7 +37,7 @@ class Head(Section):
         description="Pooling of the feature map; `stages` takes mean, maximum and standard "
         "deviation of every stage, which suits textures.",
     )
-    hidden: list[int] = Field(
+    hidden: list[Annotated[int, Field(ge=1)]] = Field(
         [], description="Widths of hidden layers, each with ReLU and dropout."
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the last layer.")
@@ -201,7 +201,7 @@ class Model(Section):
         "auto", description="Mixed precision; `auto` is bfloat16 or float16 on a GPU that has it."
     )
     compile: bool = Field(False, description="Compile the network with `torch.compile` (GPU).")
-    seeds: list[int] = Field(
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0], min_length=1, description="One training per fold for each seed; averaged."
     )
     search: dict[str, SearchRange] = Field(
