@@ -16,6 +16,7 @@ _REGISTRIES = {
     "podium.metrics": "podium/metrics/*.py",
     "podium.blending": "podium/blending/methods/*.py",
     "podium.demos": "podium/demos/*.py",
+    "podium.report": "podium/report/templates/[a-z]*",
 }
 #: What serves every job and can change no result. The config is here because its values reach a
 #: job as params: a key's new description must not train every model again.
@@ -68,6 +69,8 @@ def _tree(path: Path) -> ast.Module:
 @cache
 def _imports(path: Path) -> frozenset[Path]:
     files: set[Path] = set()
+    if path.suffix != ".py":  # a template
+        return frozenset()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -94,6 +97,8 @@ def _files(module: str) -> set[Path]:
 
 @cache
 def _digest(path: Path) -> str:
+    if path.suffix != ".py":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     tree = _tree(path)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -2,14 +2,19 @@ if run.solution:
 
     rule grade:
         input:
+            **run.report_inputs,
             solution=run.solution,
-            submission="<results>/submission/submission.csv",
             predictions="<results>/blend/test.parquet",
-            blend="<results>/blend/blend.json",
             test="<results>/prepare/test.parquet",
             target="<results>/prepare/target.json",
         output:
             grade="<results>/grade/grade.json",
+            html=report(
+                "<results>/grade/report.html",
+                caption="captions/report.rst",
+                category="5 Report",
+                labels={"what": "the whole story with the private score"},
+            ),
         log:
             "<results>/logs/grade.log",
         benchmark:
@@ -21,6 +26,8 @@ if run.solution:
             task=run.section("task"),
             metric=run.section("metric"),
             blend=run.section("blend"),
+            config=run.result_config,
+            results=run.results,
             code=run.code_of("grade"),
         script:
             "../scripts/grade.py"

@@ -1,9 +1,10 @@
-"""Grade the submission against the true targets of the test rows."""
+"""Grade the submission against the true targets of the test rows, and tell it in the report."""
 
 from podium.jobs import open_job
 
 with open_job(snakemake) as job:
     from podium.grading import grade
+    from podium.report import render
 
     grade(
         solution=snakemake.input.solution,
@@ -16,5 +17,14 @@ with open_job(snakemake) as job:
         metric=snakemake.params.metric,
         settings=snakemake.params.blend,
         out=snakemake.output.grade,
+        job=job,
+    )
+    render(
+        inputs=dict(snakemake.input.items()),
+        config=snakemake.params.config,
+        results=snakemake.params.results,
+        out=snakemake.output.html,
+        grade=snakemake.output.grade,
+        tracking=snakemake.config.get("tracking") or {},
         job=job,
     )

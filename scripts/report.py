@@ -10,5 +10,6 @@ with open_job(snakemake) as job:
         config=snakemake.params.config,
         results=snakemake.params.results,
         out=snakemake.output.html,
+        tracking=snakemake.config.get("tracking") or {},
         job=job,
     )
