@@ -276,7 +276,7 @@ def scatter(
         told = f"trial {number}: {names[place] if names else tick_text(place)}, {tick_text(value)}"
         strong = number == best
         kind = "mark s4" if strong else "mark faint s1"
-        parts.append(_circle(x(place), y(value), 6 if strong else 4, kind, told))
+        parts.append(_circle(x(place), y(value), 6.5 if strong else 4.5, kind, told))
     return _svg(width, height, title, parts)
 
 
@@ -345,10 +345,12 @@ def stacks(rows: Mapping[str, Mapping[str, float]], *, title: str, width: int = 
 
 
 def _svg(width: float, height: float, title: str, parts: Sequence) -> Markup:
-    return Markup(
+    svg = Markup(
         '<svg class="chart" viewBox="0 0 {w:g} {h:g}" style="max-width:{w:g}px" role="img" '
         'aria-label="{title}">{parts}</svg>'
     ).format(w=width, h=height, title=title, parts=Markup("").join(parts))
+    # A wide chart is scrolled on a narrow screen, not shrunk until nobody can read it.
+    return Markup('<div class="scroller">{}</div>').format(svg) if width > HALF else svg
 
 
 def _text(x: float, y: float, text: str, kind: str, told: str = "") -> Markup:

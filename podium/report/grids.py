@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from podium.report import wording
 from podium.report.charts import is_number
 
+#: Keys that come first in a table of records, whose files hold them in the alphabet's order.
+_FIRST = ("part", "name", "id", "rows", "true", "predicted", "precision", "recall", "f1")
 #: Rows of a table in the page at most; the files hold the rest.
 MOST_ROWS = 500
 
@@ -56,7 +58,13 @@ def grid(head: Sequence, rows: Iterable[Sequence], most: int = MOST_ROWS) -> Gri
 
 
 def grid_of(records: Sequence[Mapping], titles: Mapping[str, str] | None = None, **options) -> Grid:
-    """A table of dictionaries: a column per key, in the order in which keys first appear."""
-    keys = list(dict.fromkeys(key for record in records for key in record))
+    """A table of dictionaries: a column per key."""
+    keys = keys_of(records)
     head = [(titles or {}).get(key) or wording.plain_name(key) for key in keys]
     return grid(head, [[record.get(key) for key in keys] for record in records], **options)
+
+
+def keys_of(records: Sequence[Mapping]) -> list[str]:
+    """The keys of records, the ones that name a row first."""
+    keys = dict.fromkeys(key for record in records for key in record)
+    return sorted(keys, key=lambda key: _FIRST.index(key) if key in _FIRST else len(_FIRST))

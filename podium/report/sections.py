@@ -12,7 +12,7 @@ from pathlib import Path
 
 from podium.report import charts, wording
 from podium.report.charts import Dot, Line, is_number
-from podium.report.grids import Cell, Grid, cell, grid, grid_of
+from podium.report.grids import Cell, Grid, cell, grid, grid_of, keys_of
 from podium.report.images import Album, Image, natural
 from podium.report.sources import ModelSource, Sources, number, read_table
 from podium.report.wording import gain, interval, score, whole
@@ -209,10 +209,11 @@ def _tiles(sources: Sources) -> list[tuple[str, str, str]]:
     trained = sum(len(model.histories) for model in sources.models)
     took = sum(sources.job_seconds.values())
     devices = sources.manifest.get("devices") or []
+    names = [model.name for model in sources.models]
     found = [
         ("training rows", whole(rows.get("train", info.get("rows"))), ""),
         ("test rows", whole(rows.get("test")), ""),
-        ("models", whole(len(sources.models)), ", ".join(m.name for m in sources.models[:4])),
+        ("models", whole(len(sources.models)), ", ".join(names) if len(names) <= 4 else ""),
         (
             "folds",
             whole(info.get("count")) + (f" × {repeats}" if repeats > 1 else ""),
@@ -536,12 +537,11 @@ def _model_table(ranked: Sequence[ModelSource], blended: dict) -> Grid:
         value = scored.get("score")
         rows.append(
             [
-                Cell(model.name, model.name, "strong"),
+                Cell(model.name, model.name, "strong whole"),
                 _network_name(model),
                 cell(network.get("parameters"), wording.millions),
                 cell(network.get("pictures_per_second"), whole),
                 cell(value, score, "strong"),
-                Cell(interval(scored.get("interval")), interval(scored.get("interval")), "whole"),
                 cell(scored.get("fold_std"), score),
                 cell(scored.get("optimism"), lambda v, like=value: gain(v, like)),
                 cell(behind, lambda v, like=value: gain(-v, like)),
@@ -552,9 +552,9 @@ def _model_table(ranked: Sequence[ModelSource], blended: dict) -> Grid:
     head = [
         "Model", "Network", ("Params", "parameters"),
         ("Pics/s", "pictures a second: forward pass on the machine that checked the model"),
-        "CV score", "Interval", ("Fold std", "standard deviation between the folds"),
+        "CV score", ("Fold std", "standard deviation between the folds"),
         ("Optimism", "how much better it looks when its thresholds may see the scored rows"),
-        ("Against blend", "the model's score less the blend's; positive is better"),
+        ("vs blend", "the model's score less the blend's; positive is better"),
         "Weight", ("Verdict", "of the learning curves"),
     ]  # fmt: skip
     keep = [
@@ -706,8 +706,7 @@ def _selection(scored: dict) -> str:
 def _per_class(lines: Sequence[Mapping]) -> Grid | None:
     if not lines:
         return None
-    keys = list(dict.fromkeys(key for line in lines for key in line))
-    keys.sort(key=lambda key: ["name", "rows"].index(key) if key in ("name", "rows") else 2)
+    keys = keys_of(lines)
     rows = [
         [cell(line.get(key), whole if key == "rows" else score) for key in keys] for line in lines
     ]
@@ -811,7 +810,7 @@ def _method_table(tried: Mapping[str, Mapping], chosen: str) -> Grid:
     rows = []
     for name, each in tried.items():
         value = each.get("score")
-        kind = "strong" if name == chosen else ""
+        kind = "strong whole" if name == chosen else "whole"
         shown = wording.sentence_case(wording.method_name(name))
         if name == "single":
             shown += f" ({each.get('model', '')})"
@@ -819,7 +818,6 @@ def _method_table(tried: Mapping[str, Mapping], chosen: str) -> Grid:
             [
                 Cell(shown + (" ✓" if name == chosen else ""), shown, kind),
                 cell(value, score, kind),
-                interval(each.get("interval")),
                 cell(each.get("in_sample"), score),
                 cell(each.get("optimism"), lambda v, like=value: gain(v, like)),
                 *(_versus(each.get(f"versus_{other}"), value) for other in ("mean", "single")),
@@ -827,10 +825,10 @@ def _method_table(tried: Mapping[str, Mapping], chosen: str) -> Grid:
         )
     head = [
         "Method", ("Nested score", "weights and thresholds fitted on the other folds"),
-        "Interval", ("In-sample", "fitted and scored on the same rows"),
+        ("In-sample", "fitted and scored on the same rows"),
         ("Optimism", "how much better the in-sample score is"),
-        ("Against the mean", "positive is better; bold: outside the noise"),
-        ("Against the best model", "positive is better; bold: outside the noise"),
+        ("vs the mean", "positive is better; bold: outside the noise"),
+        ("vs the best model", "positive is better; bold: outside the noise"),
     ]  # fmt: skip
     return grid(head, rows)
 
@@ -857,9 +855,7 @@ def _weight_chart(blended: dict):
         if found and max(found) - min(found) > 0.005:
             notes[name] = f"(folds: {min(found):.2f} to {max(found):.2f})"
     ranked = dict(sorted(weights.items(), key=lambda item: -item[1]))
-    return charts.bars(
-        ranked, title="Weights of the blend", form=lambda v: f"{v:.2f}", notes=notes, width=560
-    )
+    return charts.bars(ranked, title="Weights of the blend", form=lambda v: f"{v:.2f}", notes=notes)
 
 
 # --------------------------------------------------------------------------------- submission

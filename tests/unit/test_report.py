@@ -199,7 +199,7 @@ def make_run(
         "in_sample": value + 0.003 * sign, "optimism": 0.003, "confidence": 0.95,
         "choice_optimism": 0.0012,
         "weights": {name: 1 / len(models) for name in models},
-        "fold_weights": {"0": {name: 0.5 for name in models}, "1": {n: 0.4 for n in models}},
+        "fold_weights": {"0": dict.fromkeys(models, 0.5), "1": dict.fromkeys(models, 0.4)},
         "methods": {
             "mean": {"score": value, **part, "versus_single": versus},
             "weighted": {"score": value, **part, "versus_mean": versus, "versus_single": versus},
@@ -491,7 +491,7 @@ def test_a_chart_of_nothing_is_empty(svg):
     ],
 )
 def test_a_chart_of_one_value_is_finite(svg):
-    assert svg.startswith("<svg")
+    assert "<svg" in svg
     assert not re.search(r"nan|inf(?!o)", svg)
 
 
