@@ -49,7 +49,7 @@ def _features(backbone: Backbone, pictures: np.ndarray, view: str, settings: Mod
     # Half precision keeps three digits, far finer than what an augmentation changes.
     limit = np.finfo(np.float16).max
     for start in range(0, len(pictures), size):
-        batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + size])).to(device)
+        batch = torch.from_numpy(pictures[start : start + size].copy()).to(device)
         with torch.inference_mode(), autocast():
             features = backbone(views.apply(view, batch).contiguous())
         yield start, features.float().clamp(-limit, limit).cpu().numpy()

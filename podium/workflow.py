@@ -174,6 +174,11 @@ class Run:
             return self.config.compute.threads
         return max(1, (os.cpu_count() or 1) // self.gpus) if self.gpus else 1
 
+    @property
+    def reading_threads(self) -> int:
+        """CPU threads for decoding pictures: half the cores, so that training goes on beside it."""
+        return max(1, (os.cpu_count() or 1) // 2)
+
     def memory(self, wildcards, attempt: int) -> int:
         """Memory in MB; half as much again on every retry."""
         return int(self.config.compute.memory_mb * 1.5 ** (attempt - 1))

@@ -59,7 +59,9 @@ rule cache_images:
         "<results>/benchmarks/cache_images/{cache}-{part}.tsv"
     conda:
         "../envs/podium.yaml"
-    threads: 8
+    threads: run.reading_threads
+    # Everything that trains waits for it.
+    priority: 10
     params:
         code=run.code_of("cache_images"),
     script:
