@@ -1,6 +1,7 @@
 """What MLflow is told of a spool's events: names, tags, flat parameters, descriptions."""
 
 import json
+import re
 from pathlib import Path
 
 #: MLflow's limits.
@@ -28,6 +29,11 @@ _STAGES = {
 def stage_of(rule: str) -> str:
     """The stage that a rule belongs to; its own name where it is new."""
     return next((stage for stage, rules in _STAGES.items() if rule in rules), rule)
+
+
+def run_name(name: str) -> str:
+    """A job's name, short enough for MLflow's table: `train lite0 f1 s0`."""
+    return re.sub(r"\b(fold|seed|worker) (\d+)", lambda match: match[1][0] + match[2], name)
 
 
 def job_tags(start: dict) -> dict[str, str]:
@@ -86,8 +92,9 @@ def describe_competition(config: dict) -> str:
         "TTA views": ", ".join(config["tta"]["views"]),
         "Blend": ", ".join(config["blend"]["methods"]),
     }
-    lines = [f"**{config['competition']['name']}**: from pictures to a submission, by podium.", ""]
-    lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+    competition = config["competition"]
+    lines = [f"**{competition.get('title') or competition['name']}**", "", "| | |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in rows.items()]
     return "\n".join([*lines, "", "**Models**", "", *models])
 
 
@@ -100,12 +107,13 @@ def _model_line(name: str, model: dict) -> str:
 
 
 def describe_scores(headlines: dict[str, dict]) -> str:
-    """The scores so far as a Markdown table; empty without any."""
-    if not headlines:
-        return ""
-    lines = ["", "", "**Scores**", "", "| | score | interval |", "|---|---|---|"]
-    for name, score in sorted(headlines.items()):
+    """The scores so far, newest first, as a Markdown list; empty without any.
+
+    It stands before everything else: MLflow shows three lines and folds the rest away.
+    """
+    lines = []
+    for name, score in sorted(headlines.items(), key=lambda item: -item[1]["time"]):
         known = score.get("low") is not None and score.get("high") is not None
-        interval = f"{score['low']:.4f} to {score['high']:.4f}" if known else ""
-        lines.append(f"| {name} | {score['value']:.4f} | {interval} |")
-    return "\n".join(lines)
+        interval = f" ({score['low']:.4f} to {score['high']:.4f})" if known else ""
+        lines.append(f"- {name}: **{score['value']:.4f}**{interval}\n")
+    return "".join(lines) + "\n" if lines else ""

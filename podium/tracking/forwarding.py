@@ -29,6 +29,7 @@ class State:
     Attributes:
         files: by spool file's name: `offset` (bytes sent), `run` (MLflow's id), `ended`.
         headlines: by invocation: the scores that stand in the competition run's description.
+        page: the experiment's page, below MLflow's address.
         problem: why MLflow did not answer, if it did not.
     """
 
@@ -36,6 +37,7 @@ class State:
     experiment: str = ""
     files: dict[str, dict] = field(default_factory=dict)
     headlines: dict[str, dict] = field(default_factory=dict)
+    page: str = ""
     problem: str = ""
 
     @classmethod
@@ -114,6 +116,9 @@ class Forwarder:
             self._store = self._open_store(
                 self._settings["uri"], self._settings["artifacts"], self._settings["experiment"]
             )
+            # MLflow opens an experiment on its pages for chat agents otherwise.
+            page = f"#/experiments/{self._store.experiment}/runs?workflowType=machine_learning"
+            self._state.page = page
 
     def _forget(self, path: Path) -> None:
         first = _first(path)
@@ -158,7 +163,7 @@ class Forwarder:
         parent = self._parent(event.get("invocation"))
         if parent:
             tags["mlflow.parentRunId"] = parent
-        file["run"] = self._store.run(name, event["name"], tags, event["time"])
+        file["run"] = self._store.run(name, entries.run_name(event["name"]), tags, event["time"])
 
     def _parent(self, invocation: str | None) -> str | None:
         """The competition run of an invocation; None where nothing is known of one."""
@@ -209,9 +214,10 @@ class Forwarder:
         parent = self._parent(invocation)
         if parent:
             scores = self._state.headlines.setdefault(invocation, {})
-            scores[event["name"]] = {key: event.get(key) for key in ("value", "low", "high")}
+            kept = ("value", "low", "high", "time")
+            scores[event["name"]] = {key: event.get(key) for key in kept}
             noted = _first(self._folder / "spool" / f"{invocation}.jsonl")
-            note = noted.get("description", "") + entries.describe_scores(scores)
+            note = entries.describe_scores(scores) + noted.get("description", "")
             tags = {"mlflow.note.content": entries.cut(note, entries.LONGEST_TAG)}
             self._store.log(parent, {}, metrics, tags)
 

@@ -94,7 +94,8 @@ def _note_invocation(folder: Path, config: dict) -> Spool:
     spool = Spool(folder / "spool" / f"{invocation}.jsonl")
     spool.write(
         "invocation",
-        name=f"{competition} {time.strftime('%Y-%m-%d %H:%M', time.localtime(now))}",
+        # The time first: MLflow's table cuts long names.
+        name=f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(now))} {competition}",
         process=processes.name_of(),
         description=entries.describe_competition(config),
         params={key: part for key, part in config.items() if key not in ("tracking", "compute")},
@@ -134,10 +135,10 @@ def _summary(results: Path) -> str:
     state = State.read(folder / "sent.json")
     left = len(list((folder / "spool").glob("*.jsonl")))
     if not left:
-        look = ""
-        if not state.uri.startswith(("http:", "https:")):
-            look = f"; to look at it: mlflow ui --backend-store-uri {state.uri}"
-        return f"tracking: all sent to MLflow, experiment {state.experiment} at {state.uri}{look}"
+        is_server = state.uri.startswith(("http:", "https:"))
+        address = state.uri.rstrip("/") if is_server else "http://127.0.0.1:5000"
+        start = "" if is_server else f"mlflow ui --backend-store-uri {state.uri}, then "
+        return f"tracking: all of it is in MLflow; to look at it: {start}{address}/{state.page}"
     reason = f" ({state.problem})" if state.problem else ""
     return (
         f"tracking: {left} records are not in MLflow yet{reason}. They stay in {folder / 'spool'} "

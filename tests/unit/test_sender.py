@@ -34,6 +34,8 @@ CONFIG = {
 class FakeStore:
     """MLflow's memory; `down` makes it fail, once per call, from that call on."""
 
+    experiment = "1"
+
     def __init__(self):
         self.runs: dict[str, dict] = {}
         self.calls = 0
@@ -119,7 +121,7 @@ def test_runs_are_nested_named_tagged_and_whole(results, invocation):
     train(results)
     forwarder = Forwarder(results, store.open)
     assert forwarder.send() == 2
-    parent, child = store.named("tiny 20"), store.named("train_fold a 0")
+    parent, child = store.named("20"), store.named("train_fold a 0")
     assert child["tags"]["mlflow.parentRunId"] in store.runs
     assert child["tags"]["podium.stage"] == "train"
     assert child["tags"]["podium.fold"] == "0"
@@ -229,10 +231,10 @@ def test_headlines_stand_on_the_competition_run(results, invocation):
     with job(results, "blend_models") as spool:
         spool.headline("cv/blend", 0.93, low=0.91, high=0.95)
     Forwarder(results, store.open).send()
-    parent = store.named("tiny 20")
+    parent = store.named("20")
     names = {metric[0]: metric[1] for metric in parent["metrics"]}
     assert names == {"cv/blend": 0.93, "cv/blend.low": 0.91, "cv/blend.high": 0.95}
-    assert "| cv/blend | 0.9300 | 0.9100 to 0.9500 |" in parent["tags"]["mlflow.note.content"]
+    assert "- cv/blend: **0.9300** (0.9100 to 0.9500)\n" in parent["tags"]["mlflow.note.content"]
     assert store.named("blend_models")["metrics"] == parent["metrics"]
 
 
@@ -243,7 +245,7 @@ def test_the_submission_stands_on_the_competition_run_too(results, invocation):
         spool.artifact("submission.csv")
         spool.artifact("gone.csv")
     Forwarder(results, store.open).send()
-    assert store.named("tiny 20")["files"] == {("", "submission.csv")}
+    assert store.named("20")["files"] == {("", "submission.csv")}
     assert store.named("write_submission")["files"] == {("", "submission.csv")}
 
 
@@ -286,7 +288,7 @@ def test_jobs_of_another_machine_are_open_until_the_workflow_has_ended(results, 
     invocation.end("FAILED")
     assert sender.drain(forwarder)
     assert store.named("train")["end"] == "KILLED"
-    assert store.named("tiny 20")["end"] == "FAILED"
+    assert store.named("20")["end"] == "FAILED"
 
 
 def test_what_is_sent_is_put_away_and_the_competition_run_ends(results, invocation):
@@ -294,7 +296,7 @@ def test_what_is_sent_is_put_away_and_the_competition_run_ends(results, invocati
     train(results)
     invocation.end("FINISHED")
     assert sender.drain(Forwarder(results, store.open))
-    assert store.named("tiny 20")["end"] == "FINISHED"
+    assert store.named("20")["end"] == "FINISHED"
     assert not list((results / "tracking/spool").iterdir())
     assert len(list((results / "tracking/sent").iterdir())) == 2
     assert json.loads((results / "tracking/sent.json").read_text("utf-8"))["files"] == {}
@@ -337,6 +339,11 @@ def test_a_long_record_does_not_hold_the_others_up(results, invocation, monkeypa
     while forwarder.send():
         pass
     assert store.named("train")["end"] == "FINISHED"
+
+
+def test_run_names_fit_mlflows_table():
+    assert entries.run_name("train lite0 fold 1 seed 0") == "train lite0 f1 s0"
+    assert entries.run_name("score oof seed") == "score oof seed"
 
 
 def test_parameters_are_flat_and_fit():
@@ -400,7 +407,7 @@ def test_a_real_sender_with_a_real_mlflow(results):
     assert workflow("kill").returncode == -signal.SIGKILL
     ended = workflow("end")  # its sender waits until the first one has sent its rest and is gone
     assert ended.returncode == 0, ended.stderr
-    assert "tracking: all sent to MLflow, experiment tiny" in ended.stderr
+    assert "tracking: all of it is in MLflow" in ended.stderr
     log = (results / "tracking/sender.log").read_text("utf-8")
     assert "Traceback" not in log, log
     with sqlite3.connect("results/mlflow.db") as database:
