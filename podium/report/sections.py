@@ -841,7 +841,7 @@ def _versus(difference: Mapping | None, like) -> Cell:
     proven = is_number(low) and (low > 0 or high < 0)
     if is_number(low):
         text += f" ({gain(low, like)} to {gain(high, like)})"
-    return Cell(text, difference["difference"], "strong" if proven else "")
+    return Cell(text, difference["difference"], "loose strong" if proven else "loose")
 
 
 def _weight_chart(blended: dict):
@@ -882,8 +882,8 @@ def submission(sources: Sources) -> dict:
         else "",
         "manifest_path": (sources.results / "submission/manifest.json").as_posix(),
         "reproduce": _reproduce(sources),
-        "submit": f"kaggle competitions submit -c <competition> -f {shlex.quote(path)} "
-        f"-m {shlex.quote(_message(sources))}",
+        "submit": f"kaggle competitions submit -c <competition> -f {shlex.quote(path)} \\\n"
+        f"    -m {shlex.quote(_message(sources))}",
     }
 
 
