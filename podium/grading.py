@@ -93,6 +93,7 @@ def grade(
         for name in ("score", "standard_error", "difference"):
             if result[name] is not None:
                 job.spool.metric(f"private_{name}", result[name])
+        job.spool.headline("private", private)
         job.spool.describe(result["sentence"])
         job.spool.artifact(out, "grade")
     return result

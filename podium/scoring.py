@@ -318,6 +318,8 @@ def _tell(result: dict, job, outputs: Mapping[str, str]) -> None:
     for name, number in numbers.items():
         if number is not None:
             job.spool.metric(name, number)
+    if value is not None:
+        job.spool.headline(f"cv/{result['model']}", value, low, high)
     for entry in result["folds"]:
         if entry["score"] is not None:
             job.spool.metric("fold_score", entry["score"], entry["fold"])

@@ -307,6 +307,7 @@ def _tell(result: dict, job, outputs: Mapping[str, str]) -> None:
     for end, value in zip(("low", "high"), result["interval"], strict=True):
         if value is not None:
             job.spool.metric(f"interval_{end}", value)
+    job.spool.headline("cv/blend", result["score"], low, high)
     for model, weight in (result["weights"] or {}).items():
         job.spool.metric(f"weight.{model}", weight)
     job.spool.describe(result["explanation"])

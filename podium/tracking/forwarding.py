@@ -233,12 +233,15 @@ class Forwarder:
             batch.tags[f"podium.large.{source.name}"] = text
             return
         start = _first(path)
-        runs = [file["run"]]
-        if entries.stage_of(start.get("rule", "")) in entries.ON_PARENT and not event["folder"]:
-            runs.append(self._parent(start.get("invocation")))
-        for run in filter(None, runs):
+        places = [(file["run"], event["folder"])]
+        is_result = entries.stage_of(start.get("rule", "")) in entries.ON_PARENT
+        if is_result and event["folder"] != "logs":
+            places.append((self._parent(start.get("invocation")), ""))
+        for run, folder in places:
+            if run is None:
+                continue
             try:
-                self._store.artifact(run, source, event["folder"])
+                self._store.artifact(run, source, folder)
             except RejectedError as error:
                 log.warning("%s: left out: %s: %s", path.name, source, error)
 

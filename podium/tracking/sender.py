@@ -14,6 +14,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import select
 import subprocess
 import sys
@@ -137,7 +138,8 @@ def _summary(results: Path) -> str:
     if not left:
         is_server = state.uri.startswith(("http:", "https:"))
         address = state.uri.rstrip("/") if is_server else "http://127.0.0.1:5000"
-        start = "" if is_server else f"mlflow ui --backend-store-uri {state.uri}, then "
+        store = re.sub(r"(://[^:/@]+):[^@/]*@", r"\1:***@", state.uri)  # no password on a screen
+        start = "" if is_server else f"mlflow ui --backend-store-uri {store}, then "
         return f"tracking: all of it is in MLflow; to look at it: {start}{address}/{state.page}"
     reason = f" ({state.problem})" if state.problem else ""
     return (

@@ -51,7 +51,7 @@ class Spool:
         self.path = path
         self._lock = threading.Lock()
         self._stream = None
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
         self._ended = False
         if path is not None:
             try:
@@ -112,9 +112,9 @@ class Spool:
         self.write("headline", name=name, value=value, low=low, high=high)
 
     def artifact(self, path: Path | str, folder: str = "") -> None:
-        """A file, or a folder with all in it, to keep with the run; telling twice is once."""
-        if (str(path), folder) not in self._told:
-            self._told.add((str(path), folder))
+        """A file, or a folder with all in it, to keep with the run; the first telling counts."""
+        if str(path) not in self._told:
+            self._told.add(str(path))
             self.write("artifact", path=str(path), folder=folder)
 
     def fail(self, reason: str) -> None:

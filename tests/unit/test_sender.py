@@ -242,11 +242,11 @@ def test_the_submission_stands_on_the_competition_run_too(results, invocation):
     store = FakeStore()
     Path("submission.csv").write_text("id\n")
     with job(results, "write_submission") as spool:
-        spool.artifact("submission.csv")
+        spool.artifact("submission.csv", "submission")
         spool.artifact("gone.csv")
     Forwarder(results, store.open).send()
     assert store.named("20")["files"] == {("", "submission.csv")}
-    assert store.named("write_submission")["files"] == {("", "submission.csv")}
+    assert store.named("write_submission")["files"] == {("submission", "submission.csv")}
 
 
 def test_large_files_are_told_of_and_not_copied(results, invocation, monkeypatch):

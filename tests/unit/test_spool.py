@@ -25,7 +25,7 @@ def test_a_record_tells_the_job_and_ends_finished(tmp_path):
         spool.metric("valid/auc", np.float32(0.5), step=2)
         spool.param("chosen", {"views": ("a", "b")})
         spool.headline("cv/blend", 0.9, low=0.8, high=1.0)
-        spool.artifact("weights.safetensors")
+        spool.artifact("weights.safetensors", "weights")
         spool.artifact("weights.safetensors")
     start, metric, param, headline, artifact, end = events(tmp_path)
     assert start["rule"] == "train_fold"
