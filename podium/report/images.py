@@ -11,8 +11,9 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Bytes of all figures of a page together, before base64 adds a third: the page stays below 6 MB.
-BUDGET = 4_200_000
+#: Bytes of all figures of a page together, before base64 adds a third: with tables and charts of
+#: 20 models the page stays below 6 MB.
+BUDGET = 3_600_000
 #: PNG files up to this size go in as they are; larger ones (photographs) are encoded again.
 SMALL = 40_000
 #: Pixels from which a figure stands alone in its row.
@@ -57,7 +58,8 @@ class Album:
         except (OSError, ValueError):
             return None
         kind = "png"
-        if len(data) > SMALL:
+        # Encoding takes long: not for a figure that would hardly find room.
+        if len(data) > SMALL and self.left > SMALL:
             smaller = encode_again(data)
             if len(smaller) < len(data):
                 data, kind = smaller, "webp"

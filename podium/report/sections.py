@@ -173,7 +173,7 @@ def _optimism_sentence(blended: dict) -> str:
     if not is_number(inside) or not is_number(value):
         return ""
     if score(inside) == score(value):
-        text = "Nothing flatters it: scored on the rows it was fitted on, it would be the same."
+        text = "Scored on the very rows it was fitted on, it would be the same."
     elif (flattery or 0) > 0:
         text = (
             f"Scored on the very rows it was fitted on, it would have been {score(inside)}: "
@@ -600,12 +600,12 @@ def _need(sources: Sources) -> dict | None:
     if blended.get("advice"):
         return {
             "question": f"Do you need all {len(used)} models?",
-            "answer": "No.",
+            "answer": "Not that these rows can show.",
             "text": blended["advice"],
             "kind": "good",
         }
     if len(used) > 1:
-        if any(each.get("as_good", True) for each in alone.values()):
+        if not alone or any(each.get("as_good", True) for each in alone.values()):
             return None
         return {
             "question": f"Do you need all {len(used)} models?",
@@ -630,7 +630,7 @@ def _need(sources: Sources) -> dict | None:
     behind = alone[name].get("behind") or {}
     return {
         "question": f"Do you need the large one ({large})?",
-        "answer": "Probably not.",
+        "answer": "Not that these rows can show.",
         "text": f"{name} has {wording.millions(sizes[name])} parameters in place of "
         f"{wording.millions(sizes[large])} and scores {score(alone[name].get('score'))}: the "
         f"difference of {gain(behind.get('difference'), blended.get('score'))} is within the "
@@ -904,16 +904,20 @@ def _head(path: Path) -> tuple[Grid, int]:
 def _checks(sources: Sources, count: int, lost: Sequence) -> list[tuple[bool, str]]:
     """What holds for the file: what was checked before it was written, and that it still is it."""
     told = sources.manifest.get("submission") or {}
-    found = [
-        (True, "columns, ids and their order are those of the sample submission"),
-        (True, "every value is there, finite, and of the sample's type and range"),
-    ]
+    found = []
     if told.get("sha256"):
         import hashlib
 
-        now = hashlib.sha256(sources.submission.read_bytes()).hexdigest()
-        same = now == told["sha256"]
-        found.append((same, "the file is, byte for byte, the one that its manifest describes"))
+        # The file was checked before it was written: that speaks for these very bytes only.
+        same = hashlib.sha256(sources.submission.read_bytes()).hexdigest() == told["sha256"]
+        if same:
+            found += [
+                (True, "columns, ids and their order are those of the sample submission"),
+                (True, "every value is there, finite, and of the sample's type and range"),
+                (True, "the file is, byte for byte, the one that its manifest describes"),
+            ]
+        else:
+            found.append((False, "the file was changed after it was checked and written"))
     rows = (sources.summary.get("rows") or {}).get("test")
     if is_number(rows) and rows != count:
         found.append((True, f"{whole(count)} of the {whole(rows)} test rows are asked for"))

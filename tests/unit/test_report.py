@@ -349,17 +349,27 @@ def test_an_ungraded_run_has_no_private_score(tmp_path, small):
     assert "rivate" not in page.text
 
 
+def test_a_lead_that_nobody_measured_is_not_claimed(tmp_path, small):
+    inputs, config = small
+    path = Path(inputs["blend"])
+    write(path, json.loads(path.read_text("utf-8")) | {"alone": {}})
+    assert "Do you need" not in rendered(tmp_path, inputs, config)[1].text
+
+
 def test_a_model_that_is_as_good_is_told(tmp_path, small):
     inputs, config = small
     path = Path(inputs["blend"])
     blended = json.loads(path.read_text("utf-8"))
     write(path, blended | {"advice": "a alone scores 0.9."})
-    assert "Do you need all 2 models? No. a alone" in rendered(tmp_path, inputs, config)[1].text
+    assert (
+        "Do you need all 2 models? Not that these rows can show. a alone"
+        in rendered(tmp_path, inputs, config)[1].text
+    )
     alone = blended["alone"]
     alone["a"] |= {"as_good": True, "parameters": 2}
     write(path, blended | {"weights": {"a": 0.0, "b": 1.0}, "method": "single", "alone": alone})
     _, page = rendered(tmp_path, inputs, config)
-    assert "Do you need the large one (b)? Probably not." in page.text
+    assert "Do you need the large one (b)? Not that these rows can show." in page.text
     assert "The model b alone" in page.text
 
 
@@ -403,7 +413,10 @@ def test_a_changed_submission_is_told(tmp_path, small):
     inputs, config = small
     assert '<li class="fair">' not in rendered(tmp_path, inputs, config)[0]
     Path(inputs["submission"]).write_text("id,target\n1,0.5\n", "utf-8")
-    assert '<li class="fair">the file is, byte for byte' in rendered(tmp_path, inputs, config)[0]
+    text, page = rendered(tmp_path, inputs, config)
+    assert '<li class="fair">the file was changed after it was checked' in text
+    # Nothing that was checked before is claimed of other bytes.
+    assert "of the sample submission" not in page.text
 
 
 def test_mlflow_is_told_without_its_password(tmp_path, small):
