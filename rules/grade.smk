@@ -27,7 +27,7 @@ if run.solution:
             metric=run.section("metric"),
             blend=run.section("blend"),
             config=run.result_config,
-            results=run.results,
+            results=run.results_folder,
             code=run.code_of("grade"),
         script:
             "../scripts/grade.py"
