@@ -36,6 +36,8 @@ CENSUS_SECONDS = 10.0
 LONGEST_BACKOFF = 60.0
 #: How long the end of a workflow waits for what is still to be sent.
 FINISH_SECONDS = 60.0
+#: The jobs come first; with 19, though, two busy cores would hold the sender's start up for minutes.
+NICENESS = 10
 #: How long jobs may outlive a workflow that was killed; they end themselves.
 ORPHAN_SECONDS = 5.0
 
@@ -219,7 +221,7 @@ def main(arguments: list[str]) -> int:
     results = Path(names[0])
     pipe = Pipe(sys.stdin.fileno()) if is_beside else None
     if pipe is not None:
-        os.nice(19)  # the jobs come first
+        os.nice(NICENESS)
     with (folder_of(results) / "sender.lock").open("a") as lock:
         if not _lock(lock, pipe):
             _tell("another sender is at work on this folder")
@@ -233,15 +235,16 @@ def main(arguments: list[str]) -> int:
     return 0 if is_done else 1
 
 
-def _lock(stream, pipe: Pipe | None, patience: float = 15.0) -> bool:
-    """Wait for the sender before this one; with no workflow alive, for so many seconds."""
-    until = time.monotonic() + patience
+def _lock(stream, pipe: Pipe | None) -> bool:
+    """Wait for the sender before this one; without a workflow, for a limited time."""
+    until = time.monotonic() + (15 if pipe is None else FINISH_SECONDS)
     while True:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             if pipe is not None and pipe.wait(0.5):
+                until = time.monotonic() + FINISH_SECONDS
                 continue
             if time.monotonic() > until:
                 return False
