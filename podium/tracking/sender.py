@@ -36,7 +36,7 @@ CENSUS_SECONDS = 10.0
 LONGEST_BACKOFF = 60.0
 #: How long the end of a workflow waits for what is still to be sent.
 FINISH_SECONDS = 60.0
-#: The jobs come first; with 19, though, two busy cores would hold the sender's start up for minutes.
+#: The jobs come first; yet with 19, two busy cores would hold the sender's start up for minutes.
 NICENESS = 10
 #: How long jobs may outlive a workflow that was killed; they end themselves.
 ORPHAN_SECONDS = 5.0
