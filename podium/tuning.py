@@ -96,7 +96,11 @@ def claimed_trial(study: Study, opened, deadline: float | None) -> Iterator:
                 lock = FileLock(study.folder / f"trial{trial.number}.lock", blocking=False)
                 with contextlib.suppress(Timeout):
                     lock.acquire()
-                    break
+                    # Told by its holder between the list above and this lock?
+                    state = opened.get_trials(deepcopy=False)[trial.number].state
+                    if not state.is_finished():
+                        break
+                    lock.release()
             else:
                 trial = None
         if trial is not None:
