@@ -3,8 +3,10 @@
 Opened once when the DAG is parsed; imports nothing heavy and never Snakemake.
 """
 
+import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -111,6 +113,28 @@ class Run:
         model = self._plain["models"][wildcards.model]
         return {key: model[key] for key in NETWORK_KEYS}
 
+    def backbone_of(self, wildcards) -> dict:
+        """What a frozen backbone's output depends on, by the name of `_backbone_name`."""
+        return self._backbone(self._first_with(wildcards.backbone))
+
+    def check_of_backbone(self, wildcards) -> str:
+        """The check of the first model that has this frozen backbone."""
+        return f"{self.results}/models/{self._first_with(wildcards.backbone)}/model.json"
+
+    def _backbone(self, model: str) -> dict:
+        settings = self._plain["models"][model]
+        keys = ("backbone", "weights", "image_size", "resize")
+        return {**{key: settings[key] for key in keys}, "head": {"pool": settings["head"]["pool"]}}
+
+    def _backbone_name(self, model: str) -> str:
+        """Names a frozen backbone: equal for models that share one, which is then run once."""
+        content = self._backbone(model)
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return re.sub("[^A-Za-z0-9_]+", "-", content["backbone"]) + "-" + digest[:8]
+
+    def _first_with(self, backbone: str) -> str:
+        return next(model for model in self.models if self._backbone_name(model) == backbone)
+
     @property
     def result_config(self) -> dict:
         """The config without what cannot change a result: tracking and the machine."""
@@ -146,17 +170,20 @@ class Run:
             return 0
         return len(devices.visible())
 
-    @property
-    def gpus_per_job(self) -> int:
+    def gpus_per_job(self, wildcards) -> int:
         """GPUs that a training job asks for; `auto` on a cluster is one of its GPUs."""
+        # A function, because Snakemake does not know yet where jobs will run when it reads rules.
         wants = self.config.compute.device == "cuda" or self.gpus > 0
         on_cluster = self._workflow.non_local_exec
         return int(wants or (self.config.compute.device == "auto" and on_cluster))
 
     def _cap_gpus(self) -> None:
-        """Let no more GPU jobs run at once than this machine has; a cluster sees to its own."""
+        """Let no more GPU jobs run at once than this machine has; a cluster sees to its own.
+
+        `--jobs` may mean a cluster. Where it does not, jobs that find no GPU free wait for one.
+        """
         workflow = self._workflow
-        here = workflow.is_main_process and not workflow.non_local_exec
+        here = workflow.is_main_process and workflow.resource_settings.nodes is None
         if here and self.gpus and "gpu" not in workflow.global_resources:
             workflow.register_resource("gpu", self.gpus)
 
@@ -196,7 +223,7 @@ class Run:
             return {}
         if not settings.is_frozen:
             return {"images": f"{self.results}/cache/{settings.cache_key}/{part}.npy"}
-        folder = f"{self.results}/embed/{model}/{settings.cache_key}"
+        folder = f"{self.results}/embed/{self._backbone_name(model)}/{settings.cache_key}"
         return {"features": [f"{folder}/{view}/{part}.npy" for view in wanted]}
 
     def training_inputs(self, wildcards) -> dict[str, str | list[str]]:
@@ -204,7 +231,6 @@ class Run:
         training_views = self.config.models[wildcards.model].training_views
         return {
             **self._seen(wildcards.model, "train", training_views),
-            "checked": f"{self.results}/models/{wildcards.model}/model.json",
             **self._rows("train"),
         }
 

@@ -20,3 +20,4 @@ wildcard_constraints:
     worker="[0-9]+",
     part="train|test",
     view="[a-z0-9]+",
+    backbone="[A-Za-z0-9_-]+",

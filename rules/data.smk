@@ -57,11 +57,11 @@ rule cache_images:
         "<results>/logs/cache_images/{cache}-{part}.log",
     benchmark:
         "<results>/benchmarks/cache_images/{cache}-{part}.tsv"
+    # Everything that trains waits for it.
+    priority: 10
     conda:
         "../envs/podium.yaml"
     threads: run.reading_threads
-    # Everything that trains waits for it.
-    priority: 10
     params:
         code=run.code_of("cache_images"),
     script:
@@ -93,14 +93,14 @@ rule embed_images:
     input:
         train="<results>/cache/{cache}/train.npy",
         test="<results>/cache/{cache}/test.npy",
-        checked="<results>/models/{model}/model.json",
+        checked=ancient(run.check_of_backbone),
     output:
-        train="<results>/embed/{model}/{cache}/{view}/train.npy",
-        test="<results>/embed/{model}/{cache}/{view}/test.npy",
+        train="<results>/embed/{backbone}/{cache}/{view}/train.npy",
+        test="<results>/embed/{backbone}/{cache}/{view}/test.npy",
     log:
-        "<results>/logs/embed_images/{model}/{cache}-{view}.log",
+        "<results>/logs/embed_images/{backbone}/{cache}-{view}.log",
     benchmark:
-        "<results>/benchmarks/embed_images/{model}/{cache}-{view}.tsv"
+        "<results>/benchmarks/embed_images/{backbone}/{cache}-{view}.tsv"
     conda:
         "../envs/podium.yaml"
     threads: run.threads
@@ -109,7 +109,7 @@ rule embed_images:
         mem_mb=run.memory,
         runtime=run.minutes,
     params:
-        model=run.network_of,
+        model=run.backbone_of,
         code=run.code_of("embed_images"),
     script:
         "../scripts/embed_images.py"

@@ -1,6 +1,8 @@
 rule train_fold:
     input:
         unpack(run.training_inputs),
+        # That it was checked counts, not when: a new check trains nothing again.
+        checked=ancient("<results>/models/{model}/model.json"),
         tuned=run.tuned_params,
     output:
         weights="<results>/train/{model}/fold{fold}/seed{seed}/weights.safetensors",

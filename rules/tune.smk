@@ -1,6 +1,8 @@
 rule tune_model:
     input:
         unpack(run.training_inputs),
+        # That it was checked counts, not when: a new check trains nothing again.
+        checked=ancient("<results>/models/{model}/model.json"),
     output:
         worker="<results>/tune/{model}/worker{worker}.json",
     log:
