@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def computing(results: Path) -> list[tuple[str, float, float]]:
     """(job, begin, end) in seconds since 1970 of every job that computes."""
     spans = []
-    for path in sorted((results / "tracking" / "spool").glob("*.jsonl")):
+    for path in sorted((results / "tracking").glob("s*/*.jsonl")):  # spooled, or sent already
         job = path.stem
         for line in path.read_text("utf-8").splitlines():
             event = json.loads(line)
