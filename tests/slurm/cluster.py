@@ -24,6 +24,8 @@ GRES = CONFIG.with_name("gres.conf")
 MARK = "# podium's test cluster"
 #: Nodes and their GPUs: jobs with and without one find a place, and one node has two.
 NODES = {"n1": 1, "n2": 2, "n3": 0}
+#: CPUs of a node; a job that asks for more waits for ever.
+CPUS = 2
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 
 
@@ -76,7 +78,7 @@ def _config_files(folder: Path) -> Iterator[None]:
         gres = f" Gres=gpu:{gpus}" if gpus else ""
         nodes.append(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} "
-            f"CPUs=2 RealMemory=8000{gres} State=UNKNOWN"
+            f"CPUs={CPUS} RealMemory=8000{gres} State=UNKNOWN"
         )
         for number in range(gpus):
             device = folder / f"gpu-{node}-{number}"

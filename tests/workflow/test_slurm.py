@@ -72,6 +72,7 @@ def test_slurm_gives_the_submission_of_a_local_run(slurm, finished_run, tmp_path
             *("--profile", str(ROOT / "profiles/slurm")),
             *("--slurm-init-seconds-before-status-checks", "3"),
             *("--seconds-between-status-checks", "3", "--latency-wait", "10"),
+            *("--max-threads", str(cluster.CPUS)),
             PYTHONPATH=str(PLUGIN),
             PODIUM_WORKFLOW_PROCESS="elsewhere:1:1",
         )

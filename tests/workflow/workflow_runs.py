@@ -54,7 +54,7 @@ class Workflow:
         """Run to the end; what was printed. Fails with all of it unless the run succeeds."""
         done = subprocess.run(
             self.command(*options), cwd=self.folder, env=environment(**variables), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=400,
         )  # fmt: skip
         if check and done.returncode:
             pytest.fail(f"exit code {done.returncode}:\n{done.stdout}", pytrace=False)
