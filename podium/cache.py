@@ -14,7 +14,6 @@ from podium import manifest as manifests
 from podium.errors import DataError
 from podium.jobs import Job
 from podium.pictures import PictureError, read_picture
-from podium.progress import Progress
 
 RESIZES = ("stretch", "pad", "crop")
 #: Rows that a thread takes at once.
@@ -73,7 +72,7 @@ def cache_images(
         return len(piece)
 
     pieces = [readable[start : start + PIECE] for start in range(0, len(readable), PIECE)]
-    progress = Progress("rows decoded", len(readable), job)
+    progress = job.progress(len(readable), "decoding pictures")
     with ThreadPoolExecutor(job.threads) as pool:
         try:
             for count in pool.map(fill, pieces):

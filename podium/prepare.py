@@ -15,7 +15,6 @@ import pandas as pd
 from podium import manifest, pictures, tables, tasks
 from podium.errors import DataError, numbered, some_of
 from podium.jobs import Job
-from podium.progress import Progress
 
 #: Pictures that a thread takes at once.
 PIECE = 16
@@ -360,7 +359,7 @@ def _inspections(
     def look(piece: list[str]) -> list[pictures.Inspection]:
         return [pictures.inspect(path, max_pixels) for path in piece]
 
-    progress = Progress("pictures looked at", len(paths), job)
+    progress = job.progress(len(paths), "looking at pictures")
     with ThreadPoolExecutor(job.threads) as pool:
         for piece, found in zip(pieces, pool.map(look, pieces), strict=True):
             yield from zip(piece, found, strict=True)
