@@ -19,7 +19,9 @@ def create(settings: Augment, size: tuple[int, int]):
     if settings.transforms is None and settings.preset in (None, "none"):
         return None
     import albumentations as A
+    import cv2
 
+    cv2.setNumThreads(0)  # a job has its threads; OpenCV would take every core for each picture
     if settings.transforms is None:
         return A.Compose(_preset(settings.preset, size))
     try:
