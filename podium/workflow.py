@@ -199,7 +199,11 @@ class Run:
         """CPU threads of a training job."""
         if self.config.compute.threads:
             return self.config.compute.threads
-        return max(1, (os.cpu_count() or 1) // self.gpus) if self.gpus else 1
+        cores = os.cpu_count() or 1
+        if self.gpus:
+            return max(1, cores // self.gpus)
+        # Small networks gain more from folds side by side than from threads; past eight, little.
+        return min(8, max(1, cores // len(self.every_training)))
 
     @property
     def reading_threads(self) -> int:

@@ -185,7 +185,7 @@ class Compute(Section):
         None,
         ge=1,
         description="CPU threads of a training job. Unset: on a GPU all cores over the GPUs, "
-        "without one 1, so that folds train side by side.",
+        "without one all cores over the trainings, which run side by side.",
     )
     memory_mb: int = Field(4000, ge=100, description="Memory of a training job, for a cluster.")
     minutes: int = Field(240, ge=1, description="Time limit of a training job, for a cluster.")
