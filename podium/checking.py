@@ -1,21 +1,46 @@
-"""Building every model once, before anything is trained: does it exist, do its weights fit?"""
+"""Before training: does every model exist, do its weights fit, can its answer be submitted?"""
 
 import time
 
+import numpy as np
 import torch
 
-from podium import manifest, network, tasks
+from podium import manifest, metrics, network, submission, tasks
 from podium.config.model import Model
+from podium.errors import ConfigError
+from podium.tasks import base
 
 
-def check_model(*, model: dict, task: dict, target: str, train: str, out: str, job) -> None:
+def check_model(
+    *,
+    model: dict,
+    task: dict,
+    metric: dict,
+    table_format: dict,
+    target: str,
+    targets: str,
+    train: str,
+    sample: str,
+    out: str,
+    job,
+) -> None:
     """Build a network, look at one made-up row, and write what it is: parameters, features, speed.
+
+    Args:
+        table_format: `id`, `separator` and `encoding` of the config's `competition`.
+        targets, train, sample: the targets, the training manifest and the sample submission.
 
     Raises:
         WeightsError: unknown network, unreachable hub, weights that do not fit.
+        DataError: the sample submission has no place for what the task and metric answer.
+        ConfigError: a metric of the user's own that cannot be called.
     """
     settings = Model.model_validate(model)
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
+    chosen = metrics.load(metric)
+    submission.rehearse(loaded, chosen, sample, table_format)
+    if ":" in metric["name"]:
+        call_own_metric(loaded, chosen, manifest.read(targets))
     table = manifest.read(train)
     pictures = len(table["pictures"].iloc[0]) if settings.pictures else 0
     net = network.build(settings, pictures=pictures, features=0, tabular=0, outputs=loaded.outputs)
@@ -37,3 +62,23 @@ def check_model(*, model: dict, task: dict, target: str, train: str, out: str, j
         summary["pictures_per_second"] = round(4 * pictures / (time.perf_counter() - began), 1)
     manifest.write_json(out, summary)
     job.say(f"{summary['parameters'] / 1e6:.1f} million parameters")
+
+
+def call_own_metric(task: base.Task, metric: metrics.Metric, targets) -> None:
+    """Call a metric of the user's own with the training targets and a made-up answer.
+
+    Raises ConfigError when it fails.
+    """
+    target = task.encode(targets)
+    random = np.random.default_rng(0)
+    if task.space == "probabilities":
+        answer = random.dirichlet(np.ones(len(task.names)), len(target))
+    else:  # values that do occur, in other rows
+        answer = random.permutation(target).reshape(len(target), -1).astype(float)
+    try:
+        base.score(task, metric, target, answer)
+    except Exception as error:
+        raise ConfigError(
+            f"metric.name: the function {metric.name} raised {type(error).__name__}: {error}; it "
+            f"is called with targets {target.shape} and {metric.needs}, as docs/metrics.md shows"
+        ) from None

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from podium import devices, processes
 from podium.errors import PodiumError
-from podium.places import results_of
+from podium.places import results_of, stops_of
 from podium.tracking.spool import Spool
 
 log = logging.getLogger("podium")
@@ -54,6 +54,7 @@ class Job:
     spool: Spool = field(default_factory=Spool)
     device_setting: str = "auto"
     _terminal: "Terminal | None" = None
+    _stops: Path | None = None
 
     def say(self, message: str) -> None:
         """One line for the person who watches the run, and for the log."""
@@ -167,6 +168,7 @@ def open_job(snakemake) -> Iterator[Job]:
             spool=spool,
             device_setting=_section(snakemake.config, "compute").get("device") or "auto",
             _terminal=terminal,
+            _stops=stops_of(results_of(snakemake.config)),
         )
         stack.enter_context(_ending_in_order())
         _die_with_workflow(spool)
@@ -203,13 +205,25 @@ def _report(error: BaseException, job: Job, log_file: Path) -> int:
         message, reason = f"failed: {last}", last
         status = error.code if isinstance(getattr(error, "code", None), int) else 1
     if status not in (INTERRUPTED, TERMINATED) and job._terminal is not None:
-        job._terminal.tell(f"\n{job.name} {message}\n(log: {log_file})\n")
+        text = f"\n{job.name} {message}\n(log: {log_file})\n"
+        job._terminal.tell(text)
+        _note_stop(job._stops, text)
     spool.artifact(log_file, "logs")
     if status in (INTERRUPTED, TERMINATED):
         spool.kill(reason)
     else:
         spool.fail(reason)
     return status
+
+
+def _note_stop(path: Path | None, text: str) -> None:
+    """Leave word for the workflow's last lines: on a cluster the job has another terminal."""
+    # A full disk may be what stopped the job.
+    with contextlib.suppress(OSError):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(text)
 
 
 def _section(config: dict, name: str) -> dict:

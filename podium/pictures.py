@@ -223,6 +223,11 @@ class Folder:
         self._without_ending: dict[str, list[str]] = {}
         self._by_name: dict[str, list[str]] = {}
         if not Path(path).is_dir():
+            if Path(path).exists():
+                raise DataError(
+                    f"{path} is a file, expected a folder of pictures (unpack an archive); see "
+                    "`competition.pictures`"
+                )
             raise DataError(
                 f"the picture folder {path} does not exist{nearest_files(Path(path))}; "
                 "see `competition.root` and `competition.pictures`"
@@ -322,7 +327,8 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
     if problems:
         raise DataError(
             f"{path} names {len(problems)} pictures outside of the picture folder:\n"
-            f"{numbered(problems[:5])}"
+            f"{numbered(problems[:5])}\n"
+            "Expected paths relative to the folders of `competition.pictures`."
         )
     return names
 

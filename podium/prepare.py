@@ -203,11 +203,26 @@ def _check_same_ids(
         (sample_path, test_path, sample.index.difference(test.index, sort=False)),
     ):
         if len(rows):
-            faults.append(f"{len(rows)} ids of {here} are not in {there}: {some_of(list(rows))}")
+            # As Python writes them: a blank at the end is seen.
+            shown = some_of([repr(id_) for id_ in rows])
+            faults.append(f"{len(rows)} ids of {here} are not in {there}: {shown}")
     if faults:
         raise DataError(
             f"The test table and the sample submission must have the same ids:\n{numbered(faults)}"
+            f"{_alike(test.index, sample.index)}"
         )
+
+
+def _alike(ids: pd.Index, others: pd.Index) -> str:
+    """A sentence where ids differ only as texts: 7, 007 and 7.0, or by blanks."""
+    for reading, words in (
+        (lambda texts: texts.str.strip(), "They are the same but for blanks"),
+        (lambda texts: pd.to_numeric(texts, errors="coerce"), "As numbers they are the same"),
+    ):
+        one, other = reading(pd.Series(ids)), reading(pd.Series(others))
+        if one.notna().all() and other.notna().all() and set(one) == set(other):
+            return f"\n{words}; ids are compared as texts, so write them alike in all files."
+    return ""
 
 
 def table_of_folders(competition: dict) -> pd.DataFrame:

@@ -18,6 +18,8 @@ from podium.metrics import Metric
 
 #: Smallest and largest sum of a row's class probabilities, as written.
 SUM_TOLERANCE = 1e-5
+#: Rows of the sample submission that a rehearsal fills.
+REHEARSED = 1000
 
 
 def write_submission(
@@ -91,6 +93,30 @@ def write_submission(
     manifest.write_json(outputs["manifest"], content)
     if job is not None:
         _tell(content, len(filled), job, outputs)
+
+
+def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) -> None:
+    """Check before training that the sample submission has a place for every answer.
+
+    Args:
+        table_format: `id`, `separator` and `encoding` of the config's `competition`.
+
+    Raises:
+        DataError: columns or values that the task and metric cannot fill.
+    """
+    raw = tables.read_table(sample, table_format["separator"], table_format["encoding"])
+    asked = tables.index_by_id(raw, sample, table_format["id"]).head(REHEARSED)
+    try:
+        answer = task.submission(blank(task, len(asked)), task.default_decision(), metric, asked)
+    except DataError as error:
+        raise DataError(f"competition.sample_submission, {sample}: {error}") from None
+    check(fill_left_out(answer, asked, []), answer, asked, task, metric, sample)
+
+
+def blank(task, rows: int) -> np.ndarray:
+    """A prediction (rows, names) that knows nothing: equal probabilities, or zeros."""
+    value = 1 / len(task.names) if task.space == "probabilities" else 0.0
+    return np.full((rows, len(task.names)), value)
 
 
 def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:

@@ -8,6 +8,8 @@ import pandas as pd
 
 #: Standardised values are cut off here, so that a wild value in the test rows stays harmless.
 LIMIT = 10.0
+#: How tables write that a number is missing, in lower case.
+MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", ".", "inf", "-inf")
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,14 @@ class TabularEncoder:
         numbers, categories = {}, {}
         for name in columns:
             filled = columns[name].dropna()
-            values = pd.to_numeric(filled, errors="coerce")
-            if name not in categorical and len(filled) and values.notna().all():
+            values = _numbers(columns[name])
+            says_nothing = filled.str.strip().str.lower().isin(MISSING)
+            is_number = values[filled.index].notna() | says_nothing
+            if name not in categorical and values.notna().any() and is_number.all():
                 median = float(values.median())
-                whole = pd.to_numeric(columns[name]).fillna(median).to_numpy(dtype=float)
+                whole = values.fillna(median).to_numpy(dtype=float)
                 deviation = float(whole.std()) or 1.0
-                gaps = bool(columns[name].isna().any())
-                numbers[name] = (median, float(whole.mean()), deviation, gaps)
+                numbers[name] = (median, float(whole.mean()), deviation, bool(values.isna().any()))
             else:
                 categories[name] = sorted(filled.unique())
         return cls(numbers, categories)
@@ -62,7 +65,7 @@ class TabularEncoder:
         """(n, width) float32."""
         parts = []
         for name, (median, mean, deviation, gaps) in self.numbers.items():
-            values = pd.to_numeric(columns[name], errors="coerce")
+            values = _numbers(columns[name])
             scaled = (values.fillna(median).to_numpy(dtype=float) - mean) / deviation
             parts.append(np.clip(scaled, -LIMIT, LIMIT))
             if gaps:
@@ -72,3 +75,9 @@ class TabularEncoder:
         if not parts:
             return np.zeros((len(columns), 0), dtype=np.float32)
         return np.stack(parts, axis=1).astype(np.float32)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """The finite numbers of a column, NaN elsewhere."""
+    values = pd.to_numeric(column, errors="coerce").astype(float)
+    return values.where(np.isfinite(values))

@@ -13,9 +13,10 @@ from pathlib import Path
 from podium import config as podium_config
 from podium import devices, processes, views
 from podium.codebase import code_of
+from podium.config.competition import Competition
 from podium.config.root import Config, fold_count
-from podium.errors import ConfigError
-from podium.places import results_of
+from podium.errors import DataError, PodiumError, numbered
+from podium.places import results_of, stops_of
 
 #: Keys of a model that name its network and weights, not how it is trained.
 NETWORK_KEYS = (
@@ -27,10 +28,52 @@ NETWORK_KEYS = (
 def open(content: dict, workflow) -> "Run":
     """The run that a config describes; prints what is wrong with it and exits otherwise."""
     try:
-        return Run(podium_config.load(content), content, workflow)
-    except ConfigError as error:
+        run = Run(podium_config.load(content), content, workflow)
+        if workflow.is_main_process and not run.source:
+            check_files(run.config.competition)
+        return run
+    except PodiumError as error:
         print(f"\n{error}\n", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def check_files(competition: Competition) -> None:
+    """DataError that lists the competition's files and folders that are not there.
+
+    Snakemake would name them too, but neither their keys nor what lies beside them.
+    """
+    root, pictures = competition.root, competition.pictures
+    wanted = {
+        "train": [competition.train],
+        "test": [competition.test],
+        "sample_submission": [competition.sample_submission],
+        "pictures.train": pictures.train,
+        "pictures.test": pictures.test,
+    }
+    paths = [(key, Path(root, name)) for key, names in wanted.items() for name in names if name]
+    if not Path(root).is_dir():
+        paths = [("root", Path(root))]
+    problems = [
+        f"competition.{key}: {path} {problem}"
+        for key, path in paths
+        if (problem := _problem_of(path, key == "root" or key.startswith("pictures.")))
+    ]
+    if not problems:
+        return
+    raise DataError(
+        f"The competition's files are not all there:\n{numbered(problems)}\n"
+        "Unpack the download into competition.root, or correct these keys of the config."
+    )
+
+
+def _problem_of(path: Path, expects_folder: bool) -> str:
+    if not path.exists():
+        from podium.tables import nearest_files  # imports pandas: only for the message
+
+        return f"does not exist{nearest_files(path)}"
+    if path.is_dir() == expects_folder:
+        return ""
+    return "is not a folder" if expects_folder else "is a folder, expected a table"
 
 
 class Run:
@@ -64,7 +107,7 @@ class Run:
         return self.config.competition.source
 
     def _file(self, name: str | None) -> str | None:
-        return None if name is None else f"{self.root}/{name}"
+        return None if name is None else os.path.normpath(f"{self.root}/{name}")
 
     @property
     def sample_submission(self) -> str:
@@ -89,7 +132,7 @@ class Run:
     @property
     def picture_folders(self) -> list[str]:
         pictures = self.config.competition.pictures
-        return list(dict.fromkeys(f"{self.root}/{name}" for name in pictures.train + pictures.test))
+        return list(dict.fromkeys(self._file(name) for name in pictures.train + pictures.test))
 
     # ---------------------------------------------------------------------- params
 
@@ -151,6 +194,12 @@ class Run:
 
     def results_folder(self, wildcards) -> str:
         """The folder of this competition's results."""
+    @property
+    def table_format(self) -> dict:
+        """How the tables are read: id column, separator, encoding."""
+        competition = self._plain["competition"]
+        return {key: competition[key] for key in ("id", "separator", "encoding")}
+
         return self.results
 
     def root_of(self, wildcards) -> str:
@@ -368,3 +417,15 @@ class Run:
             f"  report      {folder / 'report' / 'report.html'}\n",
             file=sys.stderr,
         )
+    def forget_stops(self) -> None:
+        """What stopped an earlier run is not told again."""
+        stops_of(self.results).unlink(missing_ok=True)
+
+    def tell_stops(self) -> None:
+        """What stopped the run, below everything that Snakemake says of it."""
+        path = stops_of(self.results)
+        if path.exists():
+            # A job that is tried again may be stopped by the same fault again.
+            told = dict.fromkeys(re.split("\n\n+", path.read_text("utf-8").strip()))
+            print("\n" + "\n\n".join(told) + "\n", file=sys.stderr)
+

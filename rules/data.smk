@@ -71,13 +71,17 @@ rule cache_images:
 rule check_model:
     input:
         target="<results>/prepare/target.json",
+        targets="<results>/prepare/targets.parquet",
         train="<results>/prepare/train.parquet",
+        sample=run.sample_submission,
     output:
         summary="<results>/models/{model}/model.json",
     log:
         "<results>/logs/check_model/{model}.log",
     benchmark:
         "<results>/benchmarks/check_model/{model}.tsv"
+    # What is wrong with one model is told before another is trained.
+    priority: 20
     conda:
         "../envs/podium.yaml"
     params:
@@ -85,6 +89,7 @@ rule check_model:
         task=run.section("task"),
         tabular=run.tabular,
         code=run.code_of("check_model"),
+        table_format=run.table_format,
     script:
         "../scripts/check_model.py"
 

@@ -9,7 +9,11 @@ with open_job(snakemake) as job:
         model=snakemake.params.model,
         task=snakemake.params.task,
         target=snakemake.input.target,
+        targets=snakemake.input.targets,
+        metric=snakemake.params.metric,
+        table_format=snakemake.params.table_format,
         train=snakemake.input.train,
+        sample=snakemake.input.sample,
         out=snakemake.output.summary,
         job=job,
     )

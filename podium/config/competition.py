@@ -1,8 +1,9 @@
 """Where the competition's files are and what their columns mean."""
 
+import os
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from podium.config.section import Names, Section
 from podium.errors import did_you_mean
@@ -111,6 +112,37 @@ class Competition(Section):
         [], description="Those of `tabular` that are categories although they look like numbers."
     )
     pictures: Pictures = Field(default_factory=Pictures, description="How rows name pictures.")
+
+    @field_validator("root")
+    @classmethod
+    def _plain_path(cls, root: str) -> str:
+        """Without `~`, `./` and a slash at the end, so that one file has one name."""
+        return os.path.normpath(os.path.expanduser(root))
+
+    @model_validator(mode="after")
+    def _columns_have_one_meaning(self):
+        problems = []
+        taken = {self.id: "the id", **dict.fromkeys(self.target, "a target")}
+        if self.id in self.target:
+            problems.append(f"target: found {self.id!r}, which is the id; expected other columns")
+        for key, names in (("target", self.target), ("tabular", self.tabular)):
+            problems += [
+                f"{key}: found {name!r} {names.count(name)} times, expected it once"
+                for name in dict.fromkeys(names)
+                if names.count(name) > 1
+            ]
+        problems += [
+            f"tabular: found {name!r}, which is {taken[name]}; a model must not read it"
+            for name in self.tabular
+            if name in taken
+        ]
+        if self.group in self.target:
+            problems.append(
+                f"group: found {self.group!r}, which is a target; each fold would lack classes"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _table_or_folders(self):

@@ -23,10 +23,11 @@ def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """DataError for empty target cells, naming the rows."""
     problems = []
     for name in columns:
-        empty = table.index[table[name].isna() | (table[name].astype("string").str.strip() == "")]
+        text = table[name].astype("string").str.strip().fillna("")
+        empty = table.index[text.str.lower().isin(["", "nan"])]
         if len(empty):
             problems.append(
-                f"column {name!r} is empty in {len(empty)} rows (id {some_of(list(empty))})"
+                f"column {name!r} is empty or NaN in {len(empty)} rows (id {some_of(list(empty))})"
             )
     if problems:
         raise DataError(

@@ -132,6 +132,7 @@ class Task(base.Task):
             values = [self.grades[grade] for grade in self.decide(prediction, decision)]
         else:
             steps = np.arange(len(self.grades))
+            _check_numeric(self.grades, column)
             values = np.interp(prediction[:, 0], steps, [float(grade) for grade in self.grades])
         return targets.fill(sample, {column: values})
 
