@@ -87,6 +87,7 @@ rule check_model:
     params:
         model=run.network_of,
         task=run.section("task"),
+        metric=run.section("metric"),
         tabular=run.tabular,
         code=run.code_of("check_model"),
         table_format=run.table_format,
