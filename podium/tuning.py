@@ -22,6 +22,7 @@ from podium import folds as folds_module
 from podium import manifest
 from podium.config.experiment import SearchRange, Tuning
 from podium.config.model import Model, with_values
+from podium.errors import PodiumError
 
 _FOLD_SCORES, _GENERATION = "fold_scores", "generation"
 
@@ -170,7 +171,7 @@ def tune_model(
     Args:
         inputs: paths by the names of the rule's inputs.
         model, task, metric, tuning: sections of the config.
-        code: digest of the code; with the settings and the folds it names the study.
+        code: digest of the code; with the settings, the data and the folds it names the study.
         state: folder that keeps studies.
     """
     import torch
@@ -185,7 +186,11 @@ def tune_model(
         settings = settings.model_copy(update={"epochs": options.epochs})
     fingerprint = folds_module.fingerprint(opened.folds)
     relevant = {k: v for k, v in tuning.items() if k not in ("trials", "minutes")}
-    key = digest_of(model, task, metric, relevant, fingerprint, code)
+    key = digest_of(
+        model,
+        [task, metric, tabular, categorical, relevant],
+        [opened.digest, fingerprint, code],
+    )
     study = Study(Path(state) / key, options, settings.search, opened.metric.greater_is_better)
     handle = study.open()
     device = torch.device(job.device())
@@ -200,17 +205,25 @@ def tune_model(
                 break
             began = time.perf_counter()
             run = _Run(study, handle, trial, opened, settings, splits, device, job)
-            scores, pruned = run.scores()
-            state_of = TrialState.PRUNED if pruned else TrialState.COMPLETE
+            scores, stopped = run.scores()
             value = float(np.mean(list(scores.values()))) if scores else None
+            # Optuna takes no trial without a value; a pruned one it remembers as a bad one.
+            state_of = TrialState.COMPLETE
+            if stopped or value is None:
+                state_of = TrialState.PRUNED
             handle._storage.set_trial_user_attr(trial._trial_id, _FOLD_SCORES, _keyed(scores))
             handle.tell(trial.number, value, state=state_of)
             seconds = time.perf_counter() - began
             busy += seconds
-            word = "pruned" if pruned else f"{opened.metric.name} {value:.4f}"
+            word = stopped or (
+                f"{opened.metric.name} is undefined on every tuned fold"
+                if value is None
+                else f"{opened.metric.name} {value:.4f}"
+            )
             shown = ", ".join(f"{k} {_short(v)}" for k, v in trial.params.items())
             job.say(f"trial {trial.number + 1}/{options.trials}: {word} with {shown}")
-            job.spool.metric("trial_score", value, step=trial.number)
+            if value is not None:
+                job.spool.metric("trial_score", value, step=trial.number)
     manifest.write_json(out, {"trials": _described(handle, study), "key": key})
     job.spool.metric("compute_seconds", busy)
 
@@ -236,10 +249,11 @@ class _Run:
     device: object
     job: object
 
-    def scores(self) -> tuple[dict[int, float], bool]:
-        """The last validation score of each fold, and whether the trial was pruned on the way."""
+    def scores(self) -> tuple[dict[int, float], str]:
+        """The last validation score of each fold that defines one, and what stopped the trial early:
+        `pruned`, `diverged`, or nothing."""
         from podium.training.fold import build_network, probe_head
-        from podium.training.loop import Training, train
+        from podium.training.loop import DivergedError, Training, train
 
         settings = with_values(self.settings, dict(self.trial.params))
         trials = self.handle.get_trials(deepcopy=False)
@@ -255,6 +269,8 @@ class _Run:
             def stop(row: dict, position=position, scores=scores) -> bool:
                 nonlocal pruned
                 step = position * settings.epochs + row["epoch"]
+                if not np.isfinite(row["valid_score"]):
+                    return False
                 values[step] = float(np.mean([*scores.values(), row["valid_score"]]))
                 storage = self.handle._storage
                 storage.set_trial_intermediate_value(self.trial._trial_id, step, values[step])
@@ -272,11 +288,16 @@ class _Run:
                 seed,
                 should_stop=stop,
             )
-            history = train(net, plan)
-            scores[fold] = _final_score(history, net, plan)
+            try:
+                history = train(net, plan)
+            except DivergedError:  # these parameters will not do: the sampler is to learn it
+                return scores, "diverged"
+            final = _final_score(history, net, plan)
+            if np.isfinite(final):
+                scores[fold] = final
             if pruned:
                 break
-        return scores, pruned
+        return scores, "pruned" if pruned else ""
 
 
 def _final_score(history: list[dict], net, plan) -> float:
@@ -286,8 +307,9 @@ def _final_score(history: list[dict], net, plan) -> float:
     if not history:
         return validate(net, plan)["valid_score"]
     values = [row["valid_score"] for row in history]
-    if selects_best(plan.settings):
-        return max(values) if plan.metric.greater_is_better else min(values)
+    defined = [value for value in values if np.isfinite(value)]
+    if selects_best(plan.settings) and defined:
+        return max(defined) if plan.metric.greater_is_better else min(defined)
     return values[-1]
 
 
@@ -311,13 +333,19 @@ def _described(handle, study: Study) -> list[dict]:
 
 
 def select_params(
-    *, workers: list[str], metric: dict, folds: int, out: str, trials_out: str, job
+    *, workers: list[str], metric: dict, folds: int, repeats: int, out: str, trials_out: str, job
 ) -> None:
     """Choose the parameters of every fold, and write them and a table of the trials.
 
     `best_params.json`: `params` and `value` of the best trial over all tuned folds (for people),
     `folds`: {fold: {params, value, by}} what each fold is trained with, `by` the folds whose
     scores chose it, and `importance` of each parameter where Optuna can tell.
+
+    Args:
+        folds: their number over all repeats.
+
+    Raises:
+        PodiumError: no trial has a score.
     """
     import pandas as pd
 
@@ -327,8 +355,27 @@ def select_params(
     found = {t["number"]: t for path in workers for t in manifest.read_json(path)["trials"]}
     trials = [found[number] for number in sorted(found)]
     complete = [trial for trial in trials if trial["state"] == "complete"]
+    if not complete:
+        raise PodiumError(
+            f"None of the {len(trials)} trials has a score: the loss diverged in each, or "
+            f"{metric['name']} is undefined on the tuned folds. Narrow the model's `search` (a lower "
+            "optimizer.lr), or tune on other folds (tuning.folds)."
+        )
     tuned = sorted({fold for trial in complete for fold in trial["folds"]}, key=int)
-    chosen = {str(fold): _choice(complete, str(fold), tuned, sign) for fold in range(folds)}
+    per_repeat = folds // repeats
+    chosen = {
+        str(fold): _choice(
+            complete,
+            [
+                other
+                for other in tuned
+                # Another repeat's folds hold rows of this one.
+                if int(other) != fold and int(other) // per_repeat == fold // per_repeat
+            ],
+            sign,
+        )
+        for fold in range(folds)
+    }
     best = max(complete, key=lambda trial: sign * trial["value"])
     content = {
         "params": best["params"],
@@ -353,18 +400,24 @@ def select_params(
         job.spool.param(f"best.{name}", value)
     shown = ", ".join(f"{k} {_short(v)}" for k, v in best["params"].items())
     job.say(f"best of {len(trials)} trials: {best['value']:.4f} with {shown}")
+    kept = [fold for fold, choice in chosen.items() if not choice["by"]]
+    if kept:
+        job.say(
+            f"fold {', '.join(kept)}: no other fold of the same repeat was tuned on, so the config's "
+            "own parameters are kept"
+        )
 
 
-def _choice(complete: list[dict], fold: str, tuned: list[str], sign: int) -> dict:
-    """Parameters for one fold, by the mean score on the tuned folds other than it."""
-    others = [other for other in tuned if other != fold]
+def _choice(complete: list[dict], others: list[str], sign: int) -> dict:
+    """Parameters for a fold, by the mean score on other tuned folds that share no row with it."""
     if not others:
         return {"params": {}, "value": None, "by": []}  # its own labels must not choose
 
     def value(trial: dict) -> float:
         return float(np.mean([trial["folds"][other] for other in others]))
 
-    best = max(complete, key=lambda trial: sign * value(trial))
+    scored = [trial for trial in complete if set(others) <= set(trial["folds"])]
+    best = max(scored, key=lambda trial: sign * value(trial))
     by = [int(other) for other in others]
     return {"params": best["params"], "value": value(best), "by": by, "trial": best["number"]}
 

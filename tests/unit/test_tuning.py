@@ -11,7 +11,11 @@ from optuna.trial import TrialState
 
 from podium import manifest
 from podium.config.experiment import SearchRange, Tuning
-from podium.tuning import Study, claimed_trial, is_pruned, select_params
+from podium.config.model import Model
+from podium.errors import PodiumError
+from podium.training import fold as fold_module
+from podium.training import loop
+from podium.tuning import Study, _Run, claimed_trial, is_pruned, select_params
 
 SEARCH = {
     "optimizer.lr": SearchRange(low=1e-4, high=1e-1, log=True),
@@ -136,19 +140,24 @@ class Job:
         """Nothing."""
 
 
+def select(folder, trials: list[dict], folds: int, repeats: int = 1) -> dict:
+    manifest.write_json(folder / "w.json", {"trials": trials})
+    select_params(
+        workers=[folder / "w.json"],
+        metric={"name": "accuracy"},
+        folds=folds,
+        repeats=repeats,
+        out=folder / "best.json",
+        trials_out=folder / "trials.csv",
+        job=Job(),
+    )
+    return manifest.read_json(folder / "best.json")
+
+
 @pytest.mark.parametrize("folds", [2, 3])
 def test_a_fold_is_trained_with_what_the_other_folds_choose(tmp_path, folds):
     trials = [trial(0, [0.9, 0.1], 0.5), trial(1, [0.2, 0.7], 0.45), trial(2, [0.6], 0.6, "pruned")]
-    manifest.write_json(tmp_path / "w.json", {"trials": trials})
-    select_params(
-        workers=[tmp_path / "w.json"],
-        metric={"name": "accuracy"},
-        folds=folds,
-        out=tmp_path / "best.json",
-        trials_out=tmp_path / "trials.csv",
-        job=Job(),
-    )
-    chosen = manifest.read_json(tmp_path / "best.json")
+    chosen = select(tmp_path, trials, folds)
     assert chosen["params"] == {"lr": 0}
     assert chosen["folds"]["0"]["params"] == {"lr": 1}  # best on fold 1
     assert chosen["folds"]["0"]["by"] == [1]
@@ -158,15 +167,62 @@ def test_a_fold_is_trained_with_what_the_other_folds_choose(tmp_path, folds):
 
 
 def test_a_fold_tuned_alone_keeps_the_configs_parameters(tmp_path):
-    manifest.write_json(tmp_path / "w.json", {"trials": [trial(0, [0.9], 0.9)]})
-    select_params(
-        workers=[tmp_path / "w.json"],
-        metric={"name": "accuracy"},
-        folds=2,
-        out=tmp_path / "best.json",
-        trials_out=tmp_path / "trials.csv",
-        job=Job(),
-    )
-    chosen = manifest.read_json(tmp_path / "best.json")["folds"]
+    chosen = select(tmp_path, [trial(0, [0.9], 0.9)], 2)["folds"]
     assert chosen["0"]["params"] == {}
     assert chosen["1"]["params"] == {"lr": 0}
+
+
+def test_folds_of_another_repeat_do_not_choose_for_they_share_rows(tmp_path):
+    trials = [trial(0, [0.9, 0.1, 0.5], 0.5), trial(1, [0.2, 0.7, 0.6], 0.5)]
+    chosen = select(tmp_path, trials, 4, repeats=2)["folds"]
+    assert {fold: choice["by"] for fold, choice in chosen.items()} == {
+        "0": [1], "1": [0], "2": [], "3": [2],
+    }  # fmt: skip
+    assert chosen["2"]["params"] == {}
+    assert chosen["3"]["params"] == {"lr": 1}
+
+
+def test_a_study_without_a_score_says_what_to_do(tmp_path):
+    with pytest.raises(PodiumError, match=r"tuning\.folds"):
+        select(tmp_path, [trial(0, [], None, "pruned")], 2)
+
+
+class Recorder:
+    """Stands in for a study of Optuna's."""
+
+    def __init__(self):
+        self._storage = SimpleNamespace(set_trial_intermediate_value=lambda *_: None)
+
+    def get_trials(self, deepcopy):
+        return []
+
+
+def run_of(tmp_path, monkeypatch, valid_scores: list[float]) -> _Run:
+    """A trial on a fold per score; a None diverges."""
+    waiting = iter(valid_scores)
+
+    def train(net, plan):
+        score = next(waiting)
+        if score is None:
+            raise loop.DivergedError("nan")
+        row = {"epoch": 1, "valid_score": score}
+        plan.should_stop(row)
+        return [row]
+
+    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.setattr(fold_module, "build_network", lambda *_: None)
+    monkeypatch.setattr(fold_module, "probe_head", lambda *_: None)
+    splits = {fold: SimpleNamespace(train=None, valid=None) for fold in range(len(valid_scores))}
+    asked = SimpleNamespace(params={}, user_attrs={}, _trial_id=0)
+    inputs = SimpleNamespace(task=None, metric=None)
+    model = Model(backbone="test_resnet")
+    given = study(tmp_path)
+    return _Run(given, Recorder(), asked, inputs, model, splits, None, SimpleNamespace(threads=1))
+
+
+def test_a_diverged_trial_is_a_bad_one_and_not_the_end(tmp_path, monkeypatch):
+    assert run_of(tmp_path, monkeypatch, [0.7, None]).scores() == ({0: 0.7}, "diverged")
+
+
+def test_folds_that_do_not_define_the_metric_do_not_count(tmp_path, monkeypatch):
+    assert run_of(tmp_path, monkeypatch, [float("nan"), 0.6]).scores() == ({1: 0.6}, "")
