@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from workflow_runs import Workflow, wait_for
@@ -29,7 +30,7 @@ def unblended(workflow) -> Workflow:
 def is_training(workflow: Workflow) -> bool:
     """Whether the long model is past its first epochs."""
     logs = (workflow.results / "logs/train_fold/alpha").glob("*.log")
-    return any("epoch 5/" in log.read_text() for log in logs)
+    return any("epoch 3/" in log.read_text() for log in logs)
 
 
 def is_blending(workflow: Workflow) -> bool:
@@ -67,7 +68,16 @@ def test_killed_run_ends_in_the_same_submission(state, is_there, request, finish
     assert not workflow.planned()
 
 
+def times(workflow: Workflow) -> dict[Path, int]:
+    """When the files were written that the untrained model has no part in."""
+    folders = ("train/beta", "predict/beta", "tune/beta", "prepare", "folds", "cache")
+    paths = [path for name in folders for path in sorted((workflow.results / name).rglob("*"))]
+    return {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
+
+
 def test_ctrl_c_leaves_a_run_that_simply_goes_on(untrained, finished, ended):
+    before = times(untrained)
+    assert len(before) > 8
     process = untrained.start()
     ended.append(process)
     wait_for(lambda: is_training(untrained) or process.poll() is not None, 120, "training")
@@ -78,3 +88,4 @@ def test_ctrl_c_leaves_a_run_that_simply_goes_on(untrained, finished, ended):
     wait_for(lambda: not untrained.processes(), 30, "the end of the jobs")
     untrained.run()
     assert untrained.submission.read_bytes() == finished.submission.read_bytes()
+    assert times(untrained) == before, "computed twice what was there"
