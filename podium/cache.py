@@ -4,7 +4,10 @@ One file per size and part: uint8 (rows, pictures per row, height, width, 3), in
 order, a plain NumPy file that jobs map into memory.
 """
 
+import errno
+import os
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,10 +63,9 @@ def cache_images(
     rows = [list(paths) for paths in table["pictures"]]
     readable = [row for row, problem in enumerate(table["problem"]) if not problem]
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     shape = (len(rows), max((len(row) for row in rows), default=1), *size, 3)
-    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    images = new_array(partial, np.uint8, shape)
 
     def fill(piece: list[int]) -> int:
         for row in piece:
@@ -84,6 +86,32 @@ def cache_images(
     partial.replace(out)
     height, width = size
     job.say(f"{len(readable):,} rows at {height} x {width} px, {out.stat().st_size / 1e6:,.0f} MB")
+
+
+def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    """A NumPy file of zeros, mapped into memory to be written.
+
+    Its place on the disk is taken at once: a disk that turns out to be full while a mapped file is
+    written ends the process without a word.
+
+    Raises DataError when the disk is too full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return array  # a file system that cannot say
+        path.unlink()
+        free = shutil.disk_usage(path.parent).free
+        raise DataError(
+            f"The disk is full: {path.parent} needs {array.nbytes / 1e6:,.1f} MB for {path.name}, "
+            f"{free / 1e6:,.1f} MB are free. Make room, or choose a smaller image_size; `cache` "
+            "and `embed` in the results of a competition that is over can be deleted."
+        ) from None
+    return array
 
 
 def _decoded(path: str, size: tuple[int, int]) -> np.ndarray:

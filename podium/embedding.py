@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from podium import views
+from podium.cache import new_array
 from podium.config.model import Model
 from podium.network import Backbone
 from podium.training.loop import precision_of
@@ -38,8 +39,7 @@ def embed_images(*, images: dict, model: dict, view: str, outputs: dict, job) ->
 
 def _open(path: str, shape: tuple[int, int]):
     partial = Path(path).with_suffix(".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    return np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape), partial
+    return new_array(partial, np.float16, shape), partial
 
 
 def _features(backbone: Backbone, pictures: np.ndarray, view: str, settings: Model, device):

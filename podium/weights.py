@@ -1,5 +1,6 @@
 """Where a backbone's weights come from: a hub, a file, an installed package."""
 
+import pickle
 from pathlib import Path
 
 import torch
@@ -32,6 +33,11 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
 
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # torch's own text advises to run what is in the file
+        raise WeightsError(
+            f"{path} cannot be read as weights: it is no PyTorch file, or holds other things than "
+            "tensors; expected a state_dict, saved by torch.save or as .safetensors"
+        ) from None
     except Exception as error:
         raise WeightsError(f"{path} cannot be read as weights: {error}") from None
     for key in ("state_dict", "model", "state_dict_ema"):

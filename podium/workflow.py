@@ -29,12 +29,28 @@ def open(content: dict, workflow) -> "Run":
     """The run that a config describes; prints what is wrong with it and exits otherwise."""
     try:
         run = Run(podium_config.load(content), content, workflow)
-        if workflow.is_main_process and not run.source:
-            check_files(run.config.competition)
+        if workflow.is_main_process:
+            check_writable(run.results)
+            if not run.source:
+                check_files(run.config.competition)
         return run
     except PodiumError as error:
         print(f"\n{error}\n", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def check_writable(results: str) -> None:
+    """DataError where the folder of results cannot be written."""
+    folder = Path(results)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        problem = f"{folder} is a file, expected a folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        problem = f"the folder {folder.resolve()} may not be written by you"
+    else:
+        return
+    raise DataError(f"Results are written to {results}, but {problem}.")
 
 
 def check_files(competition: Competition) -> None:
@@ -418,6 +434,18 @@ class Run:
             file=sys.stderr,
         )
     def forget_stops(self) -> None:
+    def forget_stops(self) -> None:
+        """What stopped an earlier run is not told again."""
+        stops_of(self.results).unlink(missing_ok=True)
+
+    def tell_stops(self) -> None:
+        """What stopped the run, below everything that Snakemake says of it."""
+        path = stops_of(self.results)
+        if path.exists() and path.stat().st_size:
+            # A job that is tried again may be stopped by the same fault again.
+            told = dict.fromkeys(re.split("\n\n+", path.read_text("utf-8").strip()))
+            print("\n" + "\n\n".join(told) + "\n", file=sys.stderr)
+
         """What stopped an earlier run is not told again."""
         stops_of(self.results).unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ from podium.jobs import Job
 from podium.prepare import prepare
 from podium.splitting import make_folds
 from podium.tracking.spool import Spool
-from podium.workflow import check_files
+from podium.workflow import check_files, check_writable
 
 ROWS = 24
 TASKS = ("classification", "multilabel", "ordinal", "regression")
@@ -375,7 +375,11 @@ def _wrong_weights(c: Competition) -> None:
     c.key("models.cnn.weights", f"file:{c.folder}/resnet.pth")
 
 
-case("a weights file that is none", "model", "page.pth cannot be read as weights")(
+case(
+    "a weights file that is none",
+    "model",
+    "page.pth cannot be read as weights: it is no PyTorch file",
+)(
     lambda c: (
         c.text("page.pth", "<html>"),
         c.key("models.cnn.weights", f"file:{c.root}/page.pth"),
@@ -518,6 +522,17 @@ def test_what_is_strange_but_right_passes(competition, change):
     labels = manifest.columns(train, ["shape"])["shape"]
     index = manifest.read(tiny.out / "targets.parquet")["class"]
     assert [names[number] for number in index] == labels.tolist()
+
+
+def test_results_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_writable("results/tiny")
+    (tmp_path / "results").write_text("")
+    with pytest.raises(PodiumError, match="to results/tiny, but results is a file"):
+        check_writable("results/tiny")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(PodiumError, match="may not be written"):
+        check_writable("other/tiny")
 
 
 def test_several_wrong_things_are_told_at_once(competition):

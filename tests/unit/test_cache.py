@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +75,17 @@ def test_a_picture_that_has_gone_since_is_named(tmp_path, job):
     assert "gone.png does not exist" in str(caught.value)
     assert "prepare" in str(caught.value)
     assert not (tmp_path / "train.npy").exists()
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(tmp_path, job, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    manifest = _manifest(tmp_path, [[_picture(tmp_path, "a.png", 1)]])
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DataError, match=r"The disk is full: .* needs .* MB for out.npy.partial"):
+        cache_images(manifest, tmp_path / "out.npy", (8, 8), "pad", job)
+    assert not list(tmp_path.glob("out.npy*"))
 
 
 def test_a_large_jpeg_looks_as_if_decoded_whole(tmp_path, job):
