@@ -5,14 +5,13 @@ by one they would look like more evidence than they are. Every score of one `Boo
 on the very same resamples, so differences between methods are paired (Efron and Tibshirani 1993).
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from podium.metrics import Metric
+from podium.metrics import Metric, score_or_nan
 
 #: Blocks of a resample at most. Beyond, fewer are drawn and the spread is scaled by the square
 #: root of the share (m out of n bootstrap: Bickel, Götze and van Zwet 1997), so that the cost of
@@ -85,13 +84,3 @@ class Bootstrap:
         """Standard error of the resampled value."""
         samples = samples[np.isfinite(samples)]
         return float(samples.std(ddof=1) * self._shrink) if len(samples) > 1 else float("nan")
-
-
-def score_or_nan(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float:
-    """The metric, or NaN where these rows do not define it (AUC of a single class, say)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return float(metric(target, scored))
-        except (ValueError, ZeroDivisionError, IndexError, FloatingPointError):
-            return float("nan")

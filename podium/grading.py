@@ -17,8 +17,9 @@ from statistics import NormalDist
 import numpy as np
 
 from podium import manifest, metrics, oof, predictions, tables, tasks
-from podium.bootstrap import Bootstrap, score_or_nan
+from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
+from podium.metrics import score_or_nan
 from podium.scoring import finite
 from podium.tasks import base
 

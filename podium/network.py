@@ -141,7 +141,10 @@ class Head(nn.Module):
         return torch.cat([*parts, *([] if tabular is None else [tabular])], 1)
 
     def forward(self, features: Tensor | None, tabular: Tensor | None) -> Tensor:
-        return self.last(self.layers(self.inputs(features, tabular)))
+        x = self.layers(self.inputs(features, tabular))
+        # In half precision answers have three digits: equal ranks where there are none.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.last(x.float())
 
 
 class Network(nn.Module):

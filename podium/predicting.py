@@ -117,5 +117,5 @@ def _mean_over_views(net, rows: Rows, names, settings: Model, task, train_target
         raw = raw_outputs(
             net, rows, device, 2 * settings.batch_size, autocast, view=number, change=change
         )
-        total = total + task.predict(raw, train_target).double().cpu().numpy()
+        total = total + task.predict(raw, train_target).cpu().double().numpy()
     return (total / len(names)).astype(np.float32)

@@ -35,8 +35,9 @@ import pandas as pd
 from podium import diagnosis, manifest, metrics, oof, tasks
 from podium.blending.crossfit import Decider, Problem, cross_fit, fold_scores
 from podium.blending.methods import _single
-from podium.bootstrap import Bootstrap, score_or_nan
-from podium.metrics import Metric
+from podium.bootstrap import Bootstrap
+from podium.errors import PodiumError
+from podium.metrics import Metric, score_or_nan
 
 #: Bins of the calibration curve, each with as many rows.
 BINS = 10
@@ -167,8 +168,8 @@ def secondary_scores(
 def _secondary(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float | None:
     try:
         return finite(score_or_nan(metric, target, scored))
-    except TypeError:
-        return None  # it needs options that have no default
+    except (TypeError, PodiumError):
+        return None  # it needs options that have no default, or is not for such targets
 
 
 def finite(value: float) -> float | None:

@@ -175,7 +175,6 @@ def tune_model(
         state: folder that keeps studies.
     """
     import torch
-    from optuna.trial import TrialState
 
     from podium.training.fold import open_fold, open_inputs
     from podium.training.loop import digest_of
@@ -207,12 +206,8 @@ def tune_model(
             run = _Run(study, handle, trial, opened, settings, splits, device, job)
             scores, stopped = run.scores()
             value = float(np.mean(list(scores.values()))) if scores else None
-            # Optuna takes no trial without a value; a pruned one it remembers as a bad one.
-            state_of = TrialState.COMPLETE
-            if stopped or value is None:
-                state_of = TrialState.PRUNED
             handle._storage.set_trial_user_attr(trial._trial_id, _FOLD_SCORES, _keyed(scores))
-            handle.tell(trial.number, value, state=state_of)
+            tell(handle, trial.number, value, bool(stopped))
             seconds = time.perf_counter() - began
             busy += seconds
             word = stopped or (
@@ -226,6 +221,20 @@ def tune_model(
                 job.spool.metric("trial_score", value, step=trial.number)
     manifest.write_json(out, {"trials": _described(handle, study), "key": key})
     job.spool.metric("compute_seconds", busy)
+
+
+def tell(handle, number: int, value: float | None, stopped: bool) -> None:
+    """Finish a trial; a stopped one, and one without a value, is told as a pruned one.
+
+    Optuna takes a complete trial only with a value, and a pruned one only without; the sampler
+    counts it among the bad ones.
+    """
+    from optuna.trial import TrialState
+
+    if stopped or value is None:
+        handle.tell(number, state=TrialState.PRUNED)
+    else:
+        handle.tell(number, value)
 
 
 def _keyed(scores: dict[int, float]) -> dict[str, float]:
@@ -250,8 +259,10 @@ class _Run:
     job: object
 
     def scores(self) -> tuple[dict[int, float], str]:
-        """The last validation score of each fold that defines one, and what stopped the trial early:
-        `pruned`, `diverged`, or nothing."""
+        """The last validation score of each fold that defines one, and what stopped the trial.
+
+        That is `pruned`, `diverged`, or empty.
+        """
         from podium.training.fold import build_network, probe_head
         from podium.training.loop import DivergedError, Training, train
 
@@ -358,8 +369,8 @@ def select_params(
     if not complete:
         raise PodiumError(
             f"None of the {len(trials)} trials has a score: the loss diverged in each, or "
-            f"{metric['name']} is undefined on the tuned folds. Narrow the model's `search` (a lower "
-            "optimizer.lr), or tune on other folds (tuning.folds)."
+            f"{metric['name']} is undefined on the tuned folds. Narrow the model's `search` (a "
+            "lower optimizer.lr), or tune on other folds (tuning.folds)."
         )
     tuned = sorted({fold for trial in complete for fold in trial["folds"]}, key=int)
     per_repeat = folds // repeats
@@ -403,8 +414,8 @@ def select_params(
     kept = [fold for fold, choice in chosen.items() if not choice["by"]]
     if kept:
         job.say(
-            f"fold {', '.join(kept)}: no other fold of the same repeat was tuned on, so the config's "
-            "own parameters are kept"
+            f"fold {', '.join(kept)}: no other fold of the same repeat was tuned on, so the "
+            "config's own parameters are kept"
         )
 
 

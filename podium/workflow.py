@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from podium import config as podium_config
-from podium import devices, processes, views
+from podium import devices, metrics, processes, views, zoo
 from podium.codebase import code_of
 from podium.config.competition import Competition
 from podium.config.root import Config, fold_count
@@ -176,9 +176,25 @@ class Run:
         """What a frozen backbone's output depends on, by the name of `_backbone_name`."""
         return self._backbone(self._first_with(wildcards.backbone))
 
-    def check_of_backbone(self, wildcards) -> str:
-        """The check of the first model that has this frozen backbone."""
-        return f"{self.results}/models/{self._first_with(wildcards.backbone)}/model.json"
+    @property
+    def own_metric(self) -> list[str]:
+        """The file of a metric of the user's own."""
+        return metrics.files_of(self.section("metric"))
+
+    def own_files(self, wildcards) -> list[str]:
+        """Files of the user's own that train a model: its network, its weights, the metric."""
+        files = zoo.files_of(self.config.models[wildcards.model])
+        return list(dict.fromkeys([*files, *self.own_metric]))
+
+    def own_backbone(self, wildcards) -> list[str]:
+        """Files of the user's own that a frozen backbone is made of."""
+        return zoo.files_of(self.config.models[self._first_with(wildcards.backbone)])
+
+    @property
+    def prepared(self) -> dict:
+        """What `prepare` reads of the competition: a new title must not train every model again."""
+        unread = ("name", "title", "source", "solution", "categorical")
+        return {k: v for k, v in self._plain["competition"].items() if k not in unread}
 
     def _backbone(self, model: str) -> dict:
         settings = self._plain["models"][model]
@@ -424,6 +440,8 @@ class Run:
         if not (folder / "submission" / "submission.csv").exists():
             return
         blend = json.loads((folder / "blend" / "blend.json").read_text("utf-8"))
+        if blend["score"] is None or None in blend["interval"]:
+            return
         low, high = blend["interval"]
         print(
             f"\n{self.config.competition.name}: cross-validated {blend['metric']} "

@@ -42,6 +42,17 @@ def package_folder(name: str) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def files_of(model) -> list[str]:
+    """Files that a model is made of beside installed packages: its own module, its weights."""
+    files = []
+    if model.pictures and is_own_module(model.backbone):
+        spec = importlib.util.find_spec(model.backbone.split(":")[0])
+        files += [spec.origin] if spec and spec.origin else []
+    if model.pictures and model.weights.startswith("file:"):
+        files.append(model.weights.removeprefix("file:"))
+    return files
+
+
 def model_problems(config) -> list[str]:
     """What is wrong with the models' names and sources of weights, one sentence each."""
     problems = []

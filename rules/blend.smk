@@ -2,6 +2,7 @@ rule blend_models:
     input:
         oof=run.all_oof_parts,
         test=run.all_test_parts,
+        own=run.own_metric,
         summaries=collect(
             "<results>/models/{model}/model.json", model=run.blended_models
         ),

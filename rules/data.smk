@@ -41,7 +41,7 @@ rule prepare:
         "../envs/podium.yaml"
     threads: 8
     params:
-        competition=run.section("competition"),
+        competition=run.prepared,
         task=run.section("task"),
         code=run.code_of("prepare"),
     script:
@@ -99,7 +99,7 @@ rule embed_images:
     input:
         train="<results>/cache/{cache}/train.npy",
         test="<results>/cache/{cache}/test.npy",
-        checked=ancient(run.check_of_backbone),
+        own=run.own_backbone,
     output:
         train="<results>/embed/{backbone}/{cache}/{view}/train.npy",
         test="<results>/embed/{backbone}/{cache}/{view}/test.npy",

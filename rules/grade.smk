@@ -4,6 +4,7 @@ if run.solution:
         input:
             **run.report_inputs,
             solution=run.solution,
+            own=run.own_metric,
             predictions="<results>/blend/test.parquet",
             test="<results>/prepare/test.parquet",
             target="<results>/prepare/target.json",

@@ -2,6 +2,7 @@ rule score_oof:
     input:
         oof=run.oof_parts,
         histories=run.histories,
+        own=run.own_metric,
         folds="<results>/folds/folds.csv",
         train="<results>/prepare/train.parquet",
         targets="<results>/prepare/targets.parquet",

@@ -3,6 +3,7 @@ rule train_fold:
         unpack(run.training_inputs),
         # That it was checked counts, not when: a new check trains nothing again.
         checked=ancient("<results>/models/{model}/model.json"),
+        own=run.own_files,
         tuned=run.tuned_params,
     output:
         weights="<results>/train/{model}/fold{fold}/seed{seed}/weights.safetensors",

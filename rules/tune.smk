@@ -3,6 +3,7 @@ rule tune_model:
         unpack(run.training_inputs),
         # That it was checked counts, not when: a new check trains nothing again.
         checked=ancient("<results>/models/{model}/model.json"),
+        own=run.own_files,
     output:
         worker="<results>/tune/{model}/worker{worker}.json",
     log:
@@ -44,6 +45,7 @@ rule select_params:
     params:
         metric=run.section("metric"),
         folds=len(run.folds),
+        repeats=run.section("folds", "repeats"),
         code=run.code_of("select_params"),
     script:
         "../scripts/select_params.py"

@@ -9,6 +9,7 @@ with open_job(snakemake) as job:
         workers=list(snakemake.input.workers),
         metric=snakemake.params.metric,
         folds=snakemake.params.folds,
+        repeats=snakemake.params.repeats,
         out=snakemake.output.best,
         trials_out=snakemake.output.trials,
         job=job,

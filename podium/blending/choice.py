@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium.blending.crossfit import CrossFit, cross_fit
-from podium.bootstrap import Bootstrap, score_or_nan
-from podium.metrics import Metric
+from podium.bootstrap import Bootstrap
+from podium.metrics import Metric, score_or_nan
 
 #: A gain, and the ends of its interval; all in the metric's unit, positive is better.
 Gain = tuple[float, float, float]

@@ -13,8 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
-from podium.bootstrap import score_or_nan
-from podium.metrics import Metric
+from podium.metrics import Metric, score_or_nan
 from podium.tasks.base import Task
 
 

@@ -298,7 +298,8 @@ def _advice(result: dict) -> str | None:
 def _tell(result: dict, job, outputs: Mapping[str, str]) -> None:
     low, high = result["interval"]
     shown = "" if low is None else f" [{low:.4f}, {high:.4f}]"
-    job.say(f"{result['method']}: nested {result['metric']} {result['score']:.4f}{shown}")
+    value = "undefined" if result["score"] is None else f"{result['score']:.4f}"
+    job.say(f"{result['method']}: nested {result['metric']} {value}{shown}")
     job.say(result["explanation"])
     job.spool.param("method", result["method"])
     for name in ("score", "in_sample", "optimism", "choice_optimism"):
@@ -307,7 +308,8 @@ def _tell(result: dict, job, outputs: Mapping[str, str]) -> None:
     for end, value in zip(("low", "high"), result["interval"], strict=True):
         if value is not None:
             job.spool.metric(f"interval_{end}", value)
-    job.spool.headline("cv/blend", result["score"], low, high)
+    if result["score"] is not None:
+        job.spool.headline("cv/blend", result["score"], low, high)
     for model, weight in (result["weights"] or {}).items():
         job.spool.metric(f"weight.{model}", weight)
     job.spool.describe(result["explanation"])

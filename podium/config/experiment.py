@@ -106,7 +106,8 @@ class Tuning(Section):
         [0, 1],
         min_length=1,
         description="Folds that every trial is scored on. A fold that is tuned on alone keeps the "
-        "config's own parameters.",
+        "config's own parameters; with `folds.repeats`, name two or more of every repeat, since "
+        "folds of different repeats share rows.",
     )
     seed: int = Field(0, ge=0, description="Seed of the sampler.")
     epochs: int | None = Field(

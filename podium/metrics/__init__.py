@@ -7,6 +7,7 @@ it, in any module of this package; nothing else needs to be touched to add one.
 import importlib
 import importlib.util
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from podium.errors import ConfigError, did_you_mean
+from podium.errors import ConfigError, PodiumError, did_you_mean
 
 Needs = Literal["labels", "probabilities", "ranks", "values"]
 
@@ -55,6 +56,21 @@ class Metric:
     def is_better(self, score: float, than: float) -> bool:
         """Whether one score beats another."""
         return self.sign * (score - than) > 0
+
+
+def score_or_nan(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float:
+    """The metric, or NaN where these rows do not define it (AUC of a single class, say).
+
+    Raises PodiumError for what no other rows would mend.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return float(metric(target, scored))
+        except PodiumError:
+            raise
+        except (ValueError, ZeroDivisionError, IndexError, FloatingPointError):
+            return float("nan")
 
 
 _REGISTRY: dict[str, Metric] = {}
@@ -154,6 +170,15 @@ def _own(choice: dict) -> Metric:
             "direction: maximize, needs: labels"
         )
     return Metric(function_name, function, choice["direction"] == "maximize", choice["needs"])
+
+
+def files_of(choice: dict) -> list[str]:
+    """The file of a metric of the user's own; none for one of these."""
+    place, _, _ = choice["name"].rpartition(":")
+    if not place or place.endswith(".py"):
+        return [place] if place else []
+    spec = importlib.util.find_spec(place)
+    return [spec.origin] if spec and spec.origin else []
 
 
 def choice_problems(config) -> list[str]:

@@ -165,17 +165,21 @@ def _prefetched(jobs: _Jobs, ahead: int = 3) -> Iterator[Tensor]:
 def to_device(rows: Rows, which: np.ndarray, seen: Tensor, device: torch.device) -> Batch:
     """A batch on the device, copied without waiting where the device allows."""
 
-    def move(array: np.ndarray | Tensor | None):
-        if array is None:
-            return None
-        tensor = torch.as_tensor(array)
-        if device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(device, non_blocking=True)
+    learning = rows.learning_target
+    return Batch(
+        None if rows.seen is None else moved(seen, device),
+        None if rows.tabular is None else moved(rows.tabular[which], device),
+        moved(np.zeros(len(which), np.float32) if learning is None else learning[which], device),
+        which,
+    )
 
-    tabular = None if rows.tabular is None else rows.tabular[which]
-    target = np.zeros(len(which)) if rows.learning_target is None else rows.learning_target[which]
-    return Batch(None if rows.seen is None else move(seen), move(tabular), move(target), which)
+
+def moved(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """An array on the device, copied without waiting where the device allows."""
+    tensor = torch.as_tensor(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def in_order(count: int, size: int) -> list[np.ndarray]:

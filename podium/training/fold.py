@@ -1,8 +1,10 @@
 """Training on one fold: from the files of the workflow to a trained network."""
 
+import hashlib
 import logging
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,8 @@ class Inputs:
     Attributes:
         ids: of the readable training rows, which are the rows of `target`.
         places: their positions in the manifest, and so in the picture cache.
+        digest: of what is learnt from: part of the keys of checkpoints and studies, which outlive
+            the files they were made of.
     """
 
     task: Task
@@ -41,6 +45,7 @@ class Inputs:
     target: np.ndarray
     table: object
     seen: Seen
+    digest: str
 
     @property
     def pictures(self) -> int:
@@ -49,19 +54,30 @@ class Inputs:
 
 
 def open_inputs(
-    *, task: dict, metric: dict, folds, train, targets, target, images=None, features=None, **_
+    *,
+    task: dict,
+    metric: dict,
+    folds,
+    train,
+    targets,
+    target,
+    images=None,
+    features=None,
+    own: Sequence[str] = (),
 ) -> Inputs:
     """Open what the rules `train_fold` and `tune_model` name as inputs.
 
     Args:
         task, metric: sections of the config.
         folds, train, targets, target, images, features: paths.
+        own: files of the user's own: metric, network, weights.
     """
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
     table = manifest.read(train)
     readable = (table["problem"] == "").to_numpy()
     ids = table.index[readable].to_numpy()
     encoded = loaded.encode(manifest.read(targets).loc[ids])
+    seen = open_seen(images, features)
     return Inputs(
         loaded,
         metrics.load(metric),
@@ -70,8 +86,26 @@ def open_inputs(
         np.flatnonzero(readable),
         encoded,
         table[readable],
-        open_seen(images, features),
+        seen,
+        digest_of_content([train, targets, target, *own], seen),
     )
+
+
+#: Rows of a picture cache that its digest looks at: another way of resizing changes them all, and
+#: what a single picture shows is in the manifest's own digests.
+SAMPLE = 64
+
+
+def digest_of_content(files: Sequence[str], seen: Seen) -> str:
+    """Digest of files, and of a sample of the rows that are looked at."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+    for array in seen if isinstance(seen, list) else [] if seen is None else [seen]:
+        chosen = np.unique(np.linspace(0, len(array) - 1, SAMPLE).astype(int))
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array[chosen]))
+    return digest.hexdigest()
 
 
 def open_seen(images: str | None, features: list[str] | str | None) -> Seen:
@@ -217,7 +251,12 @@ def train_fold(
     device = torch.device(job.device())
     split = open_fold(opened, fold, settings, tabular, categorical)
     net = build_network(opened, split, settings, seed)
-    key = digest_of(settings.model_dump(mode="json"), task, fingerprint, fold, seed, code)
+    key = digest_of(
+        settings.model_dump(mode="json"),
+        [task, metric, tabular, categorical],
+        [opened.digest, fingerprint, code],
+        [fold, seed],
+    )
     checkpoint = Checkpoint(state, key)
     if checkpoint.load() is None:
         probe_head(net, opened, split, settings, device, seed)

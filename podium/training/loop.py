@@ -11,12 +11,16 @@ import torch
 
 from podium.config.model import Model
 from podium.errors import PodiumError
-from podium.metrics import Metric
+from podium.metrics import Metric, score_or_nan
 from podium.network import Network
-from podium.tasks.base import Task, score
+from podium.tasks.base import Task
 from podium.training import augment, data, mixing, optimizers, schedules
 from podium.training.checkpoints import Checkpoint
 from podium.training.data import Rows
+
+
+class DivergedError(PodiumError):
+    """The loss is not a number any more."""
 
 
 @dataclass
@@ -51,12 +55,14 @@ def train(network: Network, plan: Training) -> list[dict]:
     the very numbers of an undisturbed run.
 
     Raises:
-        PodiumError: the loss is not a number any more.
+        DivergedError: the loss is not a number any more.
     """
     settings, device = plan.settings, plan.device
     network.to(device)
     if device.type == "cuda":  # the same submission again on the same kind of machine
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling every new tensor would cost a kernel each; nobody reads what was not written.
+        torch.utils.deterministic.fill_uninitialized_memory = False
     losses = _Losses(plan)
     optimizer = optimizers.create(network, settings.optimizer, device)
     autocast, scaler = _precision(settings.precision, device)
@@ -81,6 +87,9 @@ def train(network: Network, plan: Training) -> list[dict]:
     steps_per_epoch = len(_batches(plan, classes, 0))
     steps = steps_per_epoch * settings.epochs
     for epoch in range(start, settings.epochs):
+        # Asked before an epoch, so that a run killed after its last one does not train another.
+        if _stopped_early(history, best, plan):
+            break
         began = time.perf_counter()
         torch.manual_seed(_seed(plan.seed, epoch))
         random = np.random.default_rng([plan.seed, epoch])
@@ -93,12 +102,14 @@ def train(network: Network, plan: Training) -> list[dict]:
             optimizers.set_rate(
                 optimizer, schedules.factor(settings.schedule, step, steps, steps_per_epoch)
             )
-            seen, share, partner = batch.seen, 1.0, None
+            seen, tabular, share, partner = batch.seen, batch.tabular, 1.0, None
             if seen is not None and not plan.train.has_features:
                 mixed = mixing.mix(seen, settings.mix, random)
                 seen, share, partner = mixed.pictures, mixed.share, mixed.partner
+                if partner is not None and tabular is not None:
+                    tabular = share * tabular + (1 - share) * tabular[partner]
             with autocast():
-                raw = forward(seen, batch.tabular)
+                raw = forward(seen, tabular)
             parts = losses(raw.float(), batch.target, share, partner)
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(parts["loss"]).backward()
@@ -108,7 +119,7 @@ def train(network: Network, plan: Training) -> list[dict]:
             scaler.step(optimizer)
             scaler.update()
             if average is not None:
-                average.update(network)
+                average.update(network, step + 1)
             # Sums stay on the device: reading one would make the device wait for every step.
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach() * len(batch.rows)
@@ -139,7 +150,7 @@ def train(network: Network, plan: Training) -> list[dict]:
             }
         )
         plan.report(row)
-        if plan.should_stop(row) or _stopped_early(history, best, plan):
+        if plan.should_stop(row):
             break
 
     if average is not None and history:
@@ -157,7 +168,8 @@ class _Losses:
     """The weighted sum of the task's loss terms over a batch."""
 
     def __init__(self, plan: Training):
-        self.terms = plan.task.loss_terms(plan.settings.loss, plan.train.target)
+        with torch.device(plan.device):  # class weights are moved once, not in every step
+            self.terms = plan.task.loss_terms(plan.settings.loss, plan.train.target)
         self.weights = plan.settings.loss.terms or plan.task.default_loss()
 
     def __call__(self, raw, target, share: float = 1.0, partner=None) -> dict[str, torch.Tensor]:
@@ -197,7 +209,8 @@ def _moving_average(network: Network, settings: Model):
         return None
     from timm.utils import ModelEmaV3
 
-    # The warm-up keeps the first, random weights out of the average of a short training.
+    # The warm-up keeps the first, random weights out of the average of a short training; it counts
+    # the steps that `update` is told.
     return ModelEmaV3(network, decay=settings.ema, use_warmup=True)
 
 
@@ -253,12 +266,14 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
 
 def _score(plan: Training, raw: torch.Tensor, target: np.ndarray) -> float:
     prediction = plan.task.predict(raw, plan.train.target).float().cpu().numpy()
-    return score(plan.task, plan.metric, target, prediction)
+    if plan.metric.needs == "labels":
+        prediction = plan.task.decide(prediction, plan.task.default_decision())
+    return score_or_nan(plan.metric, target, prediction)
 
 
 def _check_finite(row: dict, settings: Model) -> None:
     if not np.isfinite(row["train_loss"]):
-        raise PodiumError(
+        raise DivergedError(
             f"The training loss became {row['train_loss']} in epoch {row['epoch']}. Lower "
             f"optimizer.lr (now {settings.optimizer.lr:g}), set optimizer.clip (such as 1.0), or "
             "add schedule.warmup."
@@ -273,6 +288,8 @@ def selects_best(settings: Model) -> bool:
 def _is_best(row: dict, best: dict | None, plan: Training) -> bool:
     if not selects_best(plan.settings):
         return False
+    if not np.isfinite(row["valid_score"]):  # it beats nothing, and nothing would beat it
+        return False
     return best is None or plan.metric.is_better(row["valid_score"], best["row"]["valid_score"])
 
 
@@ -280,10 +297,13 @@ def _stopped_early(history: list[dict], best: dict | None, plan: Training) -> bo
     stopping = plan.settings.early_stopping
     if stopping is None or best is None:
         return False
-    reference = history[0]
-    for row in history[1:]:
-        gain = plan.metric.sign * (row["valid_score"] - reference["valid_score"])
-        if gain > stopping.min_delta:
+    reference = None
+    for row in history:
+        if not np.isfinite(row["valid_score"]):
+            continue
+        if reference is None or stopping.min_delta < plan.metric.sign * (
+            row["valid_score"] - reference["valid_score"]
+        ):
             reference = row
     return history[-1]["epoch"] - reference["epoch"] >= stopping.patience
 

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from podium.config.model import Mix
+from podium.training.data import moved
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Mixed:
 
     pictures: Tensor
     share: float
-    partner: np.ndarray | None
+    partner: Tensor | None
 
 
 def mix(pictures: Tensor, settings: Mix, random: np.random.Generator) -> Mixed:
@@ -32,7 +33,7 @@ def mix(pictures: Tensor, settings: Mix, random: np.random.Generator) -> Mixed:
     cut = settings.cutmix > 0 and (settings.mixup == 0 or random.random() < 0.5)
     alpha = settings.cutmix if cut else settings.mixup
     share = float(random.beta(alpha, alpha))
-    partner = random.permutation(len(pictures))
+    partner = moved(random.permutation(len(pictures)), pictures.device)
     if not cut:
         mixed = pictures.float().mul_(share).add_(pictures[partner].float(), alpha=1 - share)
         return Mixed(mixed.round_().to(pictures.dtype), share, partner)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from podium import bootstrap
-from podium.bootstrap import Bootstrap, score_or_nan
-from podium.metrics import Metric
+from podium.bootstrap import Bootstrap
+from podium.metrics import Metric, score_or_nan
 
 
 def _mean(target, prediction):

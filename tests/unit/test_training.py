@@ -122,6 +122,104 @@ def test_early_stopping_stops():
     assert len(history) < 50
 
 
+def test_epochs_without_a_score_are_neither_best_nor_a_reason_to_stop():
+    training = plan({"select": "best", "epochs": 4, "early_stopping": {"patience": 2}})
+    scores = iter([np.nan, np.nan, 0.6, 0.7, 0.6, 0.6])
+
+    def metric(target, prediction):
+        if len(target) == len(training.train):
+            return 0.5
+        return next(scores)
+
+    training.metric = metrics.Metric("own", metric, True, "ranks")
+    epochs = []
+    training.report = lambda row: epochs.append(row["valid_score"])
+    train(built(training.settings), training)
+    np.testing.assert_equal(epochs, [np.nan, np.nan, 0.6, 0.7])
+
+
+def test_a_metric_that_rows_do_not_define_does_not_stop_a_training():
+    def metric(target, prediction):
+        raise ValueError("only one class")
+
+    training = plan({"epochs": 1})
+    training.metric = metrics.Metric("own", metric, True, "ranks")
+    assert np.isnan(train(built(training.settings), training)[0]["valid_score"])
+
+
+def test_a_run_killed_after_it_stopped_early_does_not_train_on(tmp_path):
+    settings = {"epochs": 50, "early_stopping": {"patience": 1}, "optimizer": {"lr": 1e-6}}
+    first = plan(settings, checkpoint=Checkpoint(tmp_path, "k", 0))
+    history = train(built(first.settings), first)
+    again = plan(settings, checkpoint=Checkpoint(tmp_path, "k", 0))
+    assert len(train(built(again.settings), again)) == len(history) < 50
+
+
+def test_the_moving_average_forgets_where_it_began():
+    training = plan({"ema": 0.9999, "augment": "none", "optimizer": {"lr": 0.01}})
+    net = built(training.settings)
+    with torch.no_grad():
+        net.head.last.bias.fill_(100.0)
+    train(net, training)
+    # At a constant decay of 0.9999 nine steps would leave 99.9 % of the first weights.
+    moved = plan({"augment": "none", "optimizer": {"lr": 0.01}})
+    other = built(moved.settings)
+    with torch.no_grad():
+        other.head.last.bias.fill_(100.0)
+    train(other, moved)
+    name = "head.last.weight"
+    start = built(training.settings).state_dict()[name]
+    averaged, last = net.state_dict()[name], other.state_dict()[name]
+    assert (averaged - start).norm() > 0.3 * (last - start).norm()
+
+
+def test_mixed_rows_mix_their_columns_too(monkeypatch):
+    training = plan({"mix": {"mixup": 1.0}, "epochs": 1, "augment": "none"})
+    given = training.train
+    columns = given.target[:, None].astype(np.float32)
+    training.train = Rows(given.seen, given.places, columns, given.target, given.target)
+    held = training.valid
+    training.valid = Rows(
+        held.seen, held.places, held.target[:, None].astype(np.float32), held.target, held.target
+    )
+    torch.manual_seed(0)
+    net = network.build(training.settings, pictures=1, features=0, tabular=1, outputs=2)
+    seen = []
+    net.register_forward_pre_hook(lambda _, inputs: seen.append((net.training, inputs[1])))
+    train(net, training)
+    values = torch.cat([tabular for is_training, tabular in seen if is_training])
+    assert ((values > 0.01) & (values < 0.99)).any()
+
+
+def test_answers_keep_their_digits_in_half_precision():
+    settings = Model.model_validate({**BASE, "precision": "bfloat16"})
+    net = built(settings).eval()
+    pictures = torch.from_numpy(rows(24).seen)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert net(pictures, None).dtype == torch.float32
+
+
+def test_class_weights_are_where_the_loss_is():
+    from podium.training.loop import _Losses
+
+    training = plan({"loss": {"class_weights": "balanced"}})
+    training.device = torch.device("meta")
+    assert _Losses(training).terms["cross_entropy"].keywords["weight"].device.type == "meta"
+
+
+def test_the_digest_of_what_is_learnt_from(tmp_path):
+    from podium.training.fold import digest_of_content
+
+    file = tmp_path / "targets"
+    file.write_text("a")
+    pictures = np.zeros((100, 1, 4, 4, 3), np.uint8)
+    once = digest_of_content([str(file)], pictures)
+    assert once == digest_of_content([str(file)], pictures.copy())
+    assert once != digest_of_content([str(file)], pictures + 1)
+    file.write_text("b")
+    assert once != digest_of_content([str(file)], pictures)
+
+
 def test_a_loss_that_is_no_number_is_a_clear_error():
     training = plan({"optimizer": {"name": "sgd", "lr": 1e12}, "augment": "none"})
     with pytest.raises(PodiumError, match=r"optimizer\.lr"):

@@ -15,7 +15,7 @@ from podium.config.model import Model
 from podium.errors import PodiumError
 from podium.training import fold as fold_module
 from podium.training import loop
-from podium.tuning import Study, _Run, claimed_trial, is_pruned, select_params
+from podium.tuning import Study, _Run, claimed_trial, is_pruned, select_params, tell
 
 SEARCH = {
     "optimizer.lr": SearchRange(low=1e-4, high=1e-1, log=True),
@@ -218,6 +218,16 @@ def run_of(tmp_path, monkeypatch, valid_scores: list[float]) -> _Run:
     model = Model(backbone="test_resnet")
     given = study(tmp_path)
     return _Run(given, Recorder(), asked, inputs, model, splits, None, SimpleNamespace(threads=1))
+
+
+def test_optuna_takes_what_it_is_told_of_every_end_of_a_trial(tmp_path):
+    given = study(tmp_path, trials=4)
+    handle = given.open()
+    for value, stopped in [(0.5, False), (0.4, True), (None, True), (None, False)]:
+        with claimed_trial(given, handle, None) as trial:
+            tell(handle, trial.number, value, stopped)
+    states = [trial.state.name for trial in handle.get_trials()]
+    assert states == ["COMPLETE", "PRUNED", "PRUNED", "PRUNED"]
 
 
 def test_a_diverged_trial_is_a_bad_one_and_not_the_end(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from podium.bootstrap import score_or_nan
+from podium.metrics import score_or_nan
 
 COMPLEXITY = 0
 
