@@ -211,6 +211,12 @@ class Run:
         return next(model for model in self.models if self._backbone_name(model) == backbone)
 
     @property
+    def table_format(self) -> dict:
+        """How the tables are read: id column, separator, encoding."""
+        competition = self._plain["competition"]
+        return {key: competition[key] for key in ("id", "separator", "encoding")}
+
+    @property
     def result_config(self) -> dict:
         """The config without what cannot change a result: tracking and the machine."""
         return {k: v for k, v in self._plain.items() if k not in ("tracking", "compute")}
@@ -226,12 +232,6 @@ class Run:
 
     def results_folder(self, wildcards) -> str:
         """The folder of this competition's results."""
-    @property
-    def table_format(self) -> dict:
-        """How the tables are read: id column, separator, encoding."""
-        competition = self._plain["competition"]
-        return {key: competition[key] for key in ("id", "separator", "encoding")}
-
         return self.results
 
     def root_of(self, wildcards) -> str:
@@ -434,6 +434,18 @@ class Run:
 
             sender.finish(self.results, status)
 
+    def forget_stops(self) -> None:
+        """What stopped an earlier run is not told again."""
+        stops_of(self.results).unlink(missing_ok=True)
+
+    def tell_stops(self) -> None:
+        """What stopped the run, below everything that Snakemake says of it."""
+        path = stops_of(self.results)
+        if path.exists() and path.stat().st_size:
+            # A job that is tried again may be stopped by the same fault again.
+            told = dict.fromkeys(re.split("\n\n+", path.read_text("utf-8").strip()))
+            print("\n" + "\n\n".join(told) + "\n", file=sys.stderr)
+
     def tell_results(self) -> None:
         """The last lines of a run: the score, and where submission and report are."""
         folder = Path(self.results)
@@ -451,27 +463,3 @@ class Run:
             f"  report      {folder / 'report' / 'report.html'}\n",
             file=sys.stderr,
         )
-    def forget_stops(self) -> None:
-    def forget_stops(self) -> None:
-        """What stopped an earlier run is not told again."""
-        stops_of(self.results).unlink(missing_ok=True)
-
-    def tell_stops(self) -> None:
-        """What stopped the run, below everything that Snakemake says of it."""
-        path = stops_of(self.results)
-        if path.exists() and path.stat().st_size:
-            # A job that is tried again may be stopped by the same fault again.
-            told = dict.fromkeys(re.split("\n\n+", path.read_text("utf-8").strip()))
-            print("\n" + "\n\n".join(told) + "\n", file=sys.stderr)
-
-        """What stopped an earlier run is not told again."""
-        stops_of(self.results).unlink(missing_ok=True)
-
-    def tell_stops(self) -> None:
-        """What stopped the run, below everything that Snakemake says of it."""
-        path = stops_of(self.results)
-        if path.exists():
-            # A job that is tried again may be stopped by the same fault again.
-            told = dict.fromkeys(re.split("\n\n+", path.read_text("utf-8").strip()))
-            print("\n" + "\n\n".join(told) + "\n", file=sys.stderr)
-
