@@ -89,8 +89,8 @@ rule check_model:
         task=run.section("task"),
         metric=run.section("metric"),
         tabular=run.tabular,
-        code=run.code_of("check_model"),
         table_format=run.table_format,
+        code=run.code_of("check_model"),
     script:
         "../scripts/check_model.py"
 
