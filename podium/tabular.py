@@ -1,7 +1,7 @@
 """Tabular columns as numbers for a network: fitted on a fold's training rows."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -49,11 +49,14 @@ class TabularEncoder:
     @classmethod
     def from_dict(cls, content: dict) -> "TabularEncoder":
         """The encoder that `to_dict` described."""
-        return cls({k: tuple(v) for k, v in content["numbers"].items()}, content["categories"])
+        numbers = {name: tuple(fitted) for name, fitted in content["numbers"]}
+        return cls(numbers, dict(content["categories"]))
 
     def to_dict(self) -> dict:
-        """As JSON-serialisable values."""
-        return asdict(self)
+        """As JSON-serialisable values; lists, because their order is the order of the columns."""
+        numbers = [[name, list(fitted)] for name, fitted in self.numbers.items()]
+        categories = [[name, values] for name, values in self.categories.items()]
+        return {"numbers": numbers, "categories": categories}
 
     @property
     def width(self) -> int:

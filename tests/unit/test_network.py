@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from podium import network, weights, zoo
+from podium import manifest, network, weights, zoo
 from podium.config.model import Model
 from podium.errors import WeightsError
 from podium.tabular import TabularEncoder
@@ -122,4 +122,12 @@ def test_columns_are_encoded_from_training_rows_alone():
     of_test = encoder.encode(test)
     assert np.isfinite(of_test).all()
     assert of_test[0, 2:].tolist() == [0, 0, 0, 1]  # an unseen category is no category
-    assert TabularEncoder.from_dict(encoder.to_dict()) == encoder
+
+
+def test_an_encoder_keeps_the_order_of_its_columns_on_the_disk(tmp_path):
+    columns = pd.DataFrame({"z": ["1", "2"], "a": ["5", "9"], "y": ["u", "v"], "b": ["s", "t"]})
+    encoder = TabularEncoder.fit(columns)
+    manifest.write_json(tmp_path / "encoder.json", encoder.to_dict())
+    read = TabularEncoder.from_dict(manifest.read_json(tmp_path / "encoder.json"))
+    assert read == encoder
+    np.testing.assert_array_equal(read.encode(columns), encoder.encode(columns))
