@@ -49,8 +49,7 @@ class Backbone(nn.Module):
                 width = self(torch.zeros(1, 1, *size, 3, dtype=torch.uint8)).shape[1]
             except Exception as error:
                 raise WeightsError(
-                    f"image_size: the network cannot look at {size[0]} x {size[1]} pixels: "
-                    f"{error}"
+                    f"image_size: the network cannot look at {size[0]} x {size[1]} pixels: {error}"
                 ) from None
         self.train(was_training)
         return width

@@ -34,10 +34,8 @@ class TabularEncoder:
         numbers, categories = {}, {}
         for name in columns:
             filled = columns[name].dropna()
-            values = _numbers(columns[name])
-            says_nothing = filled.str.strip().str.lower().isin(MISSING)
-            is_number = values[filled.index].notna() | says_nothing
-            if name not in categorical and values.notna().any() and is_number.all():
+            if name not in categorical and is_numeric(columns[name]):
+                values = numbers_of(columns[name])
                 median = float(values.median())
                 whole = values.fillna(median).to_numpy(dtype=float)
                 deviation = float(whole.std()) or 1.0
@@ -68,7 +66,7 @@ class TabularEncoder:
         """(n, width) float32."""
         parts = []
         for name, (median, mean, deviation, gaps) in self.numbers.items():
-            values = _numbers(columns[name])
+            values = numbers_of(columns[name])
             scaled = (values.fillna(median).to_numpy(dtype=float) - mean) / deviation
             parts.append(np.clip(scaled, -LIMIT, LIMIT))
             if gaps:
@@ -80,7 +78,14 @@ class TabularEncoder:
         return np.stack(parts, axis=1).astype(np.float32)
 
 
-def _numbers(column: pd.Series) -> pd.Series:
+def is_numeric(column: pd.Series) -> bool:
+    """Whether a column of text holds numbers, and nothing else but words for a missing one."""
+    values, filled = numbers_of(column), column.notna()
+    words = column.astype("string").str.strip().str.lower()
+    return bool(values.notna().any() and (values.notna() | words.isin(MISSING))[filled].all())
+
+
+def numbers_of(column: pd.Series) -> pd.Series:
     """The finite numbers of a column, NaN elsewhere."""
-    values = pd.to_numeric(column, errors="coerce").astype(float)
-    return values.where(np.isfinite(values))
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
+    return pd.Series(np.where(np.isfinite(numbers), numbers, np.nan), index=column.index)

@@ -11,6 +11,7 @@ from podium.explore.appearance import difference
 from podium.explore.findings import Finding, count, share
 from podium.explore.leaks import neighbours_agree, tells
 from podium.explore.targets import Target, describe_values
+from podium.tabular import is_numeric, numbers_of
 
 #: Columns that are drawn: those that differ most between train and test, then in their order.
 MOST_DRAWN = 24
@@ -33,21 +34,10 @@ def explore_columns(
     return summary, found
 
 
-def is_numeric(column: pd.Series) -> bool:
-    """Whether every filled cell is a number, as the models decide it."""
-    filled = column.dropna()
-    return len(filled) > 0 and bool(pd.to_numeric(filled, errors="coerce").notna().all())
-
-
-def as_numbers(column: pd.Series) -> np.ndarray:
-    """Numbers, not-a-number where a cell is empty or is none."""
-    return pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
-
-
 def describe_column(train: pd.Series, test: pd.Series, target: Target) -> dict:
     """What is to be said of one column; `tells_target` and `determines_target` run from 0 to 1."""
     numeric = is_numeric(train)
-    values = as_numbers(train) if numeric else pd.factorize(train)[0].astype(float)
+    values = numbers_of(train).to_numpy() if numeric else pd.factorize(train)[0].astype(float)
     if not numeric:
         values[train.isna().to_numpy()] = np.nan
     agree, chance = neighbours_agree(values, target)
@@ -62,7 +52,7 @@ def describe_column(train: pd.Series, test: pd.Series, target: Target) -> dict:
         "determines_target": (agree - chance) / (1 - chance) if chance < 1 else 0.0,
     }
     if numeric:
-        in_test = as_numbers(test)
+        in_test = numbers_of(test).to_numpy()
         told["train"] = describe_values(values)
         told["test"] = describe_values(in_test)
         told["not_numbers_test"] = int((np.isnan(in_test) & test.notna().to_numpy()).sum())
@@ -247,7 +237,7 @@ def _draw_columns(train, test, summary: dict[str, dict], folder) -> None:
             key = manifest.COLUMN + few[number]
             parts = {"train": train[key]} | ({"test": test[key]} if key in test else {})
             if summary[few[number]]["kind"] == "numeric":
-                values = {name: as_numbers(part) for name, part in parts.items()}
+                values = {name: numbers_of(part).to_numpy() for name, part in parts.items()}
                 figures.histogram(place, values, bins=24)
             else:
                 _draw_categories(place, parts)
