@@ -28,6 +28,11 @@ def without(planned: Counter, *rules: str) -> Counter:
     return Counter({job: count for job, count in planned.items() if job[0] not in rules})
 
 
+def test_a_title_or_a_solution_trains_nothing(workflow):
+    workflow.config["competition"] |= {"title": "Another", "solution": "solution.csv"}
+    assert workflow.planned() == Counter(END)
+
+
 def test_one_models_learning_rate(workflow):
     workflow.config["models"]["alpha"]["optimizer"]["lr"] = 0.002
     assert workflow.planned() == Counter(
