@@ -124,7 +124,7 @@ def test_predictions_have_the_shape_and_the_range_of_their_space(tiny):
 def test_one_batch_is_learnt_by_heart(tiny):
     rows = tiny.rows(8)
     net = tiny.network()
-    settings = Model.model_validate({**MODEL, "epochs": 60})
+    settings = Model.model_validate({**MODEL, "epochs": 40})
     plan = Training(
         tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
     )

@@ -98,7 +98,9 @@ def test_weights_that_do_not_fit_are_a_clear_error(tmp_path):
 
 
 def test_a_hub_out_of_reach_is_a_clear_error(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # the variable is read at import
     with pytest.raises(WeightsError, match="package:NAME"):
         weights.create("resnet18", "hub")
 
