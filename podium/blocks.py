@@ -8,7 +8,8 @@ def blocks_of(*keys) -> np.ndarray:
     """The block of each row: rows that share a value of any key, directly or by a chain.
 
     Args:
-        keys: (n,) values; None, NaN, NA and empty text tie a row to nothing.
+        keys: (n,) values, or lists of values of which each ties; None, NaN, NA and empty text or
+            lists tie a row to nothing.
 
     Returns:
         (n,) integers, numbered from 0 in the order of their first rows.
@@ -19,15 +20,26 @@ def blocks_of(*keys) -> np.ndarray:
     count = nodes = len(keys[0])
     rows, values = [], []
     for key in keys:
-        codes = codes_of(key)
-        tied = np.flatnonzero(codes >= 0)
-        rows.append(tied)
+        each = pd.Series(list(key), dtype=object).explode()
+        codes = codes_of(each)
+        tied = codes >= 0
+        rows.append(each.index.to_numpy()[tied])
         values.append(codes[tied] + nodes)
         nodes += codes.max(initial=-1) + 1
     rows, values = np.concatenate(rows), np.concatenate(values)
     graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, values)), shape=(nodes, nodes))
     parts = connected_components(graph, directed=False)[1][:count]
     return pd.factorize(parts)[0].astype(np.int64)
+
+
+def blocks_of_rows(table: pd.DataFrame) -> np.ndarray:
+    """Blocks of a manifest's rows: one group, or a picture in common."""
+    return blocks_of(shown_in(table), table["group"])
+
+
+def shown_in(table: pd.DataFrame) -> pd.Series:
+    """Digests of the pictures of each row; a single one where rows have one picture."""
+    return table.get("digests", table["digest"])
 
 
 def codes_of(key) -> np.ndarray:

@@ -16,7 +16,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from podium import manifest, metrics, oof, predictions, tables, tasks
+from podium import manifest, metrics, predictions, tables, tasks
+from podium.blocks import blocks_of_rows
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
 from podium.metrics import score_or_nan
@@ -66,7 +67,7 @@ def grade(
     scored = values
     if chosen_metric.needs == "labels":
         scored = chosen_task.decide(values, blended["decision"])
-    blocks = oof.block_table(manifest.read(test).loc[found.ids])
+    blocks = blocks_of_rows(manifest.read(test).loc[found.ids])
     bootstrap = Bootstrap(blocks, settings["bootstrap"], settings["confidence"], settings["seed"])
     samples = bootstrap.scores(chosen_metric, truth, scored)
     assert private == score_or_nan(chosen_metric, truth, scored) or math.isnan(private)

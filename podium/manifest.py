@@ -5,6 +5,7 @@
 - `pictures`: list of paths, relative to the working directory or absolute, in a fixed order;
 - `width`, `height` (pixels, as seen), `mode` (Pillow's) and `bytes` of the first picture;
 - `digest`: of the decoded pixels of all pictures: equal digests are equal pictures;
+- `digests`: the list of each picture's own: rows that share one share a fold;
 - `problem`: empty, or why the row's pictures cannot be read;
 - `group`: value of the group column, NA without one;
 - `column:<name>`: the table's own columns, as text, NA where empty (targets included in train).

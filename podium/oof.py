@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from podium import folds, manifest, predictions
-from podium.blocks import blocks_of
+from podium.blocks import blocks_of_rows
 from podium.errors import DataError, some_of
 from podium.tasks.base import Task
 
@@ -51,7 +51,7 @@ def read_rows(task: Task, fold_map: Path, train: Path, targets: Path) -> Rows:
         raise DataError(f"{fold_map} validates no row that can be read")
     ids = first["id"].to_numpy(dtype=object)
     table = table.loc[ids]
-    blocks = block_table(table)
+    blocks = blocks_of_rows(table)
     return Rows(
         ids,
         task.encode(manifest.read(targets).loc[ids]),
@@ -59,11 +59,6 @@ def read_rows(task: Task, fold_map: Path, train: Path, targets: Path) -> Rows:
         blocks,
         folds.fingerprint(frame),
     )
-
-
-def block_table(table) -> np.ndarray:
-    """Blocks of a manifest's rows: one group, or equal pictures."""
-    return blocks_of(table["group"], table["digest"])
 
 
 #: Parts that a single validated fold is cut into.

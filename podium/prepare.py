@@ -346,6 +346,11 @@ def inspect_pictures(parts: dict[str, pd.DataFrame], max_pixels: int, job: Job) 
         ]
         for name in asdict(pictures.Inspection()):
             part[name] = pd.Series([getattr(row, name) for row in rows], index=part.index)
+        digests = [
+            [] if row.problem else [seen[path].digest for path in paths]
+            for row, paths in zip(rows, part["pictures"], strict=True)
+        ]
+        part["digests"] = pd.Series(digests, index=part.index, dtype=object)
 
 
 def _row_of(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from podium import folds as fold_map
 from podium import manifest
-from podium.blocks import blocks_of, codes_of
+from podium.blocks import blocks_of, blocks_of_rows, codes_of, shown_in
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
 
 
@@ -75,7 +75,7 @@ def make_folds(
     table = manifest.readable(manifest.read(train))
     known = tasks.load(task["name"], task["options"], manifest.read_json(target))
     target_table = manifest.read(targets).loc[table.index]
-    blocks = blocks_of(table["digest"], table["group"])
+    blocks = blocks_of_rows(table)
     plan = plan_folds(table, target_table, known, blocks, folds)
     frame = _frame(table.index, plan)
     content = _summary(frame, plan, table, target_table, known, blocks, folds)
@@ -454,7 +454,7 @@ def _frame(ids, plan: Plan) -> pd.DataFrame:
 
 
 def _summary(frame, plan, table, targets, task, blocks, folds) -> dict:
-    groups, digests = codes_of(table["group"]), codes_of(table["digest"])
+    groups, alike = codes_of(table["group"]), blocks_of(shown_in(table))
     described = []
     for repeat, assigned in enumerate(plan.folds):
         for fold in range(folds["count"]):
@@ -479,7 +479,7 @@ def _summary(frame, plan, table, targets, task, blocks, folds) -> dict:
         "seed": folds["seed"],
         "rows": len(table),
         "blocks": int(blocks.max()) + 1,
-        "merged": {"duplicates": _shared(digests), "groups": _shared(groups)},
+        "merged": {"duplicates": _shared(alike), "groups": _shared(groups)},
         "never_validated": int((plan.folds[0] < 0).sum()),
         "warnings": plan.warnings,
         "folds": described,

@@ -219,6 +219,11 @@ class Model(Section):
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: found {self.seeds}, expected each seed once")
+        if self.epochs == 0 and (self.head.init != "probe" or self.head.hidden):
+            raise ValueError(
+                "epochs: found 0, expected 1 or more: without epochs only a head with "
+                "`init: probe` and no `hidden` layers learns"
+            )
         if not self.pictures and not self.tabular:
             raise ValueError(
                 "pictures: found false beside `tabular: false`: nothing is left to learn from"

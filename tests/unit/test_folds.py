@@ -35,6 +35,8 @@ def test_rows_are_tied_by_chains_and_never_by_what_is_missing():
     assert blocks_of(digest, group).tolist() == [0, 0, 0, 1, 2, 3, 4]
     assert blocks_of(pd.Series(digest), pd.Series(group)).tolist() == [0, 0, 0, 1, 2, 3, 4]
     assert blocks_of(["", ""]).tolist() == [0, 1]
+    # Rows of several pictures that have one in common, wherever it stands.
+    assert blocks_of([["a", "b"], ["c"], ["d", "a"], [], []]).tolist() == [0, 1, 0, 2, 3]
 
 
 # ------------------------------------------------------------------------------- k-fold
