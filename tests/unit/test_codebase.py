@@ -49,6 +49,7 @@ FILES = {
 def tree(tmp_path, monkeypatch):
     """A small library; returns a function that edits one of its files."""
     monkeypatch.setattr(codebase, "_ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
 
     def write(name: str, text: str) -> None:
         path = tmp_path / name
@@ -131,8 +132,17 @@ def test_new_module_counts_once_it_is_imported(tree):
     assert changed(before) == {("count", "cats"), ("count", "dogs")}
 
 
-def test_digest_is_the_same_every_time(tree):
-    assert digests() == digests()
+def test_digest_is_the_same_every_time(tree, monkeypatch):
+    before = digests()
+    assert digests() == before
+    for name, text in FILES.items():
+        tree(name, text)  # forgets what is in memory
+    with monkeypatch.context() as patch:
+        patch.setattr(codebase.ast, "parse", None)  # what is on the disk is enough
+        assert digests() == before
+    codebase._KNOWN.write_text('{"by": ')
+    tree("podium/paws.py", FILES["podium/paws.py"])
+    assert digests() == before
 
 
 # ------------------------------------------------------------------ the library as it is now
