@@ -1,4 +1,7 @@
-"""Rows that belong together: equal pictures, or one patient's. They never sit in two folds."""
+"""Rows that belong together: equal or nearly equal pictures, or one patient's.
+
+They never sit in two folds.
+"""
 
 import numpy as np
 import pandas as pd
@@ -32,9 +35,12 @@ def blocks_of(*keys) -> np.ndarray:
     return pd.factorize(parts)[0].astype(np.int64)
 
 
-def blocks_of_rows(table: pd.DataFrame) -> np.ndarray:
-    """Blocks of a manifest's rows: one group, or a picture in common."""
-    return blocks_of(shown_in(table), table["group"])
+def blocks_of_rows(table: pd.DataFrame, near: bool = True) -> np.ndarray:
+    """Blocks of a manifest's rows: one group, a picture in common, or (`near`) nearly one."""
+    keys = [shown_in(table), table["group"]]
+    if near and "alike" in table:
+        keys.append(table["alike"])
+    return blocks_of(*keys)
 
 
 def shown_in(table: pd.DataFrame) -> pd.Series:

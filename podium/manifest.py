@@ -6,6 +6,7 @@
 - `width`, `height` (pixels, as seen), `mode` (Pillow's) and `bytes` of the first picture;
 - `digest`: of the decoded pixels of all pictures: equal digests are equal pictures;
 - `digests`: the list of each picture's own: rows that share one share a fold;
+- `alike`, in train: a name that rows of nearly equal pictures share, NA for the others;
 - `problem`: empty, or why the row's pictures cannot be read;
 - `group`: value of the group column, NA without one;
 - `column:<name>`: the table's own columns, as text, NA where empty (targets included in train).

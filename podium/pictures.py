@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
+from podium import alike
 from podium.errors import DataError, did_you_mean, numbered, some_of
 from podium.tables import nearest_files, path_problem
 
@@ -77,6 +78,7 @@ class Inspection:
         bytes: size of the file.
         digest: of the decoded pixels: equal digests are equal pictures.
         problem: why it cannot be read, or empty.
+        small: the pixels of `alike.small_grey`.
     """
 
     width: int = 0
@@ -85,6 +87,7 @@ class Inspection:
     bytes: int = 0
     digest: str = ""
     problem: str = ""
+    small: bytes = b""
 
 
 def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
@@ -103,7 +106,8 @@ def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
     except PictureError as error:
         return Inspection(mode=mode, bytes=size, problem=str(error))
     height, width = pixels.shape[:2]
-    return Inspection(width, height, mode, size, digest_of(pixels))
+    small = alike.small_grey(pixels).tobytes()
+    return Inspection(width, height, mode, size, digest_of(pixels), small=small)
 
 
 def digest_of(pixels: np.ndarray) -> str:

@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from podium import manifest, pictures, tables, tasks
+from podium import alike, manifest, pictures, tables, tasks
 from podium.errors import DataError, numbered, some_of
 from podium.jobs import Job
 
+#: What the manifest says of a picture.
+MANIFEST = ("width", "height", "mode", "bytes", "digest", "problem")
 #: Pictures that a thread takes at once.
 PIECE = 16
 
@@ -344,13 +347,30 @@ def inspect_pictures(parts: dict[str, pd.DataFrame], max_pixels: int, job: Job) 
             _row_of([seen.get(path) for path in paths], paths, problem)
             for paths, problem in zip(part["pictures"], part["problem"], strict=True)
         ]
-        for name in asdict(pictures.Inspection()):
+        for name in MANIFEST:
             part[name] = pd.Series([getattr(row, name) for row in rows], index=part.index)
         digests = [
             [] if row.problem else [seen[path].digest for path in paths]
             for row, paths in zip(rows, part["pictures"], strict=True)
         ]
         part["digests"] = pd.Series(digests, index=part.index, dtype=object)
+    parts["train"]["alike"] = _sets_of_like_rows(parts["train"], seen)
+
+
+def _sets_of_like_rows(part: pd.DataFrame, seen: dict[str, pictures.Inspection]) -> pd.Series:
+    """A name for each set of rows with nearly equal pictures."""
+    shown = [
+        (row, position, np.frombuffer(seen[path].small, dtype=np.uint8))
+        for row, paths in enumerate(part["pictures"].where(part["problem"] == "", None))
+        for position, path in enumerate(paths or [])
+    ]
+    names = np.full(len(part), None, dtype=object)
+    if shown:
+        rows, positions, small = (np.array(each) for each in zip(*shown, strict=True))
+        prints = alike.Prints(rows, positions, small.reshape(-1, alike.HEIGHT, alike.WIDTH))
+        sets = alike.sets_of(prints, len(part))
+        names[sets >= 0] = [f"set {number}" for number in sets[sets >= 0]]
+    return pd.Series(names, index=part.index, dtype="string")
 
 
 def _row_of(

@@ -1,7 +1,7 @@
 """Making the fold map: which fold every training row is in, once, for all models.
 
-Rows that belong together (equal pictures, one group) are one block, and a block is never split,
-whatever the scheme. The same rows and seed give the same map.
+Rows that belong together (equal or nearly equal pictures, one group) are one block, and a block is
+never split, whatever the scheme. The same rows and seed give the same map.
 """
 
 import warnings
@@ -62,9 +62,9 @@ def make_folds(
         folds: the config's `folds` section.
         out: `folds.csv`, see `podium.folds`.
         summary: `folds.json`: `fingerprint`, `scheme`, `count`, `repeats`, `seed`, `rows`,
-            `blocks`, `merged` (rows in a block because of `duplicates` and of `groups`),
-            `never_validated`, `warnings`, and per fold its number, repeat, rows, blocks, groups
-            and distribution of the target.
+            `blocks`, `merged` (rows in a block because of `duplicates`, `near_duplicates` and
+            `groups`), `never_validated`, `warnings`, and per fold its number, repeat, rows,
+            blocks, groups and distribution of the target.
 
     Raises:
         DataError: the rows cannot be split as the config asks.
@@ -75,7 +75,7 @@ def make_folds(
     table = manifest.readable(manifest.read(train))
     known = tasks.load(task["name"], task["options"], manifest.read_json(target))
     target_table = manifest.read(targets).loc[table.index]
-    blocks = blocks_of_rows(table)
+    blocks = blocks_of_rows(table, near=folds["near_duplicates"] and folds["scheme"] != "column")
     plan = plan_folds(table, target_table, known, blocks, folds)
     frame = _frame(table.index, plan)
     content = _summary(frame, plan, table, target_table, known, blocks, folds)
@@ -107,7 +107,8 @@ def plan_folds(table: pd.DataFrame, targets: pd.DataFrame, task, blocks, folds: 
     if blocks.max() + 1 < count:
         raise DataError(
             f"the {len(table)} training rows form only {blocks.max() + 1} blocks that must stay "
-            f"whole (groups and equal pictures): too few for {count} folds; lower folds.count"
+            f"whole (groups and equal or nearly equal pictures): too few for {count} folds; lower "
+            "folds.count"
         )
     strata = Strata(None)
     if scheme != "kfold":
@@ -127,7 +128,7 @@ def _scheme_name(strata, table, blocks) -> str:
     if table["group"].notna().any():
         return f"{kind}group k-fold"
     is_whole = blocks.max() + 1 < len(blocks)
-    return f"{kind}k-fold" + (", equal pictures together" if is_whole else "")
+    return f"{kind}k-fold" + (", like pictures together" if is_whole else "")
 
 
 # ------------------------------------------------------------------------------------ k-fold
@@ -454,7 +455,13 @@ def _frame(ids, plan: Plan) -> pd.DataFrame:
 
 
 def _summary(frame, plan, table, targets, task, blocks, folds) -> dict:
-    groups, alike = codes_of(table["group"]), blocks_of(shown_in(table))
+    groups, equal = codes_of(table["group"]), blocks_of(shown_in(table))
+    near = codes_of(table["alike"]) if "alike" in table else equal[:0]
+    merged = {
+        "duplicates": _shared(equal),
+        "near_duplicates": _shared(near) if folds["near_duplicates"] else 0,
+        "groups": _shared(groups),
+    }
     described = []
     for repeat, assigned in enumerate(plan.folds):
         for fold in range(folds["count"]):
@@ -479,7 +486,7 @@ def _summary(frame, plan, table, targets, task, blocks, folds) -> dict:
         "seed": folds["seed"],
         "rows": len(table),
         "blocks": int(blocks.max()) + 1,
-        "merged": {"duplicates": _shared(alike), "groups": _shared(groups)},
+        "merged": merged,
         "never_validated": int((plan.folds[0] < 0).sum()),
         "warnings": plan.warnings,
         "folds": described,

@@ -51,6 +51,12 @@ class Folds(Section):
     bins: int = Field(
         10, ge=2, le=100, description="Number of quantile bins to stratify a continuous target by."
     )
+    near_duplicates: bool = Field(
+        True,
+        description="Keep nearly equal pictures (resized, brightened, recompressed, the next "
+        "frame) in one fold too; not done for `scheme: column`, nor where a tenth of the rows or "
+        "more look alike.",
+    )
     column: str | None = Field(
         None, description="The column that holds the time (`time`) or the fold (`column`)."
     )

@@ -1,39 +1,23 @@
 """Equal and nearly equal pictures: within train, across to test, and with different targets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from podium import figures
+from podium.alike import Pairs, near_pairs
 from podium.explore import samples
 from podium.explore.findings import Finding, count
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
 
-#: Bits of 256 in which near-duplicates may differ, and the correlation that confirms them.
-MOST_BITS, LEAST_CORRELATION = 12, 0.985
-#: A picture with less contrast than this (standard deviation, 0 to 255) looks like any other.
-LEAST_CONTRAST = 4.0
 #: Near-duplicate pairs that are kept: more mean that all pictures look alike.
 MOST_PAIRS = 5000
 _LATER = (
     "Other wrong labels show up among each model's worst mistakes, after training, in "
     "`score/<model>/figures`."
 )
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of rows, `left` and `right` their places in their tables, `bits` they differ in."""
-
-    left: np.ndarray
-    right: np.ndarray
-    bits: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.left)
 
 
 def explore_duplicates(
@@ -48,9 +32,9 @@ def explore_duplicates(
     groups = list(equal_rows(train["digest"]))
     conflicts = [rows for rows in groups if targets_differ(target, rows[:1], rows[1:]).any()]
     leaked = np.flatnonzero(test["digest"].isin(train["digest"]))
-    near = near_pairs(looks["train"], looks["train"])
+    near = near_pairs(looks["train"].prints, looks["train"].prints, MOST_PAIRS)
     near = _without(near, train["digest"].to_numpy(), train["digest"].to_numpy())
-    across = near_pairs(looks["train"], looks["test"])
+    across = near_pairs(looks["train"].prints, looks["test"].prints, MOST_PAIRS)
     across = _without(across, train["digest"].to_numpy(), test["digest"].to_numpy())
     differ = targets_differ(target, near.left, near.right)
     suspicious = Pairs(near.left[differ], near.right[differ], near.bits[differ])
@@ -89,48 +73,6 @@ def equal_rows(digests: pd.Series) -> Iterator[np.ndarray]:
     starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0]) if len(order) else []
     groups = [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
     return iter(sorted(groups, key=lambda rows: (-len(rows), rows[0])))
-
-
-def near_pairs(left: Looks, right: Looks, chunk: int = 512) -> Pairs:
-    """Rows whose pictures at one position look the same, nearest first, each pair once.
-
-    Difference hashes propose a pair; the correlation of the grey pictures of 34 x 32 pixels
-    confirms it. The left and right sample may be the same.
-    """
-    same = left is right
-    found = []
-    a, b = _standardised(left), _standardised(right)
-    sharp_a, sharp_b = _contrast(left) >= LEAST_CONTRAST, _contrast(right) >= LEAST_CONTRAST
-    for first in range(0, len(left.rows), chunk):
-        part = slice(first, first + chunk)
-        bits = np.zeros((len(left.rows[part]), len(right.rows)), dtype=np.uint16)
-        for word in range(left.hashes.shape[1]):
-            bits += np.bitwise_count(left.hashes[part, word, None] ^ right.hashes[None, :, word])
-        possible = bits <= MOST_BITS
-        possible &= left.position[part, None] == right.position[None]
-        possible &= sharp_a[part, None] & sharp_b[None]
-        if same:
-            possible &= left.rows[part, None] < right.rows[None]
-        rows, columns = np.nonzero(possible)
-        alike = np.einsum("ij,ij->i", a[rows + first], b[columns]) >= LEAST_CORRELATION
-        rows, columns = rows[alike], columns[alike]
-        found.append((left.rows[rows + first], right.rows[columns], bits[rows, columns]))
-    if not found:
-        nothing = np.zeros(0, dtype=np.int64)
-        return Pairs(nothing, nothing, nothing)
-    pairs = pd.DataFrame(np.concatenate([np.array(part) for part in found], axis=1).T)
-    pairs = pairs.sort_values([2, 0, 1], kind="stable").drop_duplicates([0, 1]).head(MOST_PAIRS)
-    return Pairs(*(pairs[column].to_numpy(np.int64) for column in range(3)))
-
-
-def _standardised(looks: Looks) -> np.ndarray:
-    flat = looks.small.reshape(len(looks.small), -1).astype(np.float32)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
-
-
-def _contrast(looks: Looks) -> np.ndarray:
-    return looks.small.reshape(len(looks.small), -1).std(axis=1)
 
 
 def _without(pairs: Pairs, left: np.ndarray, right: np.ndarray) -> Pairs:
@@ -214,11 +156,18 @@ def _near_findings(train, test, target, near, suspicious, across) -> list[Findin
         title = f"{count(len(suspicious), 'pair')} of near-duplicates with different targets"
         found.append(Finding(2, title, text, _pair_rows(train, train, target, suspicious)))
     if len(near):
-        text = (
-            "Folds keep exact duplicates together, not these: a near-copy on the other side "
-            "flatters the score. If they show one object or scene, give the rows a common value "
-            "in a column and name it in `competition.group`."
-        )
+        if train["alike"].notna().any():
+            text = (
+                "Folds keep them together (`folds.near_duplicates`), so a near-copy on the other "
+                "side does not flatter the score. If more rows than these show one object or "
+                "scene, name its column in `competition.group`."
+            )
+        else:
+            text = (
+                "So many look alike that folds do not keep them together: one fixed set-up gives "
+                "such pictures. If some show one object or scene, give these rows a common value "
+                "in a column and name it in `competition.group`, or they flatter the score."
+            )
         title = f"{count(len(near), 'pair')} of near-duplicates in train"
         severity = 2 if len(near) > 0.01 * len(train) else 1
         found.append(Finding(severity, title, text, _pair_rows(train, train, target, near)))

@@ -5,10 +5,13 @@ Whatever needs pixels is computed here in one pass, so that a picture is opened 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from podium.alike import HEIGHT, WIDTH, Prints, small_grey
 
 #: Side of a thumbnail in pixels: what a contact sheet shows of one.
 THUMBNAIL = 112
@@ -31,8 +34,7 @@ class Looks:
         mean, std: (pictures, 3) of the channels, 0 to 255.
         span: (pictures, 2) smallest and largest value.
         grey: (pictures,) whether the three channels are equal.
-        hashes: (pictures, 4) uint64, the 256 bits of `difference_hash`.
-        small: (pictures, 32, 34) uint8, the grey picture.
+        small: (pictures, 32, 34) uint8, the grey picture that is compared with others.
         thumbnails: row's place to one picture of all of its pictures, where asked for.
     """
 
@@ -42,7 +44,6 @@ class Looks:
     std: np.ndarray
     span: np.ndarray
     grey: np.ndarray
-    hashes: np.ndarray
     small: np.ndarray
     thumbnails: dict[int, np.ndarray]
 
@@ -50,6 +51,11 @@ class Looks:
     def brightness(self) -> np.ndarray:
         """(pictures,) mean of the three channels, 0 to 255."""
         return self.mean.mean(axis=1)
+
+    @cached_property
+    def prints(self) -> Prints:
+        """What near-duplicates are found by."""
+        return Prints(self.rows, self.position, self.small)
 
     def of(self, rows: np.ndarray) -> "Looks":
         """Only the pictures of these rows; the thumbnails stay."""
@@ -91,7 +97,7 @@ def look(
         smalls = []
         for position, path in enumerate(table["pictures"].iloc[place]):
             picture = read_small(path)
-            seen.append((place, position, *_statistics(picture), *_fingerprint(picture)))
+            seen.append((place, position, *_statistics(picture), small_grey(picture)))
             if place in show:
                 smalls.append(shrink(picture, THUMBNAIL))
         if place in show:
@@ -102,7 +108,7 @@ def look(
         shapes = [(0, 3), (0, 3), (0, 2)]
         return Looks(
             empty, empty, *map(np.zeros, shapes), empty.astype(bool),
-            np.zeros((0, 4), np.uint64), np.zeros((0, 32, 34), np.uint8), {},
+            np.zeros((0, HEIGHT, WIDTH), np.uint8), {},
         )  # fmt: skip
     return Looks(*(np.array(column) for column in zip(*seen, strict=True)), thumbnails)
 
@@ -162,20 +168,3 @@ def _statistics(picture: np.ndarray) -> tuple:
     variance = counts @ levels**2 / len(flat) - mean**2
     present = np.flatnonzero(counts.sum(axis=0))
     return mean, np.sqrt(np.maximum(variance, 0)), present[[0, -1]], grey
-
-
-def _fingerprint(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from PIL import Image
-
-    image = Image.fromarray(picture).convert("L")
-    small = np.asarray(image.resize((34, 32), Image.Resampling.BOX, reducing_gap=2.0))
-    return difference_hash(small.reshape(16, 2, 17, 2).mean(axis=(1, 3))), small
-
-
-def difference_hash(grey: np.ndarray) -> np.ndarray:
-    """Which of neighbouring pixels is brighter, (16, 17) to 256 bits as (4,) uint64.
-
-    The dHash of Krawetz (2013) at 16 x 16: blind to brightness, contrast, size and compression.
-    """
-    bits = grey[:, 1:] > grey[:, :-1]
-    return np.packbits(bits.reshape(-1)).view(np.uint64)

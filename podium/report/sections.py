@@ -290,7 +290,11 @@ def folds(sources: Sources) -> dict:
     facts.append(f"seed {info['seed']}" if "seed" in info else "")
     for what, rows in merged.items():
         if rows:
-            how = {"duplicates": "equal to another", "groups": "in a group with others"}
+            how = {
+                "duplicates": "equal to another",
+                "near_duplicates": "nearly equal to another",
+                "groups": "in a group with others",
+            }
             facts.append(f"{whole(rows)} rows {how.get(what, what)}, kept in one fold")
     if info.get("never_validated"):
         facts.append(f"{whole(info['never_validated'])} rows only trained on, never validated")

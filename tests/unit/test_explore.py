@@ -47,6 +47,7 @@ def build(folder, pictures, extra=None):
     names = ["pictures", "width", "height", "mode", "bytes", "digest", "problem"]
     table = pd.DataFrame(rows, columns=names, index=pd.Index(map(str, pictures), name="id"))
     table["group"] = pd.Series(pd.NA, index=table.index, dtype="string")
+    table["alike"] = table["group"]
     for name, values in (extra or {}).items():
         table[name] = pd.array(values, dtype="string")
     return table
@@ -252,29 +253,6 @@ def test_equal_rows_largest_group_first():
     groups = [list(rows) for rows in duplicates.equal_rows(pd.Series(list("abcbcac")))]
     assert groups == [[2, 4, 6], [0, 5], [1, 3]]
     assert list(duplicates.equal_rows(pd.Series([], dtype=str))) == []
-
-
-def test_near_pairs_sees_through_size_and_light_only(tmp_path):
-    base = scene(1, 96)
-    smaller = np.asarray(Image.fromarray(base).resize((64, 64)))
-    brighter = (base * 0.8 + 30).astype(np.uint8)
-    flat = np.full((50, 50, 3), 7, np.uint8)
-    pictures = {"a": base, "b": smaller, "c": brighter, "d": flat, "e": flat + 9}
-    pictures |= {f"other{n}": scene(50 + n) for n in range(30)}
-    table = build(tmp_path, pictures)
-    looks = samples.look(table, np.arange(len(table)), [])
-    pairs = duplicates.near_pairs(looks, looks, chunk=7)
-    assert sorted(zip(pairs.left, pairs.right, strict=True)) == [(0, 1), (0, 2), (1, 2)]
-    half = looks.of(np.arange(2))
-    across = duplicates.near_pairs(half, looks.of(np.arange(2, len(table))))
-    assert sorted(zip(across.left, across.right, strict=True)) == [(0, 2), (1, 2)]
-
-
-def test_difference_hash_against_a_loop():
-    grey = np.random.default_rng(0).integers(0, 256, (16, 17))
-    bits = [grey[r, c + 1] > grey[r, c] for r in range(16) for c in range(16)]
-    word = int("".join("01"[int(b)] for b in bits), 2).to_bytes(32, "big")
-    assert samples.difference_hash(grey).tobytes() == word
 
 
 def test_values_within_noise_are_no_conflict():

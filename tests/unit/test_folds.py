@@ -323,7 +323,7 @@ def test_a_whole_map_with_duplicates_groups_repeats_and_an_unreadable_row(run):
     assert summary["fingerprint"] == fold_map.fingerprint(frame)
     assert summary["scheme"] == "stratified group k-fold"
     assert (summary["rows"], summary["blocks"]) == (59, 56)
-    assert summary["merged"] == {"duplicates": 2, "groups": 3}
+    assert summary["merged"] == {"duplicates": 2, "near_duplicates": 0, "groups": 3}
     assert [part["rows"] for part in summary["folds"]] == frame.groupby("fold").size().tolist()
     assert all(abs(part["target"]["counts"]["dog"] - 20 / 3) < 2 for part in summary["folds"])
     first = (run.folder / "folds.csv").read_bytes()
@@ -433,11 +433,26 @@ def test_time_and_given_folds_from_the_manifest(run):
         run(table, targets, info, scheme="column", column="fold", count=4)
 
 
+def test_near_duplicates_share_a_fold_where_the_config_wants_it(run):
+    table = table_of(40, part=[str(row % 4) for row in range(40)])
+    table["alike"] = [f"set {row}" for row in range(6)] * 2 + [None] * 28
+    targets, info = classes_of(table, np.arange(40) % 2)
+    frame, summary = run(table, targets, info, count=4)
+    folds = frame["fold"].to_numpy()
+    assert (folds[:6] == folds[6:12]).all()
+    assert summary["merged"] == {"duplicates": 0, "near_duplicates": 12, "groups": 0}
+    _, summary = run(table, targets, info, count=4, near_duplicates=False)
+    assert summary["blocks"] == 40
+    assert summary["merged"]["near_duplicates"] == 0
+    frame, _ = run(table, targets, info, scheme="column", column="part", count=4)
+    assert frame["fold"].tolist() == [row % 4 for row in range(40)]  # the user's own word
+
+
 def test_many_blocks_are_split_in_seconds():
     table = table_of(20_000, digest=["x", "x", *[f"d{row}" for row in range(19_998)]])
     targets, info = classes_of(table, np.arange(20_000) % 7, names="abcdefg")
     task = tasks.load("classification", {}, info)
     blocks = blocks_of(table["digest"], table["group"])
     plan = plan_folds(table, targets, task, blocks, Folds().model_dump())
-    assert plan.scheme == "stratified k-fold, equal pictures together"
+    assert plan.scheme == "stratified k-fold, like pictures together"
     assert np.ptp(np.bincount(plan.folds[0])) <= 2
