@@ -85,12 +85,15 @@ def _create(settings: Model) -> nn.Module:
     if is_own_module(settings.backbone):
         module, _, name = settings.backbone.partition(":")
         try:
-            return getattr(importlib.import_module(module), name)(in_chans=3, num_classes=OWN_WIDTH)
+            net = getattr(importlib.import_module(module), name)(in_chans=3, num_classes=OWN_WIDTH)
         except (ImportError, AttributeError, TypeError) as error:
             raise WeightsError(
                 f"{settings.backbone!r} cannot be built with (in_chans=3, "
                 f"num_classes={OWN_WIDTH}): {error}"
             ) from None
+        if settings.weights not in ("none", "hub"):
+            weights.load_into(net, settings.weights)
+        return net
     options = {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
     net = weights.create(settings.backbone, settings.weights, **options)
     if (net.pretrained_cfg or {}).get("fixed_input_size"):

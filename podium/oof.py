@@ -85,7 +85,9 @@ def read_predictions(model: str, paths: Sequence[Path | str], rows: Rows) -> np.
         DataError: a row has none, or one that is not finite; names the model and the fold.
     """
     for path in paths:
-        predictions.check_fingerprint(path, predictions.read_header(path), rows.fingerprint)
+        predictions.check_fingerprint(
+            path, predictions.read_header(path).fingerprint, rows.fingerprint
+        )
     gathered = predictions.gather(paths)
     known = set(gathered.ids)
     missing = [id_ for id_ in rows.ids if id_ not in known]

@@ -37,12 +37,8 @@ def predict_fold(
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(inputs["target"]))
     frame = folds_module.read(inputs["folds"])
     fingerprint = folds_module.fingerprint(frame)
+    predictions.check_fingerprint(inputs["weights"], model["fingerprint"], fingerprint)
     header = Header("oof", model_name, loaded.names, loaded.space, view_names, fingerprint)
-    predictions.check_fingerprint(
-        inputs["weights"],
-        Header(**{**header.__dict__, "fingerprint": model["fingerprint"]}),
-        fingerprint,
-    )
     train_table, test_table = manifest.read(inputs["train"]), manifest.read(inputs["test"])
     readable = train_table[train_table["problem"] == ""]
     target = loaded.encode(manifest.read(inputs["targets"]).loc[readable.index])

@@ -128,7 +128,7 @@ def gather(paths: Sequence[Path | str]) -> Predictions:
     parts = [read(path) for path in paths]
     first = parts[0].header
     for path, part in zip(paths, parts, strict=True):
-        check_fingerprint(path, part.header, first.fingerprint)
+        check_fingerprint(path, part.header.fingerprint, first.fingerprint)
         if replace(part.header, model="") != replace(first, model=""):
             raise DataError(f"{path} and {paths[0]} hold different kinds of predictions")
     place: dict[str, int] = {}
@@ -147,11 +147,11 @@ def gather(paths: Sequence[Path | str]) -> Predictions:
     return Predictions(first, np.array(list(place), dtype=object), folds, values)
 
 
-def check_fingerprint(path: Path | str, header: Header, fingerprint: str) -> None:
-    """FoldMismatchError unless the file belongs to this fold map."""
-    if header.fingerprint != fingerprint:
+def check_fingerprint(path: Path | str, found: str, expected: str) -> None:
+    """FoldMismatchError unless the fingerprint found in a file is that of this fold map."""
+    if found != expected:
         raise FoldMismatchError(
-            f"{path} was made with the folds {header.fingerprint[:12]}, but these are the folds "
-            f"{fingerprint[:12]}: artifacts of two fold maps must not be mixed. Delete the file "
+            f"{path} was made with the folds {found[:12]}, but these are the folds "
+            f"{expected[:12]}: artifacts of two fold maps must not be mixed. Delete the file "
             "and run the workflow again."
         )

@@ -58,7 +58,7 @@ def write_submission(
     metric = metrics.load(config["metric"])
     found = predictions.read(prediction)
     fingerprint = manifest.read_json(folds)["fingerprint"]
-    predictions.check_fingerprint(prediction, found.header, fingerprint)
+    predictions.check_fingerprint(prediction, found.header.fingerprint, fingerprint)
     if blended["fingerprint"] != fingerprint:
         raise FoldMismatchError(
             f"{blend} belongs to other folds than {folds}; run the workflow again"

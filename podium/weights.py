@@ -20,9 +20,26 @@ def state_dict_of(source: str, backbone: str) -> dict[str, torch.Tensor]:
     Raises:
         WeightsError: no such file or package, or tensors that do not fit.
     """
-    kind, _, value = source.partition(":")
-    path = Path(value) if kind == "file" else _file_of_package(value)
+    path = _file_of(source)
     return _named_as_timm(read_state_dict(path), path, backbone)
+
+
+def load_into(net: torch.nn.Module, source: str) -> None:
+    """Load the weights of `file:PATH` or `package:NAME` into a network that is not timm's.
+
+    Raises:
+        WeightsError: no such file or package, or tensors that do not fit.
+    """
+    path = _file_of(source)
+    try:
+        net.load_state_dict(read_state_dict(path))
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit {type(net).__name__}: {error}") from None
+
+
+def _file_of(source: str) -> Path:
+    kind, _, value = source.partition(":")
+    return Path(value) if kind == "file" else _file_of_package(value)
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:

@@ -8,6 +8,8 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from podium import config as podium_config
@@ -28,7 +30,7 @@ NETWORK_KEYS = (
 def open(content: dict, workflow) -> "Run":
     """The run that a config describes; prints what is wrong with it and exits otherwise."""
     try:
-        run = Run(podium_config.load(content), content, workflow)
+        run = Run(podium_config.load(content), workflow)
         if workflow.is_main_process:
             check_writable(run.results)
             if not run.source:
@@ -92,12 +94,21 @@ def _problem_of(path: Path, expects_folder: bool) -> str:
     return "is not a folder" if expects_folder else "is a folder, expected a table"
 
 
+def _files_under(folder: str) -> Iterator[tuple[str, int]]:
+    """Path and size in bytes of every file, however deep."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files_under(entry.path)
+            elif entry.is_file():
+                yield entry.path, entry.stat().st_size
+
+
 class Run:
     """A validated config as rules need it. Methods that take `wildcards` are input functions."""
 
-    def __init__(self, config: Config, content: dict, workflow):
+    def __init__(self, config: Config, workflow):
         self.config = config
-        self.content = content
         self._plain = config.model_dump(mode="json")
         self._workflow = workflow
         self.models = list(config.models)
@@ -149,6 +160,17 @@ class Run:
     def picture_folders(self) -> list[str]:
         pictures = self.config.competition.pictures
         return list(dict.fromkeys(self._file(name) for name in pictures.train + pictures.test))
+
+    def picture_files(self, wildcards) -> str | None:
+        """Digest of the names and sizes of all pictures: a folder's time tells of neither a
+        picture replaced in place nor of a nested folder. Times would make a copy a change."""
+        if self.source:
+            return None  # the workflow's own outputs
+        digest = hashlib.blake2b(digest_size=8)
+        for folder in self.picture_folders:
+            for name, size in sorted(_files_under(folder)):
+                digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
     # ---------------------------------------------------------------------- params
 
@@ -240,11 +262,7 @@ class Run:
 
     # ---------------------------------------------------------------------- machine
 
-    @property
-    def device(self) -> str:
-        return self.config.compute.device
-
-    @property
+    @cached_property
     def gpus(self) -> int:
         """GPUs of this machine, without importing torch."""
         if self.config.compute.device == "cpu":
@@ -284,7 +302,7 @@ class Run:
         if self.gpus:
             return max(1, cores // self.gpus)
         # Small networks gain more from folds side by side than from threads; past eight, little.
-        return min(8, max(1, cores // len(self.every_training)))
+        return min(8, max(1, cores // len(self.each("train", "weights.safetensors"))))
 
     @property
     def reading_threads(self) -> int:
@@ -348,58 +366,31 @@ class Run:
         workers = range(self.config.tuning.workers)
         return [f"{self.results}/tune/{wildcards.model}/worker{w}.json" for w in workers]
 
-    def _parts(self, pattern: str, model: str) -> list[str]:
+    def each(self, stage: str, file: str, models: Sequence[str] | None = None) -> list[str]:
+        """A stage's file of every fold and seed of these models; of all of them by default."""
         return [
-            f"{self.results}/" + pattern.format(model=model, fold=fold, seed=seed)
+            f"{self.results}/{stage}/{model}/fold{fold}/seed{seed}/{file}"
+            for model in models or self.models
             for fold in self.folds
             for seed in self.config.models[model].seeds
         ]
 
     @property
     def folds(self) -> range:
-        """The folds that are trained; for `scheme: column` they come from `folds.count`."""
-        return range(fold_count(self.config) or self.config.folds.count)
+        """The folds that are trained, over all repeats."""
+        return range(fold_count(self.config))
 
     def oof_parts(self, wildcards) -> list[str]:
-        return self._parts("predict/{model}/fold{fold}/seed{seed}/oof.parquet", wildcards.model)
+        return self.each("predict", "oof.parquet", [wildcards.model])
 
     def histories(self, wildcards) -> list[str]:
-        return self._parts("train/{model}/fold{fold}/seed{seed}/history.csv", wildcards.model)
-
-    def all_oof_parts(self, wildcards) -> list[str]:
-        pattern = "predict/{model}/fold{fold}/seed{seed}/oof.parquet"
-        return [path for model in self.blended_models for path in self._parts(pattern, model)]
-
-    def all_test_parts(self, wildcards) -> list[str]:
-        pattern = "predict/{model}/fold{fold}/seed{seed}/test.parquet"
-        return [path for model in self.blended_models for path in self._parts(pattern, model)]
-
-    def all_trained(self, wildcards) -> list[str]:
-        pattern = "train/{model}/fold{fold}/seed{seed}/model.json"
-        return [path for model in self.blended_models for path in self._parts(pattern, model)]
+        return self.each("train", "history.csv", [wildcards.model])
 
     @property
     def every_tuning(self) -> list[str]:
         """The chosen parameters of every tuned model."""
         tuned = filter(self.is_tuned, self.models)
         return [f"{self.results}/tune/{model}/best_params.json" for model in tuned]
-
-    @property
-    def every_training(self) -> list[str]:
-        """The weights of every model, fold and seed."""
-        pattern = "train/{model}/fold{fold}/seed{seed}/weights.safetensors"
-        return [path for model in self.models for path in self._parts(pattern, model)]
-
-    @property
-    def every_prediction(self) -> list[str]:
-        """The out-of-fold predictions of every model, fold and seed."""
-        pattern = "predict/{model}/fold{fold}/seed{seed}/oof.parquet"
-        return [path for model in self.models for path in self._parts(pattern, model)]
-
-    @property
-    def every_score(self) -> list[str]:
-        """The scores of every model."""
-        return [f"{self.results}/score/{model}/metrics.json" for model in self.models]
 
     @property
     def report_inputs(self) -> dict[str, str | list[str]]:
@@ -412,7 +403,7 @@ class Run:
             "folds": f"{self.results}/folds/folds.json",
             "models": [f"{self.results}/models/{model}/model.json" for model in self.models],
             "best_params": self.every_tuning,
-            "scores": self.every_score,
+            "scores": [f"{self.results}/score/{model}/metrics.json" for model in self.models],
             "blend": f"{self.results}/blend/blend.json",
             "submission": f"{self.results}/submission/submission.csv",
             "manifest": f"{self.results}/submission/manifest.json",

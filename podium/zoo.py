@@ -66,6 +66,8 @@ def model_problems(config) -> list[str]:
                 f"{where}.pictures: is false, but competition.tabular names no columns to learn "
                 "from"
             )
+        if not model.pictures and (model.mix.mixup or model.mix.cutmix):
+            problems.append(f"{where}.mix: a model with pictures: false has none to mix")
         if model.freeze.stages == "all" and model.freeze.until is None and model.weights == "none":
             problems.append(
                 f"{where}.freeze: a frozen backbone needs pretrained weights, but weights is none"

@@ -1,7 +1,7 @@
 rule blend_models:
     input:
-        oof=run.all_oof_parts,
-        test=run.all_test_parts,
+        oof=run.each("predict", "oof.parquet", run.blended_models),
+        test=run.each("predict", "test.parquet", run.blended_models),
         own=run.own_metric,
         summaries=collect(
             "<results>/models/{model}/model.json", model=run.blended_models

@@ -42,6 +42,7 @@ rule prepare:
     threads: 8
     params:
         competition=run.prepared,
+        files=run.picture_files,
         task=run.section("task"),
         code=run.code_of("prepare"),
     script:
@@ -88,7 +89,6 @@ rule check_model:
         model=run.network_of,
         task=run.section("task"),
         metric=run.section("metric"),
-        tabular=run.tabular,
         table_format=run.table_format,
         code=run.code_of("check_model"),
     script:

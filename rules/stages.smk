@@ -16,17 +16,17 @@ rule tune:
 
 rule train:
     input:
-        run.every_training,
+        run.each("train", "weights.safetensors"),
 
 
 rule predict:
     input:
-        run.every_prediction,
+        run.each("predict", "oof.parquet"),
 
 
 rule score:
     input:
-        run.every_score,
+        collect("<results>/score/{model}/metrics.json", model=run.models),
 
 
 rule blend:

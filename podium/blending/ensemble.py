@@ -253,7 +253,9 @@ def _test_predictions(models, parts: dict[str, list[str]], fingerprint: str):
     gathered = []
     for model in models:
         for path in parts[model]:
-            predictions.check_fingerprint(path, predictions.read_header(path), fingerprint)
+            predictions.check_fingerprint(
+                path, predictions.read_header(path).fingerprint, fingerprint
+            )
         gathered.append(predictions.gather(parts[model]))
     ids = gathered[0].ids
     values = np.stack([each.aligned(ids) for each in gathered]).astype(np.float64)

@@ -147,7 +147,8 @@ class Model(Section):
         "hub",
         description="Where the backbone's weights come from: `hub` (timm's pretrained weights), "
         "`none` (random), `file:PATH` (.safetensors or .pth), or `package:NAME` (an installed "
-        "package that ships a weights file).",
+        "package that ships a weights file). A module of your own starts as it was built, or from "
+        "a file.",
     )
     image_size: int | tuple[int, int] = Field(
         224, description="Side of the picture in pixels, or [height, width]."

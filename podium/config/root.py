@@ -65,7 +65,7 @@ class Config(Section):
 def _tuning_problems(config: Config) -> list[str]:
     problems = []
     known = fold_count(config)
-    if known is not None and config.tuning.enabled:
+    if config.tuning.enabled:
         for fold in config.tuning.folds:
             if not 0 <= fold < known:
                 problems.append(
@@ -145,8 +145,6 @@ def _view_problems(config: Config) -> list[str]:
     return problems
 
 
-def fold_count(config: Config) -> int | None:
-    """Number of folds over all repeats; None where the data decides (`scheme: column`)."""
-    if config.folds.scheme == "column":
-        return None
+def fold_count(config: Config) -> int:
+    """Number of folds over all repeats."""
     return config.folds.count * config.folds.repeats

@@ -60,6 +60,8 @@ def option_problems(config) -> list[str]:
             f"found {len(config.competition.target)}"
         )
     for name, model in config.models.items():
+        if not module.HAS_CLASSES:
+            problems += _class_problems(f"models.{name}", config.task.name, model)
         opened = [p.removeprefix("loss.terms.") for p in model.search if "loss.terms." in p]
         for term in [*model.loss.terms, *opened]:
             if term not in known:
@@ -68,3 +70,16 @@ def option_problems(config) -> list[str]:
                     f"{did_you_mean(term, known)}; it has {', '.join(known)}"
                 )
     return problems
+
+
+def _class_problems(where: str, task: str, model) -> list[str]:
+    """Keys that weigh classes, for a task that has none."""
+    asked = {
+        "sampling": (model.sampling, "shuffle"),
+        "loss.class_weights": (model.loss.class_weights, "none"),
+    }
+    return [
+        f"{where}.{key}: found {value!r}, expected {plain!r}: {task} has no classes to balance"
+        for key, (value, plain) in asked.items()
+        if value != plain
+    ]

@@ -143,8 +143,8 @@ class Task(ABC):
         """For the exploration: `{"kind": "classes"|"labels"|"values", ...}`.
 
         `classes`: `counts` {class: rows}; `labels`: `counts` {label: rows with it}, `rows`;
-        `values`: `values` {target: list of numbers}. All: `findings`, a list of
-        (severity 1 to 3, sentence).
+        `values`: `values` {target: list of numbers}. Another kind: `findings`, a list of
+        (severity 1 to 3, sentence), because the exploration knows nothing of it.
         """
 
     @abstractmethod

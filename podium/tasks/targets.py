@@ -74,39 +74,13 @@ def index_of(labels: pd.Series, names: Sequence[str], what: str) -> np.ndarray:
     return labels.map(place).to_numpy(dtype=np.int64)
 
 
-def counts_of(classes: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    """Rows of each class."""
+def describe_classes(classes: np.ndarray, names: Sequence[str]) -> dict:
+    """`Task.describe_targets` of one class per row, (n,) integers."""
     counts = np.bincount(classes, minlength=len(names))
-    return {name: int(count) for name, count in zip(names, counts, strict=True)}
-
-
-def imbalance_findings(counts: dict[str, int]) -> list[tuple[int, str]]:
-    """What the class counts mean, for the exploration."""
-    present = {name: count for name, count in counts.items() if count}
-    most, least = max(present, key=present.get), min(present, key=present.get)
-    ratio = present[most] / present[least]
-    findings = []
-    if len(present) < len(counts):
-        absent = [name for name in counts if name not in present]
-        findings.append((2, f"No training row of {some_of(absent)}: it cannot be learnt."))
-    if ratio >= 10:
-        findings.append(
-            (
-                3,
-                f"{most!r} is {ratio:.0f} times as frequent as {least!r}: set "
-                "`loss.class_weights: balanced` or `sampling: balanced`, and judge by a metric "
-                "that sees rare classes; accuracy misleads here.",
-            )
-        )
-    elif ratio >= 2:
-        findings.append(
-            (
-                2,
-                f"{most!r} is {ratio:.1f} times as frequent as {least!r}: consider "
-                "`loss.class_weights: balanced` (or `sqrt`) or `sampling: balanced`.",
-            )
-        )
-    return findings
+    return {
+        "kind": "classes",
+        "counts": {name: int(count) for name, count in zip(names, counts, strict=True)},
+    }
 
 
 def fill(sample: pd.DataFrame, columns: dict[str, Sequence]) -> pd.DataFrame:

@@ -193,6 +193,20 @@ ONE_PROBLEM = [
         {"competition/target": ["y", "z"]},
         "competition.target: classification predicts one column, found 2",
     ),
+    # what there is nothing to do for
+    (
+        {"task": "regression", "metric": "rmse", "models/net/sampling": "balanced"},
+        "models.net.sampling: found 'balanced', expected 'shuffle': regression has no classes to "
+        "balance",
+    ),
+    (
+        {
+            "competition/tabular": ["age"],
+            "models/net/pictures": False,
+            "models/net/mix": {"mixup": 0.2},
+        },
+        "models.net.mix: a model with pictures: false has none to mix",
+    ),
     # weights
     ({"models/net/weights": "file:no.pth"}, "models.net.weights: no file 'no.pth'"),
     (
@@ -312,7 +326,6 @@ def test_nothing_is_told_that_a_default_may_be_to_blame_for():
         {"models/net/optimizer": {"lr": "3e-4"}},  # which YAML reads as text
         {"models/net/freeze": 2, "models/net/schedule": "one_cycle"},
         {"models/net/search": {"loss.terms.focal": {"low": 0, "high": 1}}},
-        {"folds": {"scheme": "column", "column": "fold"}, "tuning/folds": [9]},
         {"pathvars": {"results": "elsewhere"}},
     ],
     ids=str,

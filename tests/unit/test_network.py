@@ -61,6 +61,13 @@ def test_a_module_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     net = build(settings(backbone="own_network:Small"))
     assert net(pictures(2), None).shape == (2, 3)
+    inner = __import__("own_network").Small(3, network.OWN_WIDTH)
+    torch.save(inner.state_dict(), tmp_path / "small.pth")
+    own = settings(backbone="own_network:Small", weights=f"file:{tmp_path}/small.pth")
+    assert any(torch.equal(p, inner[0].weight) for p in build(own).parameters())
+    torch.save({"other": torch.zeros(3)}, tmp_path / "small.pth")
+    with pytest.raises(WeightsError, match=r"small\.pth does not fit Small"):
+        build(own)
     with pytest.raises(WeightsError, match="Missing"):
         build(settings(backbone="own_network:Missing"))
 

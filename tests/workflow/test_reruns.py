@@ -77,6 +77,18 @@ def test_blend_methods_only_blend(workflow):
     assert without(workflow.planned(), "score_oof") == Counter([*BLEND, *END])
 
 
+def test_a_picture_replaced_in_place_is_seen_and_a_touched_one_is_not(workflow):
+    folder = workflow.folder / workflow.config["competition"]["root"]
+    picture = next(folder.joinpath("train").rglob("*.*"))
+    folder_time = picture.parent.stat()
+    os.utime(picture)
+    assert not workflow.planned()
+    with picture.open("ab") as file:
+        file.write(b"more")
+    os.utime(picture.parent, ns=(folder_time.st_atime_ns, folder_time.st_mtime_ns))
+    assert workflow.planned()["prepare",] == 1
+
+
 def test_folds_rerun_all_that_learns(workflow):
     workflow.config["folds"]["seed"] = 7
     planned = workflow.planned()

@@ -121,12 +121,7 @@ class Task(base.Task):
         return targets.index_of(labels, self.names, f"solution, column {columns[0]!r}")
 
     def describe_targets(self, targets_table):
-        counts = targets.counts_of(self.encode(targets_table), self.names)
-        return {
-            "kind": "classes",
-            "counts": counts,
-            "findings": targets.imbalance_findings(counts),
-        }
+        return targets.describe_classes(self.encode(targets_table), self.names)
 
     def example_labels(self, targets_table):
         return targets_table["class"].map(dict(enumerate(self.names)))

@@ -5,6 +5,7 @@ from pydantic import Field
 from podium.config.section import Section
 
 ONE_TARGET = False
+HAS_CLASSES = True
 
 
 class Options(Section):

@@ -123,12 +123,7 @@ class Task(base.Task):
     def describe_targets(self, targets_table):
         target = self.encode(targets_table)
         counts = {n: int(c) for n, c in zip(self.names, target.sum(0), strict=True)}
-        return {
-            "kind": "labels",
-            "counts": counts,
-            "rows": len(target),
-            "findings": targets.imbalance_findings(counts) if any(counts.values()) else [],
-        }
+        return {"kind": "labels", "counts": counts, "rows": len(target)}
 
     def example_labels(self, targets_table):
         def text(row) -> str:

@@ -142,12 +142,7 @@ class Task(base.Task):
         return targets.index_of(labels, self.grades, f"solution, column {columns[0]!r}")
 
     def describe_targets(self, targets_table):
-        counts = targets.counts_of(self.encode(targets_table), self.grades)
-        return {
-            "kind": "classes",
-            "counts": counts,
-            "findings": targets.imbalance_findings(counts),
-        }
+        return targets.describe_classes(self.encode(targets_table), self.grades)
 
     def example_labels(self, targets_table):
         return targets_table["grade"].map(dict(enumerate(self.grades)))

@@ -7,6 +7,7 @@ from pydantic import Field
 from podium.config.section import Section
 
 ONE_TARGET = False
+HAS_CLASSES = False
 
 
 class Options(Section):

@@ -92,18 +92,7 @@ class Task(base.Task):
 
     def describe_targets(self, targets_table):
         values = {name: targets_table[name].tolist() for name in self.names}
-        findings = []
-        for name in self.names:
-            skew = float(targets_table[name].skew())
-            if abs(skew) > 1 and (targets_table[name] > 0).all() and skew > 0:
-                findings.append(
-                    (
-                        2,
-                        f"{name!r} is skewed to large values (skewness {skew:.1f}): consider "
-                        "`task.options.transform: log1p`.",
-                    )
-                )
-        return {"kind": "values", "values": values, "findings": findings}
+        return {"kind": "values", "values": values}
 
     def example_labels(self, targets_table):
         return targets_table.apply(
