@@ -261,10 +261,10 @@ class _Run:
     def scores(self) -> tuple[dict[int, float], str]:
         """The last validation score of each fold that defines one, and what stopped the trial.
 
-        That is `pruned`, `diverged`, or empty.
+        That is `pruned`, `diverged`, `out of memory`, or empty.
         """
         from podium.training.fold import build_network, probe_head
-        from podium.training.loop import DivergedError, Training, train
+        from podium.training.loop import DivergedError, ShortOfMemoryError, Training, train
 
         settings = with_values(self.settings, dict(self.trial.params))
         trials = self.handle.get_trials(deepcopy=False)
@@ -303,6 +303,8 @@ class _Run:
                 history = train(net, plan)
             except DivergedError:  # these parameters will not do: the sampler is to learn it
                 return scores, "diverged"
+            except ShortOfMemoryError:  # nor these, on this machine
+                return scores, "out of memory"
             final = _final_score(history, net, plan)
             if np.isfinite(final):
                 scores[fold] = final
@@ -368,9 +370,10 @@ def select_params(
     complete = [trial for trial in trials if trial["state"] == "complete"]
     if not complete:
         raise PodiumError(
-            f"None of the {len(trials)} trials has a score: the loss diverged in each, or "
-            f"{metric['name']} is undefined on the tuned folds. Narrow the model's `search` (a "
-            "lower optimizer.lr), or tune on other folds (tuning.folds)."
+            f"None of the {len(trials)} trials has a score: each diverged, ran out of memory, or "
+            f"has folds on which {metric['name']} is undefined; the log of `tune_model` says "
+            "which. Narrow the model's `search` (a lower optimizer.lr), lower its batch_size, or "
+            "tune on other folds (tuning.folds)."
         )
     tuned = sorted({fold for trial in complete for fold in trial["folds"]}, key=int)
     per_repeat = folds // repeats

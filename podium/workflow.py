@@ -116,7 +116,6 @@ class Run:
         self.views = views.expand(config.tta.views)
         self.blended_models = config.blend.models or self.models
         self.tabular = config.competition.tabular
-        self.categorical = config.competition.categorical
         processes.announce_workflow(workflow)
         self._make_importable()
         self._cap_gpus()
@@ -188,6 +187,15 @@ class Run:
     def model_of(self, wildcards) -> dict:
         """What trains a model: its section, less its seeds."""
         return {k: v for k, v in self._plain["models"][wildcards.model].items() if k != "seeds"}
+
+    def tabular_of(self, wildcards) -> list[str]:
+        """The columns that a model looks at."""
+        return self.tabular if self.config.models[wildcards.model].tabular else []
+
+    def categorical_of(self, wildcards) -> list[str]:
+        """Those of a model's columns that are categories."""
+        seen = self.tabular_of(wildcards)
+        return [name for name in self.config.competition.categorical if name in seen]
 
     def network_of(self, wildcards) -> dict:
         """What builds a model's network: changing how it is trained changes none of this."""

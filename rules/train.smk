@@ -24,8 +24,8 @@ rule train_fold:
         model=run.model_of,
         task=run.section("task"),
         metric=run.section("metric"),
-        tabular=run.tabular,
-        categorical=run.categorical,
+        tabular=run.tabular_of,
+        categorical=run.categorical_of,
         state=run.training_state,
         code=run.code_of("train_fold"),
     script:

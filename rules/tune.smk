@@ -22,8 +22,8 @@ rule tune_model:
         task=run.section("task"),
         metric=run.section("metric"),
         tuning=run.section("tuning"),
-        tabular=run.tabular,
-        categorical=run.categorical,
+        tabular=run.tabular_of,
+        categorical=run.categorical_of,
         state=run.tuning_state,
         code=run.code_of("tune_model"),
     script:

@@ -94,7 +94,7 @@ def gather(inputs: dict, config: dict, results: str, grade: str | None) -> Sourc
                 score=read_json(scores.get(name)),
                 best=read_json(best.get(name)),
                 trials=read_table(best[name].with_name("trials.csv")) if name in best else [],
-                histories=read_histories(folder / "train" / name),
+                histories=read_histories(folder / "train" / name, config, settings.get(name)),
                 figures=folder / "score" / name / "figures",
             )
             for name in names
@@ -129,14 +129,19 @@ def read_table(path: Path | str | None, most: int | None = None) -> list[dict]:
         return [row for _, row in zip(range(most), rows, strict=False)] if most else list(rows)
 
 
-def read_histories(folder: Path) -> list[History]:
-    """The learning curves below a model's folder, by fold and seed."""
+def read_histories(folder: Path, config: dict, model: dict | None) -> list[History]:
+    """The learning curves below a model's folder, by fold and seed; of what the config has."""
+    split, seeds = config.get("folds"), (model or {}).get("seeds")
     found = []
     for path in folder.glob("fold*/seed*/history.csv"):
         place = re.search(r"fold(\d+)/seed(\d+)/history\.csv$", path.as_posix())
+        fold, seed = int(place[1]), int(place[2])
+        is_left_over = split and fold >= split["count"] * split["repeats"]
+        if is_left_over or (seeds and seed not in seeds):
+            continue
         rows = read_table(path)
         columns = {name: [number(row[name]) for row in rows] for name in (rows[0] if rows else ())}
-        found.append(History(int(place[1]), int(place[2]), columns))
+        found.append(History(fold, seed, columns))
     return sorted(found, key=lambda history: (history.fold, history.seed))
 
 

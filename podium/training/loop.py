@@ -3,7 +3,8 @@
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,23 @@ from podium.training.data import Rows
 
 class DivergedError(PodiumError):
     """The loss is not a number any more."""
+
+
+class ShortOfMemoryError(PodiumError):
+    """The GPU's memory is not enough."""
+
+
+@contextmanager
+def telling_of_memory() -> Iterator[None]:
+    """ShortOfMemoryError where torch runs out of a device's memory; also a decorator."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise ShortOfMemoryError(
+            "The GPU's memory is not enough: lower the model's batch_size or image_size, take a "
+            f"smaller backbone, or free the GPU of other work. ({str(error).splitlines()[0]})"
+        ) from None
 
 
 @dataclass
@@ -47,6 +65,7 @@ class Training:
     should_stop: Callable[[dict], bool] = lambda row: False
 
 
+@telling_of_memory()
 def train(network: Network, plan: Training) -> list[dict]:
     """Train a network in place and return its history, a row per epoch.
 
@@ -56,6 +75,7 @@ def train(network: Network, plan: Training) -> list[dict]:
 
     Raises:
         DivergedError: the loss is not a number any more.
+        ShortOfMemoryError: the GPU cannot hold the training.
     """
     settings, device = plan.settings, plan.device
     network.to(device)
@@ -229,6 +249,7 @@ def precision_of(settings: Model, device: torch.device):
 
 
 @torch.inference_mode()
+@telling_of_memory()
 def raw_outputs(
     network: Network, rows: Rows, device, batch_size: int, autocast, view: int = 0, change=None
 ) -> torch.Tensor:

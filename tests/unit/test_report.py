@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from podium.report import charts, images, render, wording
+from podium.report import charts, images, render, sources, wording
 from podium.report.charts import Dot
 
 NASTY = "<script>alert('x')</script>"
@@ -548,3 +548,12 @@ def test_times_are_for_people(seconds, shown):
 
 def test_prose_makes_code_of_keys_and_nothing_else():
     assert wording.prose("set `a.b` <b>") == "set <code>a.b</code> &lt;b&gt;"
+
+
+def test_folds_and_seeds_of_an_earlier_config_are_not_told(tmp_path):
+    for fold, seed in [(0, 0), (1, 0), (2, 0), (0, 1)]:
+        place = tmp_path / f"fold{fold}/seed{seed}/history.csv"
+        write(place, "epoch,train_loss\n1,0.5")
+    config = {"folds": {"count": 2, "repeats": 1}}
+    found = sources.read_histories(tmp_path, config, {"seeds": [0]})
+    assert [(history.fold, history.seed) for history in found] == [(0, 0), (1, 0)]

@@ -7,7 +7,7 @@ import torch
 from podium import metrics, network, tasks
 from podium.config.model import Augment, Mix, Model, Schedule
 from podium.errors import ConfigError, PodiumError
-from podium.training import augment, data, mixing, optimizers, schedules
+from podium.training import augment, data, loop, mixing, optimizers, schedules
 from podium.training.checkpoints import Checkpoint
 from podium.training.data import Rows
 from podium.training.loop import Training, train
@@ -354,3 +354,13 @@ def test_albumentations_own_form_is_read_and_checked():
         augment.create(Augment(preset=None, transforms=bad), (32, 32))
     with pytest.raises(ConfigError, match="to_dict"):
         augment.create(Augment(preset=None, transforms={"flip": 1}), (32, 32))
+
+
+def test_a_full_device_is_told_in_words(monkeypatch):
+    def full(*_arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    monkeypatch.setattr(loop, "_validate", full)
+    training = plan({"epochs": 1})
+    with pytest.raises(loop.ShortOfMemoryError, match="lower the model's batch_size"):
+        train(built(training.settings), training)

@@ -197,14 +197,14 @@ class Recorder:
         return []
 
 
-def run_of(tmp_path, monkeypatch, valid_scores: list[float]) -> _Run:
-    """A trial on a fold per score; a None diverges."""
+def run_of(tmp_path, monkeypatch, valid_scores: list) -> _Run:
+    """A trial on a fold per score, or per error that ends it."""
     waiting = iter(valid_scores)
 
     def train(net, plan):
         score = next(waiting)
-        if score is None:
-            raise loop.DivergedError("nan")
+        if isinstance(score, Exception):
+            raise score
         row = {"epoch": 1, "valid_score": score}
         plan.should_stop(row)
         return [row]
@@ -230,8 +230,14 @@ def test_optuna_takes_what_it_is_told_of_every_end_of_a_trial(tmp_path):
     assert states == ["COMPLETE", "PRUNED", "PRUNED", "PRUNED"]
 
 
-def test_a_diverged_trial_is_a_bad_one_and_not_the_end(tmp_path, monkeypatch):
-    assert run_of(tmp_path, monkeypatch, [0.7, None]).scores() == ({0: 0.7}, "diverged")
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(loop.DivergedError("nan"), "diverged"), (loop.ShortOfMemoryError("full"), "out of memory")],
+)
+def test_parameters_that_will_not_do_are_bad_ones_and_not_the_end(
+    tmp_path, monkeypatch, error, word
+):
+    assert run_of(tmp_path, monkeypatch, [0.7, error]).scores() == ({0: 0.7}, word)
 
 
 def test_folds_that_do_not_define_the_metric_do_not_count(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from workflow_runs import Workflow, model, new_workflow
 #: The first trains long enough to be killed in the middle, short enough to wait for.
 TWO_MODELS = {
     "models": {
-        "alpha": model(epochs=20),
+        "alpha": model(epochs=20, tabular=False),
         "beta": model(
             epochs=1, search={"optimizer.lr": {"low": 0.0001, "high": 0.01, "log": True}}
         ),

@@ -54,6 +54,18 @@ def test_one_model_more(workflow):
     )
 
 
+def test_a_column_trains_the_models_that_look_at_columns(workflow):
+    workflow.config["competition"]["tabular"] = ["weight"]
+    workflow.run("--until", "prepare")
+    assert workflow.planned() == Counter(
+        [
+            ("explore",),
+            *(*tuning_of("beta"), *training_of("beta"), *prediction_of("beta")),
+            *(*BLEND, *END),
+        ]
+    )
+
+
 def test_one_model_less(workflow):
     del workflow.config["models"]["beta"]
     assert workflow.planned() == Counter([*BLEND, *END])
