@@ -66,8 +66,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wall = run(arguments.configfile.resolve(), arguments.cores, Path(folder))
-        results = next(path for path in (Path(folder) / "results").iterdir() if path.is_dir())
-        spans = computing(results)
+        (tracking,) = (Path(folder) / "results").glob("*/tracking")
+        spans = computing(tracking.parent)
     busy = union(spans)
     core_seconds = sum(end - begin for _, begin, end in spans)
     print(f"whole run                     {wall:8.1f} s on {arguments.cores} cores")

@@ -133,20 +133,28 @@ def resized(picture: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarr
             stays on black; `crop` to cover, and cut at the centre.
     """
     height, width = size
-    if resize == "stretch":
-        return _scaled(picture, size)
-    scales = (height / picture.shape[0], width / picture.shape[1])
-    scale = min(scales) if resize == "pad" else max(scales)
-    fitted = (max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale)))
+    fitted = fitted_size(picture.shape[:2], size, resize)
     small = _scaled(picture, fitted)
+    if resize == "stretch":
+        return small
     if resize == "pad":
         top, left = (height - fitted[0]) // 2, (width - fitted[1]) // 2
         padded = np.empty((height, width, 3), np.uint8)
         padded[:] = _border_median(small)
         padded[top : top + fitted[0], left : left + fitted[1]] = small
         return padded
-    top, left = (fitted[0] - height) // 2, (fitted[1] - width) // 2
+    # The same rounding as in padding, so that one rule says where a pixel goes.
+    top, left = -((height - fitted[0]) // 2), -((width - fitted[1]) // 2)
     return small[top : top + height, left : left + width]
+
+
+def fitted_size(shape: tuple[int, int], size: tuple[int, int], resize: str) -> tuple[int, int]:
+    """Height and width that a picture is scaled to, before it is padded or cropped to `size`."""
+    if resize == "stretch":
+        return size
+    scales = (size[0] / shape[0], size[1] / shape[1])
+    scale = min(scales) if resize == "pad" else max(scales)
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def _scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

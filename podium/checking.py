@@ -43,7 +43,14 @@ def check_model(
         call_own_metric(loaded, chosen, manifest.read(targets))
     table = manifest.read(train)
     pictures = len(table["pictures"].iloc[0]) if settings.pictures else 0
-    net = network.build(settings, pictures=pictures, features=0, tabular=0, outputs=loaded.outputs)
+    net = network.build(
+        settings,
+        pictures=pictures,
+        features=0,
+        tabular=0,
+        outputs=loaded.outputs,
+        maps=loaded.maps(settings.approach),
+    )
     summary = {
         "backbone": settings.backbone if settings.pictures else None,
         "parameters": sum(p.numel() for p in net.parameters()),

@@ -3,9 +3,13 @@
 Each returns (batch,) so that the loop can weigh rows and mix targets; means are taken there.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from podium.errors import ConfigError
 
 
 def cross_entropy(raw: Tensor, target: Tensor, *, smoothing=0.0, weight: Tensor | None = None):
@@ -54,19 +58,83 @@ def dice(raw: Tensor, target: Tensor):
     return 1 - (2 * (p * target).sum(1) + 1) / (p.sum(1) + target.sum(1) + 1)
 
 
+def each_l1(raw: Tensor, target: Tensor):
+    """Absolute error of every cell."""
+    return (raw - target.to(raw)).abs()
+
+
+def each_l2(raw: Tensor, target: Tensor):
+    """Squared error of every cell."""
+    return (raw - target.to(raw)).square()
+
+
+def each_smooth_l1(raw: Tensor, target: Tensor, *, beta=1.0):
+    """Square below `beta`, absolute above (Girshick 2015), of every cell."""
+    return F.smooth_l1_loss(raw, target.to(raw), beta=beta, reduction="none")
+
+
+def each_wing(raw: Tensor, target: Tensor, *, width=4.0, curvature=0.8):
+    """Wing loss (Feng et al. 2018) of every cell: logarithmic below `width`, absolute above.
+
+    The defaults are the paper's 10 and 2 pixels of 256, in percent.
+    """
+    error = (raw - target.to(raw)).abs()
+    constant = width - width * math.log(1 + width / curvature)
+    return torch.where(error < width, width * torch.log1p(error / curvature), error - constant)
+
+
+def middle_of(maps: Tensor) -> Tensor:
+    """Where the mass of each map is, (batch, points, 2) as x and y from -0.5 to 0.5.
+
+    The soft-argmax of maps of logits (batch, points, h, w), precise to a part of a cell (Sun et
+    al. 2018, integral regression).
+    """
+    height, width = maps.shape[2:]
+    share = maps.flatten(2).softmax(2).reshape(maps.shape)
+    x = (torch.arange(width, device=maps.device) + 0.5) / width - 0.5
+    y = (torch.arange(height, device=maps.device) + 0.5) / height - 0.5
+    return torch.stack([(share.sum(2) * x).sum(2), (share.sum(3) * y).sum(2)], 2)
+
+
+def heat_map(maps: Tensor, target: Tensor, *, spread=1.0):
+    """Cross entropy between maps of logits and a Gaussian around each point, mean over points.
+
+    Args:
+        maps: (batch, points, h, w).
+        target: (batch, 2 * points) relative coordinates, NaN for a missing point.
+        spread: deviation of the Gaussian in cells.
+
+    Raises ConfigError for a network that answers with coordinates.
+    """
+    if maps.dim() != 4:
+        raise ConfigError("loss.terms.heatmap: only a model of `approach: heatmap` has heat maps")
+    height, width = maps.shape[2:]
+    missing = target.isnan().reshape(len(target), -1, 2).any(2)
+    points = target.nan_to_num().reshape(len(target), -1, 2)
+    at_x, at_y = (points[..., 0] + 0.5) * width - 0.5, (points[..., 1] + 0.5) * height - 0.5
+    x, y = torch.arange(width, device=maps.device), torch.arange(height, device=maps.device)
+    wide = (-((x - at_x[..., None]) ** 2) / (2 * spread**2)).softmax(2)
+    high = (-((y - at_y[..., None]) ** 2) / (2 * spread**2)).softmax(2)
+    # The Gaussian is a product of two, so the sum over cells needs no map of it.
+    said = maps.flatten(2).log_softmax(2).reshape(maps.shape)
+    entropy = -torch.einsum("bphw,bph,bpw->bp", said, high, wide)
+    entropy = entropy.where(~missing, 0.0)
+    return entropy.sum(1) / (~missing).sum(1).clamp(min=1)
+
+
 def l1(raw: Tensor, target: Tensor):
     """Absolute error, both (batch, targets), mean over targets."""
-    return (raw - target.to(raw)).abs().mean(1)
+    return each_l1(raw, target).mean(1)
 
 
 def l2(raw: Tensor, target: Tensor):
     """Squared error, both (batch, targets), mean over targets."""
-    return (raw - target.to(raw)).square().mean(1)
+    return each_l2(raw, target).mean(1)
 
 
 def smooth_l1(raw: Tensor, target: Tensor, *, beta=1.0):
     """Square below `beta`, absolute above (Girshick 2015), mean over targets."""
-    return F.smooth_l1_loss(raw, target.to(raw), beta=beta, reduction="none").mean(1)
+    return each_smooth_l1(raw, target, beta=beta).mean(1)
 
 
 def cumulative_link(raw: Tensor, grade: Tensor):
@@ -92,8 +160,6 @@ def class_weight_tensor(choice, counts) -> Tensor | None:
         return weight / ((weight * counts).sum() / counts.sum())
     weight = torch.tensor(list(choice), dtype=torch.float32)
     if len(weight) != len(counts):
-        from podium.errors import ConfigError
-
         raise ConfigError(
             f"loss.class_weights: found {len(weight)} weights, expected {len(counts)}, one per "
             "class"

@@ -33,12 +33,8 @@ class Backbone(nn.Module):
         super().__init__()
         self.pool = settings.head.pool
         self.net = _create(settings)
-        config = getattr(self.net, "pretrained_cfg", None) or {}
-        mean = torch.tensor(config.get("mean") or IMAGENET_MEAN) * 255
-        std = torch.tensor(config.get("std") or IMAGENET_STD) * 255
-        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", std.view(1, 3, 1, 1), persistent=False)
-        self.groups = _depths(self.net)
+        self.keep_normalisation(self.net)
+        self.groups = depths_of(self.net)
         self.width = self._measure(settings.size)
 
     def _measure(self, size: tuple[int, int]) -> int:
@@ -54,11 +50,20 @@ class Backbone(nn.Module):
         self.train(was_training)
         return width
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        batch = pictures.shape[0]
+    def keep_normalisation(self, net: nn.Module) -> None:
+        """Remember the mean and deviation of the pixels that a network was trained on."""
+        config = getattr(net, "pretrained_cfg", None) or {}
+        for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            value = torch.tensor(config.get(name) or default) * 255
+            self.register_buffer(name, value.view(1, 3, 1, 1), persistent=False)
+
+    def normalised(self, pictures: Tensor) -> Tensor:
+        """uint8 (batch, pictures, H, W, 3) to float (batch * pictures, 3, H, W)."""
         x = pictures.flatten(0, 1).permute(0, 3, 1, 2).to(self.mean.dtype)
-        x = (x - self.mean) / self.std
-        return self._pooled(x).reshape(batch, -1)
+        return (x - self.mean) / self.std
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self._pooled(self.normalised(pictures)).reshape(len(pictures), -1)
 
     def _pooled(self, x: Tensor) -> Tensor:
         if self.pool == "avg":
@@ -105,7 +110,7 @@ def _create(settings: Model) -> nn.Module:
 OWN_WIDTH = 64
 
 
-def _depths(net: nn.Module) -> dict[str, int]:
+def depths_of(net: nn.Module) -> dict[str, int]:
     """Depth of each parameter: timm's own grouping, or the order of the child modules."""
     if hasattr(net, "group_matcher"):
         from timm.models import group_parameters
@@ -185,7 +190,9 @@ class Network(nn.Module):
         return self
 
 
-def build(settings: Model, *, pictures: int, features: int, tabular: int, outputs: int) -> Network:
+def build(
+    settings: Model, *, pictures: int, features: int, tabular: int, outputs: int, maps: int = 0
+) -> Network:
     """A model's network.
 
     Args:
@@ -193,7 +200,12 @@ def build(settings: Model, *, pictures: int, features: int, tabular: int, output
         features: width of a frozen backbone's output per row; 0 builds the backbone itself.
         tabular: encoded tabular columns.
         outputs: width of the raw output.
+        maps: of a task that wants maps instead, their number.
     """
+    if maps:
+        from podium.maps import build_maps
+
+        return build_maps(settings, maps)
     backbone = None
     if settings.pictures and not features:
         backbone = Backbone(settings).to(memory_format=torch.channels_last)

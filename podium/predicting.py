@@ -14,7 +14,7 @@ from podium.errors import PodiumError
 from podium.predictions import Header, Predictions
 from podium.tabular import TabularEncoder
 from podium.training.data import Rows
-from podium.training.fold import feature_width, open_seen
+from podium.training.fold import feature_width, frames_of, open_seen
 from podium.training.loop import precision_of, raw_outputs
 
 
@@ -57,6 +57,7 @@ def predict_fold(
             ids,
             model["encoder"],
             open_seen(inputs.get(f"{part}_images"), inputs.get(f"{part}_features")),
+            frames_of(loaded, table.loc[ids], settings),
         )
         values = _mean_over_views(net, rows, view_names, settings, loaded, target[in_train], device)
         if not np.isfinite(values).all():
@@ -83,24 +84,25 @@ def _network(path, model: dict, settings: Model, task, inputs: dict, device):
         features=feature_width(seen),
         tabular=0 if encoder is None else TabularEncoder.from_dict(encoder).width,
         outputs=task.outputs,
+        maps=task.maps(settings.approach),
     )
     net.load_state_dict(load_file(path))
     return net.to(device).eval()
 
 
-def _rows(table, ids, encoder: dict | None, seen) -> Rows:
+def _rows(table, ids, encoder: dict | None, seen, frames) -> Rows:
     places = table.index.get_indexer(ids)
     tabular = None
     if encoder is not None:
         fitted = TabularEncoder.from_dict(encoder)
         names = [*fitted.numbers, *fitted.categories]
         tabular = fitted.encode(manifest.columns(table.loc[ids], names))
-    return Rows(seen, places, tabular, None, None)
+    return Rows(seen, places, tabular, None, None, frames)
 
 
 def _mean_over_views(net, rows: Rows, names, settings: Model, task, train_target, device):
     """Predictions (n, names), float32, averaged over the views in the prediction's space."""
-    if len(rows) == 0:
+    if not len(rows):
         return np.zeros((0, len(task.names)), np.float32)
     autocast = precision_of(settings, device)
     if rows.seen is None:
@@ -110,8 +112,9 @@ def _mean_over_views(net, rows: Rows, names, settings: Model, task, train_target
         change = None
         if rows.seen is not None and not rows.has_features:
             change = partial(views.apply, name)
-        raw = raw_outputs(
+        seen = raw_outputs(
             net, rows, device, 2 * settings.batch_size, autocast, view=number, change=change
         )
-        total = total + task.predict(raw, train_target).cpu().double().numpy()
-    return (total / len(names)).astype(np.float32)
+        parts = [task.undo(name, task.predict(raw, train_target)).cpu() for _, raw in seen]
+        total = total + torch.cat(parts).double().numpy()
+    return task.place(total / len(names), rows.frames).astype(np.float32)

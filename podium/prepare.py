@@ -76,7 +76,10 @@ def prepare(
     job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
     options = tasks.options_module(task["name"]).Options.model_validate(task["options"])
     target_table, info = tasks.task_class(task["name"]).read_targets(
-        found.train, list(competition["target"]), options, found.sample
+        found.train,
+        tables.expanded(competition["target"], list(found.train.columns)),
+        options,
+        found.sample,
     )
 
     parts = find_pictures(competition, found)
@@ -171,7 +174,8 @@ def _indexed(competition: dict, path: Path, needed: Sequence[str], key: str) -> 
     except DataError as error:
         raise DataError(f"{key}: {error}") from None
     id_column = competition["id"]
-    tables.check_columns(table, path, [id_column, *(name for name in needed if name != "id")])
+    needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
+    tables.check_columns(table, path, [id_column, *needed])
     return tables.index_by_id(table, path, id_column)
 
 

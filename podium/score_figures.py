@@ -1,6 +1,6 @@
 """Figures of scores and blends; style and shared plots are those of `podium.figures`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +24,17 @@ def draw_model(
     prediction: np.ndarray,
     curves: Sequence[pd.DataFrame],
     train: pd.DataFrame,
+    draw: Callable,
     folder: Path,
 ) -> list[str]:
     """All figures of one model; returns their names, in the order to read them.
 
     Args:
         result: what `metrics.json` will hold.
-        kind: `classes`, `labels` or `values`.
+        kind: `classes`, `labels`, `values`, or a task's own.
         train: the manifest, for the pictures of the mistakes.
+        draw: (id, picture, its pixels per pixel of the row's) to the picture with the row's
+            target and prediction drawn on it, where the task has such.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
@@ -41,8 +44,9 @@ def draw_model(
         drawn["folds"] = folds(result)
     if result["confusion"]:
         drawn["confusion"] = confusion(result["confusion"])
-    true = _columns(kind, target, len(names))
-    if kind != "values" and prediction.shape[1] == len(names):
+    has_classes = kind in ("classes", "labels")
+    true = _columns(kind, target, len(names)) if has_classes else target
+    if has_classes and prediction.shape[1] == len(names):
         drawn["roc"] = roc(names, true, prediction)
         drawn["precision_recall"] = precision_recall(names, true, prediction)
     if result["calibration"]:
@@ -50,9 +54,9 @@ def draw_model(
     if kind == "values":
         drawn["predicted"] = predicted(names, target, prediction)
         drawn["residuals"] = residuals(names, target, prediction)
-    elif prediction.shape[1] == 1:
+    elif has_classes and prediction.shape[1] == 1:
         drawn["predicted"] = grades(names, target, prediction[:, 0], result["decision"])
-    gallery = mistakes(result["mistakes"], train)
+    gallery = mistakes(result["mistakes"], train, draw)
     if gallery is not None:
         drawn["mistakes"] = gallery
     for name, figure in drawn.items():
@@ -290,19 +294,22 @@ def _some(count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(count, MOST_POINTS, replace=False))
 
 
-def mistakes(worst: Sequence[dict], train: pd.DataFrame):
+def mistakes(worst: Sequence[dict], train: pd.DataFrame, draw: Callable):
     """The worst rows as pictures with what is true and what was said; None without pictures."""
     from podium import pictures
 
     shown, captions = [], []
     for entry in worst:
-        paths = list(train.loc[entry["id"], "pictures"])
+        row = train.loc[entry["id"]]
+        paths = list(row["pictures"])
         if not paths:
             continue
         try:
-            shown.append(pictures.read_picture(paths[0], at_least=(128, 128)))
+            picture = pictures.read_picture(paths[0], at_least=(192, 192))
         except pictures.PictureError:
             continue
+        scale = np.array(picture.shape[1::-1]) / (row["width"], row["height"])
+        shown.append(draw(entry["id"], picture, scale))
         captions.append(f"true: {entry['true']}\nsaid: {entry['predicted']}\n{entry['id']}")
     if not shown:
         return None

@@ -39,6 +39,8 @@ from podium.bootstrap import Bootstrap
 from podium.errors import PodiumError
 from podium.metrics import Metric, score_or_nan
 
+#: Kinds of targets that are known here; a task with another speaks for itself.
+KINDS = ("classes", "labels", "values")
 #: Bins of the calibration curve, each with as many rows.
 BINS = 10
 #: Confusions that are named.
@@ -91,7 +93,11 @@ def score_oof(
         "model": model,
         **result,
         "fingerprint": rows.fingerprint,
-        "per_class": per_class(kind, names, rows.target, prediction, labels),
+        "per_class": (
+            per_class(kind, names, rows.target, prediction, labels)
+            if kind in KINDS
+            else chosen_task.errors_by_name(rows.target, prediction)
+        ),
         "confusion": confusion(names, rows.target, labels) if kind == "classes" else None,
         "calibration": (
             calibration(rows.target, prediction) if chosen_task.space == "probabilities" else None
@@ -103,8 +109,14 @@ def score_oof(
     labelled = chosen_task.example_labels(target_table)
     result["mistakes"] = worst(chosen_task, rows, prediction, labels, labelled, kind, names)
     folder = Path(outputs["figures"])
+    place = {id_: row for row, id_ in enumerate(rows.ids)}
+
+    def draw(id_: str, picture: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        row = place[id_]
+        return chosen_task.draw(picture, scale, rows.target[row], prediction[row])
+
     result["figures"] = score_figures.draw_model(
-        result, kind, names, rows.target, prediction, curves, manifest.read(train), folder
+        result, kind, names, rows.target, prediction, curves, manifest.read(train), draw, folder
     )
     manifest.write_json(outputs["metrics"], result)
     if job is not None:
@@ -288,7 +300,11 @@ def worst(task, rows: oof.Rows, prediction, labels, labelled, kind: str, names) 
         {
             "id": str(rows.ids[row]),
             "true": str(labelled.iloc[row]),
-            "predicted": _answer(kind, names, prediction[row], labels[row]),
+            "predicted": (
+                _answer(kind, names, prediction[row], labels[row])
+                if kind in KINDS
+                else task.answer(prediction[row], severity[row])
+            ),
             "severity": float(severity[row]),
         }
         for row in order

@@ -5,6 +5,7 @@ Rows are named as a spreadsheet numbers them: the header is row 1.
 
 import codecs
 import csv
+import fnmatch
 import io
 import re
 from collections.abc import Sequence
@@ -73,6 +74,18 @@ def check_columns(table: pd.DataFrame, path: Path | str, needed: Sequence[str]) 
     ]
     if problems:
         raise DataError(f"{path}:\n{numbered(problems)}\nIt has the columns {some_of(known, 20)}.")
+
+
+def expanded(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Names of columns, with the known ones that fit in place of each pattern such as `*_x`.
+
+    A pattern that nothing fits stays as it is.
+    """
+    found = []
+    for name in names:
+        fitting = [] if name in known else fnmatch.filter(map(str, known), name)
+        found += fitting or [name]
+    return list(dict.fromkeys(found))
 
 
 def index_by_id(

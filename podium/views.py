@@ -15,22 +15,29 @@ def expand(names) -> list[str]:
 TURNING = ("rot90", "rot270", "transpose", "transverse")
 
 
+#: Views that show left as right.
+MIRRORING = ("hflip", "vflip", "transpose", "transverse")
+#: What is turned around in each view, after rows and columns of the `TURNING` ones are swapped.
+_FLIPPED = {
+    "identity": "", "hflip": "x", "vflip": "y", "rot180": "xy",
+    "rot90": "y", "rot270": "x", "transpose": "", "transverse": "xy",
+}  # fmt: skip
+
+
 def apply(view: str, pictures):
     """A view of pictures (..., H, W, C), tensor; quarter turns swap H and W."""
     rows, columns = -3, -2
     if view in TURNING:
         pictures = pictures.transpose(rows, columns)
-    flips = {
-        "identity": (),
-        "hflip": (columns,),
-        "vflip": (rows,),
-        "rot180": (rows, columns),
-        "rot90": (rows,),
-        "rot270": (columns,),
-        "transpose": (),
-        "transverse": (rows, columns),
-    }[view]
+    flips = [{"x": columns, "y": rows}[axis] for axis in _FLIPPED[view]]
     return pictures.flip(flips) if flips else pictures
+
+
+def undo_points(view: str, points):
+    """Points seen in a view, relative to its middle, (..., 2) as x and y, in the picture itself."""
+    signs = [-1.0 if axis in _FLIPPED[view] else 1.0 for axis in "xy"]
+    points = points * points.new_tensor(signs)
+    return points.flip(-1) if view in TURNING else points
 
 
 #: The view that undoes each view.

@@ -19,11 +19,12 @@ from podium.config.competition import Competition
 from podium.config.root import Config, fold_count
 from podium.errors import DataError, PodiumError, numbered
 from podium.places import results_of, stops_of
+from podium.tasks import traits
 
 #: Keys of a model that name its network and weights, not how it is trained.
 NETWORK_KEYS = (
-    "backbone", "weights", "image_size", "resize", "drop_path", "pictures", "tabular", "head",
-    "freeze",
+    "backbone", "weights", "approach", "image_size", "resize", "drop_path", "pictures", "tabular",
+    "head", "freeze",
 )  # fmt: skip
 
 
@@ -340,6 +341,8 @@ class Run:
     def training_inputs(self, wildcards) -> dict[str, str | list[str]]:
         """What training and tuning of a model read."""
         training_views = self.config.models[wildcards.model].training_views
+        if traits(self.config.task.name).is_spatial:  # a flip would move the target too
+            training_views = ["identity"]
         return {
             **self._seen(wildcards.model, "train", training_views),
             **self._rows("train"),

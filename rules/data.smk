@@ -107,6 +107,8 @@ rule embed_images:
         "<results>/logs/embed_images/{backbone}/{cache}-{view}.log",
     benchmark:
         "<results>/benchmarks/embed_images/{backbone}/{cache}-{view}.tsv"
+    # Tuning waits for it, and training for tuning.
+    priority: 8
     conda:
         "../envs/podium.yaml"
     threads: run.threads

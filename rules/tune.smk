@@ -10,6 +10,8 @@ rule tune_model:
         "<results>/logs/tune_model/{model}/worker{worker}.log",
     benchmark:
         "<results>/benchmarks/tune_model/{model}/worker{worker}.tsv"
+    # A model that is tuned has the longest way to go: it starts first.
+    priority: 6
     conda:
         "../envs/podium.yaml"
     threads: run.threads
@@ -40,6 +42,7 @@ rule select_params:
         "<results>/logs/select_params/{model}.log",
     benchmark:
         "<results>/benchmarks/select_params/{model}.tsv"
+    priority: 6
     conda:
         "../envs/podium.yaml"
     params:

@@ -95,7 +95,8 @@ class Competition(Section):
     id: str = Field("id", description="The column that names a row, unique within each table.")
     target: Names = Field(
         description="The column(s) to predict: one for `classification` and `ordinal`; one, or one "
-        "per label, for `multilabel`; one or several for `regression`."
+        "per label, for `multilabel`; one or several for `regression`; a pair for each point, such "
+        'as `nose_x` and `nose_y`, for `keypoints`. `*` stands for any letters: `"*_x"`.'
     )
     group: str | None = Field(
         None,

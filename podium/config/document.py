@@ -173,18 +173,33 @@ def _task_part(name: str) -> list[str]:
 def loss_terms(task: str) -> dict[str, str | None]:
     """Every loss term of a task, and the choice that it needs: `approach: classification`."""
     module = tasks.options_module(task)
-    default = module.losses(module.Options())
-    variants = {"": module.Options()}
-    for key, field in module.Options.model_fields.items():
-        for choice in kinds.choices(field.annotation):
-            variants[f"`{key}: {choice}`"] = module.Options.model_validate({key: choice})
-    found = {said: module.losses(options) for said, options in variants.items()}
-    depends = any(set(terms) != set(default) for terms in found.values())
-    where: dict[str, list[str]] = {}
-    for said, terms in found.items():
-        for term in terms:
-            where.setdefault(term, []).extend([said] if said else [])
-    return {term: " or ".join(needed) if depends else None for term, needed in where.items()}
+    plain, approaches = module.Options(), module.TRAITS.approaches
+
+    def with_choice(key: str, choice: str):
+        return module.Options.model_validate({key: choice})
+
+    default = next(iter(approaches), None)
+    # What each choice of a key makes of the terms, key by key.
+    by_key = {
+        key: {
+            f"`{key}: {choice}`": module.losses(
+                module.Options.model_validate({key: choice}), default
+            )
+            for choice in kinds.choices(field.annotation)
+        }
+        for key, field in module.Options.model_fields.items()
+    }
+    by_key["models.<name>.approach"] = {
+        f"`approach: {choice}` of the model": module.losses(plain, choice) for choice in approaches
+    }
+    found: dict[str, str | None] = dict.fromkeys(module.losses(plain, default))
+    for variants in by_key.values():
+        for term in dict.fromkeys(term for terms in variants.values() for term in terms):
+            having = [said for said, terms in variants.items() if term in terms]
+            found.setdefault(term, None)
+            if len(having) < len(variants):
+                found[term] = " or ".join(having)
+    return found
 
 
 @cache

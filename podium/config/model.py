@@ -150,6 +150,12 @@ class Model(Section):
         "package that ships a weights file). A module of your own starts as it was built, or from "
         "a file.",
     )
+    approach: str | None = Field(
+        None,
+        description="How the task is solved, where it can be in several ways. `keypoints`: "
+        "`regression` of the coordinates (the default), or a `heatmap` for each point. Models of "
+        "several approaches can be blended.",
+    )
     image_size: int | tuple[int, int] = Field(
         224, description="Side of the picture in pixels, or [height, width]."
     )

@@ -53,10 +53,11 @@ def explore(
     readable = target.at(np.flatnonzero(tables["train"]["problem"] == ""))
 
     told, found = explore_target(target, folds, folder)
+    task.draw_targets(tables["train"], target.array, folder)
     summary = {"rows": {name: len(table) for name, table in tables.items()}, "target": told}
     found += _unreadable(tables)
     if len(seen["train"]):
-        looks, summary["sampled"] = _look(seen, readable, folder, job)
+        looks, summary["sampled"] = _look(seen, task, readable, folder, job)
         for name, part in {
             "pictures": lambda: appearance.explore_appearance(
                 seen["train"], seen["test"], looks, folder
@@ -79,7 +80,7 @@ def explore(
     _tell(found, [summary_out, findings_out, folder], job)
 
 
-def _look(seen: dict[str, pd.DataFrame], target, folder: Path, job) -> tuple[dict, dict]:
+def _look(seen: dict[str, pd.DataFrame], task, target, folder: Path, job) -> tuple[dict, dict]:
     """Decode a sample of both parts, draw the contact sheets; what was seen, and how much."""
     from podium.explore import samples, sheets
 
@@ -100,6 +101,11 @@ def _look(seen: dict[str, pd.DataFrame], target, folder: Path, job) -> tuple[dic
         # Rows picked for a sheet would tilt the statistics towards rare classes.
         places = np.union1d(chosen[name], show[name])
         looks[name] = samples.look(table, places, show[name]).of(chosen[name])
+    if task.is_spatial:
+        sides = seen["train"][["width", "height"]].to_numpy()
+        for place, small in looks["train"].thumbnails.items():
+            scale = np.array(small.shape[1::-1]) / sides[place]
+            looks["train"].thumbnails[place] = task.draw(small, scale, target.array[place])
     drawn = sheets.draw_sheets(groups, picked, looks["train"], folder)
     sheets.draw_test(seen["test"], looks["test"], folder)
     sampled = {

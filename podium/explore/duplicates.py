@@ -62,7 +62,7 @@ def explore_duplicates(
 def targets_differ(target: Target, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Whether rows have different targets; values only beyond a tenth of their deviation."""
     apart = np.abs(target.matrix[left].astype(float) - target.matrix[right])
-    allowed = 0.1 * target.matrix.std(axis=0) if target.kind == "values" else 0
+    allowed = 0.1 * target.matrix.std(axis=0) if target.is_continuous else 0
     return (apart > allowed).any(axis=1)
 
 

@@ -42,7 +42,7 @@ def tells(values: np.ndarray, target: Target) -> tuple[float, float]:
     if known.sum() < 20 or len(np.unique(values[known])) < 2:
         return 0.0, 0.0
     ranks = pd.Series(values[known]).rank().to_numpy()
-    if target.kind == "values":
+    if target.is_continuous:
         return _rank_correlation(ranks, target.matrix[known].astype(float))
     if target.kind == "classes":
         codes = target.codes[known]
@@ -90,7 +90,7 @@ def neighbours_agree(values: np.ndarray, target: Target, seed: int = 0) -> tuple
     order = shuffled[np.argsort(values[shuffled], kind="stable")]
     if len(order) < 20:
         return 0.0, 0.0
-    if target.kind == "values":
+    if target.is_continuous:
         best = 0.0
         for column in target.matrix[order].T.astype(float):
             middle, around = column[1:-1], (column[:-2] + column[2:]) / 2
@@ -148,7 +148,7 @@ def _order(train: pd.DataFrame, target: Target, folder) -> tuple[dict, list[Find
 def _draw_order(name: str, values: np.ndarray, target: Target, folder) -> None:
     order = np.argsort(values, kind="stable")
     figure, axes = figures.new(1, 1, (figures.WIDTH, 2.8))
-    if target.kind == "values":
+    if target.is_continuous:
         column = target.matrix[order, 0].astype(float)
         axes.plot(column, ".", markersize=2.5, color=figures.BLUE, alpha=0.6)
         axes.set_ylabel(figures.shorten(target.names[0]))
@@ -182,7 +182,7 @@ def _sizes(train: pd.DataFrame, target: Target) -> tuple[dict, list[Finding]]:
             continue
         measure = (
             f"rank correlation {strength:.2f}"
-            if target.kind == "values"
+            if target.is_continuous
             else f"AUC {(1 + strength) / 2:.2f} for the class it separates best"
         )
         text = f"Without a look at the picture: {measure}. "
@@ -263,7 +263,7 @@ def _hidden_groups(train: pd.DataFrame, target: Target) -> list[Finding]:
         f"share their target more often than chance ({agree:.0%} against {chance:.0%}). If the "
         "beginning names a patient, a site or an object, put it into a column of the table and "
         "name that in `competition.group`; otherwise the score may be too good."
-        if target.kind != "values"
+        if not target.is_continuous
         else f"Names such as {stems[0]} repeat {len(sizes):,} beginnings, and rows of one "
         "beginning have similar targets. If it names a patient, a site or an object, put it into "
         "a column of the table and name that in `competition.group`."

@@ -17,6 +17,8 @@ QUANTILES = 6
 
 def classes_of(target: Target) -> list[tuple[str, np.ndarray]]:
     """Groups of rows to show: name and places; classes, labels, or quantiles of the first value."""
+    if target.kind not in ("classes", "labels", "values"):
+        return [("at random", np.arange(len(target.array)))]
     if target.kind == "values":
         return _quantiles(target.names[0], target.matrix[:, 0].astype(float))
     if target.kind == "labels":

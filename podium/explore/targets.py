@@ -18,7 +18,7 @@ class Target:
     """The training rows' targets, as the exploration needs them.
 
     Attributes:
-        kind: `classes`, `labels` or `values`.
+        kind: `classes`, `labels`, `values`, or a task's own.
         names: names of the labels or values.
         array: `task.encode`'s: (n,) class index, (n, labels) 0/1, or (n, targets) values.
         labels: a short label per row for captions, indexed by id.
@@ -32,9 +32,17 @@ class Target:
     told: dict
 
     @property
+    def is_continuous(self) -> bool:
+        """Whether targets are numbers, of which no two need be equal."""
+        return self.kind not in ("classes", "labels")
+
+    @property
     def matrix(self) -> np.ndarray:
-        """The array as (n, columns)."""
-        return self.array.reshape(len(self.array), -1)
+        """The array as (n, columns), with a column's mean where a number is missing."""
+        matrix = self.array.reshape(len(self.array), -1)
+        if matrix.dtype.kind != "f" or not np.isnan(matrix).any():
+            return matrix
+        return np.where(np.isnan(matrix), np.nanmean(matrix, axis=0), matrix)
 
     @property
     def codes(self) -> np.ndarray:
@@ -60,15 +68,9 @@ def explore_target(target: Target, folds: dict, folder) -> tuple[dict, list[Find
     if target.kind in by_kind:
         summary, found = by_kind[target.kind](target, folds, folder)
     else:  # a task of another kind speaks for itself
-        summary, found = (
-            {},
-            [Finding(severity, _title(t), t) for severity, t in target.told["findings"]],
-        )
+        summary = {key: target.told[key] for key in ("counts", "numbers") if key in target.told}
+        found = [Finding(*each) for each in target.told["findings"]]
     return {"kind": target.kind, "rows": len(target.array), **summary}, found
-
-
-def _title(sentence: str) -> str:
-    return sentence.split(":")[0].split(". ")[0].rstrip(".")
 
 
 # ---------------------------------------------------------------------------------- classes

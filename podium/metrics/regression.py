@@ -1,5 +1,5 @@
 """Metrics of values: `target` is (n,) or (n, targets), the prediction (n,) or (n, targets), both
-in original units."""
+in original units. A missing target (NaN), such as a point that is not seen, does not count."""
 
 import numpy as np
 
@@ -7,20 +7,21 @@ from podium.errors import DataError
 from podium.metrics import metric
 
 _VALUE_TASKS = ("regression", "ordinal")
+_POINT_TASKS = (*_VALUE_TASKS, "keypoints")
 
 
-@metric(needs="values", greater_is_better=False, tasks=_VALUE_TASKS, best=0.0)
+@metric(needs="values", greater_is_better=False, tasks=_POINT_TASKS, best=0.0)
 def rmse(target, prediction):
     """Root mean squared error over all cells."""
     target, prediction = _columns(target, prediction)
-    return np.sqrt(np.mean((prediction - target) ** 2))
+    return np.sqrt(np.nanmean((prediction - target) ** 2))
 
 
-@metric(needs="values", greater_is_better=False, tasks=_VALUE_TASKS, best=0.0)
+@metric(needs="values", greater_is_better=False, tasks=_POINT_TASKS, best=0.0)
 def mae(target, prediction):
     """Mean absolute error over all cells."""
     target, prediction = _columns(target, prediction)
-    return np.mean(np.abs(prediction - target))
+    return np.nanmean(np.abs(prediction - target))
 
 
 @metric(needs="values", greater_is_better=False, tasks=("regression",), best=0.0)

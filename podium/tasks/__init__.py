@@ -12,6 +12,7 @@ from types import ModuleType
 from pydantic import ValidationError
 
 from podium.errors import ConfigError, did_you_mean
+from podium.tasks.traits import Traits
 
 
 @cache
@@ -28,6 +29,11 @@ def options_module(name: str) -> ModuleType:
             f"{did_you_mean(name, names())}"
         )
     return importlib.import_module(f"podium.tasks.{name}.options")
+
+
+def traits(name: str) -> Traits:
+    """What the config may ask of a task."""
+    return options_module(name).TRAITS
 
 
 def load(name: str, options: dict, info: dict):
@@ -49,19 +55,25 @@ def option_problems(config) -> list[str]:
         return [str(error)]
     problems = []
     try:
-        known = module.losses(module.Options.model_validate(config.task.options))
+        options = module.Options.model_validate(config.task.options)
     except ValidationError as error:
         from podium.config.problems import problems_in
 
         return problems_in(error, module.Options, "task.options")
-    if module.ONE_TARGET and len(config.competition.target) != 1:
+    pictures = config.competition.pictures
+    if module.TRAITS.is_spatial and len(pictures.columns or pictures.pattern or [0]) > 1:
+        problems.append(
+            f"competition.pictures: {config.task.name} looks at one picture per row, found "
+            f"{len(pictures.columns or pictures.pattern)}"
+        )
+    if module.TRAITS.one_target and len(config.competition.target) != 1:
         problems.append(
             f"competition.target: {config.task.name} predicts one column, "
             f"found {len(config.competition.target)}"
         )
     for name, model in config.models.items():
-        if not module.HAS_CLASSES:
-            problems += _class_problems(f"models.{name}", config.task.name, model)
+        problems += _unfit_keys(f"models.{name}", config.task.name, module.TRAITS, model)
+        known = module.losses(options, model.approach)
         opened = [p.removeprefix("loss.terms.") for p in model.search if "loss.terms." in p]
         for term in [*model.loss.terms, *opened]:
             if term not in known:
@@ -72,14 +84,30 @@ def option_problems(config) -> list[str]:
     return problems
 
 
-def _class_problems(where: str, task: str, model) -> list[str]:
-    """Keys that weigh classes, for a task that has none."""
-    asked = {
-        "sampling": (model.sampling, "shuffle"),
-        "loss.class_weights": (model.loss.class_weights, "none"),
-    }
+def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
+    """Keys of a model that the task has no use for."""
+    asked = []
+    if not traits.has_classes:
+        why = f"{task} has no classes to balance"
+        asked.append(("sampling", model.sampling, "shuffle", why))
+        asked.append(("loss.class_weights", model.loss.class_weights, "none", why))
+    if traits.is_spatial:
+        why = f"places in two pictures of {task} cannot be mixed"
+        asked.append(("pictures", model.pictures, True, f"{task} answers with places in them"))
+        asked.append(("mix.mixup", model.mix.mixup, 0.0, why))
+        asked.append(("mix.cutmix", model.mix.cutmix, 0.0, why))
+    known = traits.approaches
+    if model.approach is not None and model.approach not in known:
+        return [
+            f"{where}.approach: found {model.approach!r}, but {task} has "
+            + (
+                f"{' and '.join(known)}{did_you_mean(model.approach, known)}"
+                if known
+                else "one only"
+            )
+        ]
     return [
-        f"{where}.{key}: found {value!r}, expected {plain!r}: {task} has no classes to balance"
-        for key, (value, plain) in asked.items()
+        f"{where}.{key}: found {value!r}, expected {plain!r}: {why}"
+        for key, value, plain, why in asked
         if value != plain
     ]

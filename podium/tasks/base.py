@@ -18,6 +18,8 @@ from podium.metrics import Metric
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from podium.frames import Frames
+
 #: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
 LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]
 
@@ -33,6 +35,8 @@ class Task(ABC):
 
     #: What a prediction holds: `probabilities` or `values`.
     space: ClassVar[str]
+    #: Whether targets are places in the picture, as the task's `TRAITS` say.
+    is_spatial: ClassVar[bool] = False
 
     def __init__(self, options: Any, info: dict):
         self.options = options
@@ -83,6 +87,13 @@ class Task(ABC):
     def outputs(self) -> int:
         """Width of the network's raw output."""
 
+    def maps(self, approach: str | None) -> int:
+        """How many maps the network answers with, of a model's approach; 0: with a vector.
+
+        Maps are (batch, maps, h, w) raw outputs at a quarter of the picture's size.
+        """
+        return 0
+
     @abstractmethod
     def default_loss(self) -> dict[str, float]:
         """Loss terms and weights where the config names none."""
@@ -94,17 +105,47 @@ class Task(ABC):
         A term takes raw outputs and `learning_target` rows and returns a loss per row.
         """
 
-    def learning_target(self, target: np.ndarray, train_target: np.ndarray) -> np.ndarray:
-        """What the loss is computed on: scaled by statistics of the training rows, say."""
+    def learning_target(
+        self, target: np.ndarray, train_target: np.ndarray, frames: "Frames | None" = None
+    ) -> np.ndarray:
+        """What the loss is computed on: scaled by statistics of the training rows, say.
+
+        Args:
+            frames: of a spatial task, where the network sees the rows' pictures.
+        """
         return target
+
+    def compose_options(self) -> dict:
+        """Of a spatial task: what `albumentations.Compose` must know to move the target too."""
+        return {}
+
+    def augmented(
+        self, transform, picture: np.ndarray, target: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of a spatial task: a picture (H, W, 3) and its learning target, moved together."""
+        return transform(image=picture)["image"], target
 
     @abstractmethod
     def predict(self, raw: "Tensor", train_target: np.ndarray) -> "Tensor":
-        """Raw outputs (n, outputs) to a prediction (n, names) in `space`."""
+        """Raw outputs (n, outputs) to a prediction (n, names) in `space`.
+
+        Of a spatial task: as seen in the network's picture, see `undo` and `place`.
+        """
+
+    def undo(self, view: str, prediction: "Tensor") -> "Tensor":
+        """A prediction made on a view, as if it had been made on the picture itself."""
+        return prediction
+
+    def place(self, prediction: np.ndarray, frames: "Frames | None") -> np.ndarray:
+        """Predictions as seen in the network's pictures, at home in the rows' own."""
+        return prediction
 
     @abstractmethod
     def probe(self, features: np.ndarray, target: np.ndarray, strength: float, seed: int):
         """A regularised linear model on standardised features.
+
+        Args:
+            target: learning targets, (n, ...).
 
         Returns:
             Weight (outputs, features) and bias (outputs,) that give raw outputs.
@@ -140,16 +181,49 @@ class Task(ABC):
 
     @abstractmethod
     def describe_targets(self, targets: pd.DataFrame) -> dict:
-        """For the exploration: `{"kind": "classes"|"labels"|"values", ...}`.
+        """For the exploration: `{"kind": "classes"|"labels"|"values"|(the task's own), ...}`.
 
         `classes`: `counts` {class: rows}; `labels`: `counts` {label: rows with it}, `rows`;
         `values`: `values` {target: list of numbers}. Another kind: `findings`, a list of
-        (severity 1 to 3, sentence), because the exploration knows nothing of it.
+        (severity 1 to 3, title, sentence[, rows as dicts]), because the exploration knows nothing
+        of it, and `counts` {name: rows with it}.
         """
 
     @abstractmethod
     def example_labels(self, targets: pd.DataFrame) -> pd.Series:
         """A short label per row for captions and for contact sheets per class."""
+
+    def draw_targets(self, table: pd.DataFrame, target: np.ndarray, folder) -> list[str]:
+        """Figures of targets of the task's own kind: names of the `target*.png` in a folder.
+
+        Args:
+            table: the manifest of the training rows; `target` has its rows.
+        """
+        return []
+
+    def errors_by_name(self, target: np.ndarray, prediction: np.ndarray) -> list[dict]:
+        """Of targets of the task's own kind: `{"name", "rows", "rmse", ...}` per point, say."""
+        return []
+
+    def answer(self, prediction: np.ndarray, severity: float) -> str:
+        """Of targets of the task's own kind: a row's prediction in a few words, for captions."""
+        return f"{severity:.4g}"
+
+    def draw(
+        self,
+        picture: np.ndarray,
+        scale: np.ndarray,
+        target: np.ndarray,
+        prediction: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Of a spatial task: a row's target and prediction drawn on its picture.
+
+        Args:
+            picture: uint8 (h, w, 3), the row's, of any size.
+            scale: its pixels per pixel of the row's picture, in x and y.
+            target, prediction: the row's, as metrics take them.
+        """
+        return picture
 
     @abstractmethod
     def mistakes(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:

@@ -23,8 +23,7 @@ def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """DataError for empty target cells, naming the rows."""
     problems = []
     for name in columns:
-        text = table[name].astype("string").str.strip().fillna("")
-        empty = table.index[text.str.lower().isin(["", "nan"])]
+        empty = table.index[is_empty(table[name])]
         if len(empty):
             problems.append(
                 f"column {name!r} is empty or NaN in {len(empty)} rows (id {some_of(list(empty))})"
@@ -36,14 +35,29 @@ def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:
         )
 
 
-def read_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Numeric target columns; DataError naming rows and values that are no finite numbers."""
+def is_empty(cells: pd.Series) -> pd.Series:
+    """Whether each cell is empty or says NaN."""
+    text = cells.astype("string").str.strip().fillna("")
+    return text.str.lower().isin(["", "nan"])
+
+
+def read_numbers(
+    table: pd.DataFrame, columns: Sequence[str], may_miss: bool = False
+) -> pd.DataFrame:
+    """Numeric target columns; DataError naming rows and values that are no finite numbers.
+
+    Args:
+        may_miss: whether cells may be empty, which come out as NaN.
+    """
     check_columns(table, columns)
-    check_filled(table, columns)
+    if not may_miss:
+        check_filled(table, columns)
     numbers, problems = {}, []
     for name in columns:
         values = pd.to_numeric(table[name], errors="coerce").astype(float)
         bad = ~np.isfinite(values.to_numpy())
+        if may_miss:
+            bad &= ~is_empty(table[name]).to_numpy()
         if bad.any():
             found = some_of([f"{v!r} (id {i})" for i, v in table[name][bad].items()])
             problems.append(f"column {name!r}: expected numbers, found {found}")

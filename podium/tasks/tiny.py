@@ -52,18 +52,33 @@ def write_competition(
         answer: facts of the pictures to target columns.
         blank: what the sample submission holds.
     """
-    folder = Path(folder)
     drawn, facts = pictures(rows + rows // 3, seed)
     random = np.random.default_rng(seed + 1)
-    ids = [f"p{number:04d}" for number in range(len(drawn))]
     columns = pd.DataFrame(
         {
-            "id": ids,
             "weight": (facts["size"] + random.normal(0, 0.2, len(facts))).round(4),
             "site": random.choice(["north", "south"], len(facts)),
         }
     )
-    targets = answer(facts)
+    write_files(folder, drawn, columns, answer(facts), blank, rows)
+
+
+def write_files(
+    folder: Path,
+    drawn: list[Image.Image],
+    columns: pd.DataFrame | None,
+    targets: pd.DataFrame,
+    blank: object,
+    rows: int,
+) -> None:
+    """Write pictures and tables, the first `rows` of them to train on.
+
+    Args:
+        columns: beside the id and the targets, in train and test.
+    """
+    folder = Path(folder)
+    ids = [f"p{number:04d}" for number in range(len(drawn))]
+    columns = pd.concat([pd.DataFrame({"id": ids}), columns], axis=1)
     part = np.array(["train"] * rows + ["test"] * (len(drawn) - rows))
     for name in ("train", "test"):
         (folder / name).mkdir(parents=True, exist_ok=True)

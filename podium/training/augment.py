@@ -1,6 +1,8 @@
 """Augmentation: albumentations, from a preset's name or its own serialised form."""
 
 import os
+import random
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,8 +12,11 @@ from podium.errors import ConfigError
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 
-def create(settings: Augment, size: tuple[int, int]):
+def create(settings: Augment, size: tuple[int, int], **options):
     """An `albumentations.Compose`, or None for no augmentation.
+
+    Args:
+        options: of `Compose`, for what moves with the picture: `keypoint_params`, `bbox_params`.
 
     Raises:
         ConfigError: the serialised form is not one that albumentations reads, or changes the size.
@@ -23,11 +28,14 @@ def create(settings: Augment, size: tuple[int, int]):
 
     cv2.setNumThreads(0)  # a job has its threads; OpenCV would take every core for each picture
     if settings.transforms is None:
-        return A.Compose(_preset(settings.preset, size))
+        # Albumentations mirrors points and boxes with a mirrored border: many for one.
+        border = cv2.BORDER_REPLICATE if options else cv2.BORDER_REFLECT_101
+        return A.Compose(_preset(settings.preset, size, border), **options)
     try:
         transform = A.from_dict(settings.transforms)
-        transform = transform if isinstance(transform, A.Compose) else A.Compose([transform])
-        changed = transform(image=np.zeros((*size, 3), np.uint8))["image"]
+        whole = isinstance(transform, A.Compose)
+        steps, share = (transform.transforms, transform.p) if whole else ([transform], 1.0)
+        changed = A.Compose(steps)(image=np.zeros((*size, 3), np.uint8))["image"]
     except Exception as error:
         raise ConfigError(
             f"augment.transforms: albumentations cannot run it: {error}. Expected what "
@@ -38,21 +46,20 @@ def create(settings: Augment, size: tuple[int, int]):
             f"augment.transforms: makes {changed.dtype} {changed.shape} of uint8 {(*size, 3)}; it "
             "must keep the size and type (pictures are normalised on the device)"
         )
-    return transform
+    return A.Compose(steps, p=share, **options)
 
 
-def _preset(name: str, size: tuple[int, int]) -> list:
+def _preset(name: str, size: tuple[int, int], border: int) -> list:
     import albumentations as A
-    import cv2
 
-    reflect = {"border_mode": cv2.BORDER_REFLECT_101}
+    fill = {"border_mode": border}
     hole = {"hole_height_range": (0.1, 0.3), "hole_width_range": (0.1, 0.3)}
     if name == "flips":
         return [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
     light = [
         A.HorizontalFlip(p=0.5),
         A.Affine(
-            scale=(0.9, 1.1), translate_percent=(-0.06, 0.06), rotate=(-10, 10), p=0.5, **reflect
+            scale=(0.9, 1.1), translate_percent=(-0.06, 0.06), rotate=(-10, 10), p=0.5, **fill
         ),
         A.RandomBrightnessContrast(0.15, 0.15, p=0.5),
     ]
@@ -62,7 +69,7 @@ def _preset(name: str, size: tuple[int, int]) -> list:
         return [
             A.HorizontalFlip(p=0.5),
             A.Affine(
-                scale=(0.8, 1.2), translate_percent=(-0.1, 0.1), rotate=(-20, 20), p=0.7, **reflect
+                scale=(0.8, 1.2), translate_percent=(-0.1, 0.1), rotate=(-20, 20), p=0.7, **fill
             ),
             A.RandomBrightnessContrast(0.2, 0.2, p=0.5),
             A.HueSaturationValue(10, 20, 10, p=0.3),
@@ -73,7 +80,7 @@ def _preset(name: str, size: tuple[int, int]) -> list:
         return [
             A.RandomResizedCrop(size=size, scale=(0.5, 1.0), ratio=(0.75, 1.33), p=0.8),
             A.SquareSymmetry(p=0.8) if size[0] == size[1] else A.HorizontalFlip(p=0.5),
-            A.Affine(rotate=(-30, 30), shear=(-10, 10), p=0.6, **reflect),
+            A.Affine(rotate=(-30, 30), shear=(-10, 10), p=0.6, **fill),
             A.OneOf([A.GridDistortion(p=1), A.OpticalDistortion(p=1)], p=0.2),
             A.RandomBrightnessContrast(0.3, 0.3, p=0.6),
             A.HueSaturationValue(20, 30, 20, p=0.5),
@@ -95,19 +102,43 @@ def _preset(name: str, size: tuple[int, int]) -> list:
         A.ColorJitter((1, 1), (0.5, 1.5), (1, 1), (0, 0), p=1),
         A.ColorJitter((1, 1), (1, 1), (0.5, 1.5), (0, 0), p=1),
         A.Sharpen((0.1, 0.5), p=1),
-        A.Affine(rotate=(-20, 20), p=1, **reflect),
-        A.Affine(shear={"x": (-15, 15)}, p=1, **reflect),
-        A.Affine(shear={"y": (-15, 15)}, p=1, **reflect),
-        A.Affine(translate_percent={"x": (-0.3, 0.3)}, p=1, **reflect),
-        A.Affine(translate_percent={"y": (-0.3, 0.3)}, p=1, **reflect),
+        A.Affine(rotate=(-20, 20), p=1, **fill),
+        A.Affine(shear={"x": (-15, 15)}, p=1, **fill),
+        A.Affine(shear={"y": (-15, 15)}, p=1, **fill),
+        A.Affine(translate_percent={"x": (-0.3, 0.3)}, p=1, **fill),
+        A.Affine(translate_percent={"y": (-0.3, 0.3)}, p=1, **fill),
     ]
     return [A.HorizontalFlip(p=0.5), A.SomeOf(operations, n=2, replace=False, p=1)]
 
 
+def seed_all(transform, seed: int) -> None:
+    """Let all steps of a transform draw from one generator, one after the other.
+
+    `set_random_seed` would start every step with the same numbers: a picture would be flipped
+    upside down whenever it is flipped left to right.
+    """
+    transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
+
+
 def apply(transform, pictures: np.ndarray, seed: int) -> np.ndarray:
     """Augment uint8 pictures (batch, pictures, H, W, 3), each by itself, under a seed."""
-    transform.set_random_seed(seed)
+    seed_all(transform, seed)
     changed = np.empty_like(pictures)
     for row, column in np.ndindex(pictures.shape[:2]):
         changed[row, column] = transform(image=pictures[row, column])["image"]
     return changed
+
+
+def apply_together(
+    transform, move: Callable, pictures: np.ndarray, targets: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Augment pictures (batch, 1, H, W, 3) and what is where in them, (batch, ...).
+
+    Args:
+        move: (transform, picture, target) to (picture, target).
+    """
+    seed_all(transform, seed)
+    changed, there = np.empty_like(pictures), np.empty_like(targets)
+    for row, (picture,) in enumerate(pictures):
+        changed[row, 0], there[row] = move(transform, picture, targets[row])
+    return changed, there

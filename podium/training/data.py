@@ -2,13 +2,14 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from podium.frames import Frames
 from podium.training import augment
 
 #: What a network looks at; see `Rows`.
@@ -22,13 +23,13 @@ class Batch:
     Attributes:
         seen: uint8 pictures (batch, pictures, H, W, 3), or float features (batch, width), or None.
         tabular: float (batch, columns), or None.
-        target: what the loss takes, (batch, ...).
+        target: what the loss takes, (batch, ...), or None.
         rows: positions in the fold's arrays, (batch,) numpy.
     """
 
     seen: Tensor | None
     tabular: Tensor | None
-    target: Tensor
+    target: Tensor | None
     rows: np.ndarray
 
 
@@ -44,6 +45,7 @@ class Rows:
         tabular: float32 (n, columns), or None.
         target: the task's encoded target, (n, ...); None for test rows.
         learning_target: what the loss takes, (n, ...); None for test rows.
+        frames: of a spatial task, where the network sees the rows' pictures.
     """
 
     seen: Seen
@@ -51,6 +53,7 @@ class Rows:
     tabular: np.ndarray | None
     target: np.ndarray | None
     learning_target: np.ndarray | None
+    frames: Frames | None = None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -75,6 +78,29 @@ class Rows:
         return taken
 
 
+@dataclass(frozen=True)
+class Augmenting:
+    """How training pictures are changed.
+
+    Attributes:
+        transform: of albumentations; None for none.
+        together: of a spatial task, its `augmented`, which moves the target too.
+    """
+
+    transform: object
+    together: Callable | None = None
+
+    def __call__(
+        self, pictures: np.ndarray, targets: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures (batch, pictures, H, W, 3) and learning targets (batch, ...), under a seed."""
+        if self.transform is None:
+            return pictures, targets
+        if self.together is None:
+            return augment.apply(self.transform, pictures, seed), targets
+        return augment.apply_together(self.transform, self.together, pictures, targets, seed)
+
+
 class Loader:
     """Batches of an epoch, made ahead in the background where that helps.
 
@@ -82,19 +108,25 @@ class Loader:
     of workers nor a resumed run changes a single picture.
     """
 
-    def __init__(self, rows: Rows, transform, device: torch.device, threads: int, seed: int):
-        self.rows, self.transform, self.device = rows, transform, device
+    def __init__(
+        self, rows: Rows, augmenting: Augmenting, device: torch.device, threads: int, seed: int
+    ):
+        self.rows, self.augmenting, self.device = rows, augmenting, device
         self.threads, self.seed = threads, seed
 
     def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[Batch]:
         """The batches of one epoch, each given by its rows."""
         made = self._made_ahead(number, batches)
-        for rows, seen in zip(batches, made, strict=True):
-            yield to_device(self.rows, rows, seen, self.device)
+        for rows, (seen, target) in zip(batches, made, strict=True):
+            yield to_device(self.rows, rows, seen, target, self.device)
 
     def _made_ahead(self, number: int, batches: list[np.ndarray]):
-        jobs = _Jobs(self.rows, self.transform, self.seed, number, batches)
-        if self.transform is not None and self.device.type == "cuda" and self.threads > 1:
+        jobs = _Jobs(self.rows, self.augmenting, self.seed, number, batches)
+        if (
+            self.augmenting.transform is not None
+            and self.device.type == "cuda"
+            and self.threads > 1
+        ):
             return torch.utils.data.DataLoader(
                 jobs, batch_size=None, num_workers=self.threads - 1, pin_memory=False
             )
@@ -104,10 +136,12 @@ class Loader:
 
 
 class _Jobs(torch.utils.data.Dataset):
-    """What is seen in each batch of an epoch."""
+    """What is seen in each batch of an epoch, and what it should be answered with."""
 
-    def __init__(self, rows: Rows, transform, seed: int, epoch: int, batches: list[np.ndarray]):
-        self.rows, self.transform = rows, transform
+    def __init__(
+        self, rows: Rows, augmenting: Augmenting, seed: int, epoch: int, batches: list[np.ndarray]
+    ):
+        self.rows, self.augmenting = rows, augmenting
         self.seed, self.epoch, self.batches = seed, epoch, batches
 
     def __len__(self) -> int:
@@ -116,16 +150,18 @@ class _Jobs(torch.utils.data.Dataset):
     def __getitem__(self, index: int):
         rows = self.batches[index]
         random = np.random.default_rng([self.seed, self.epoch, index])
+        target = self.rows.learning_target[rows]
         if self.rows.has_features:
             views = random.integers(0, len(self.rows.seen), len(rows))
-            return torch.from_numpy(self.rows.take(rows, views))
+            return torch.from_numpy(self.rows.take(rows, views)), torch.from_numpy(target)
         seen = self.rows.take(rows)
-        if seen is not None and self.transform is not None:
-            seen = augment.apply(self.transform, seen, int(random.integers(2**31)))
-        return torch.empty(0) if seen is None else torch.from_numpy(np.ascontiguousarray(seen))
+        if seen is None:
+            return torch.empty(0), torch.from_numpy(target)
+        seen, target = self.augmenting(seen, target, int(random.integers(2**31)))
+        return torch.from_numpy(np.ascontiguousarray(seen)), torch.from_numpy(target)
 
 
-def _prefetched(jobs: _Jobs, ahead: int = 3) -> Iterator[Tensor]:
+def _prefetched(jobs: _Jobs, ahead: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
     """The jobs' results, made by a thread that stays a few batches ahead.
 
     One thread is enough: decoding is done already, and OpenCV and numpy let go of the
@@ -162,14 +198,14 @@ def _prefetched(jobs: _Jobs, ahead: int = 3) -> Iterator[Tensor]:
         stop.set()
 
 
-def to_device(rows: Rows, which: np.ndarray, seen: Tensor, device: torch.device) -> Batch:
+def to_device(
+    rows: Rows, which: np.ndarray, seen: Tensor, target: Tensor | None, device: torch.device
+) -> Batch:
     """A batch on the device, copied without waiting where the device allows."""
-
-    learning = rows.learning_target
     return Batch(
         None if rows.seen is None else moved(seen, device),
         None if rows.tabular is None else moved(rows.tabular[which], device),
-        moved(np.zeros(len(which), np.float32) if learning is None else learning[which], device),
+        None if target is None else moved(target, device),
         which,
     )
 

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from podium import folds as folds_module
 from podium import manifest, metrics, network, tasks
 from podium.config.model import Model, with_values
+from podium.frames import Frames
 from podium.network import Network
 from podium.tabular import TabularEncoder
 from podium.tasks.base import Task
@@ -141,13 +142,27 @@ def open_fold(
         columns = manifest.columns(inputs.table, tabular)
         encoder = TabularEncoder.fit(columns[train], categorical)
         encoded = encoder.encode(columns)
-    learning = inputs.task.learning_target(inputs.target, inputs.target[train])
+    frames = frames_of(inputs.task, inputs.table, settings)
+    learning = inputs.task.learning_target(inputs.target, inputs.target[train], frames)
 
     def rows(mask: np.ndarray) -> Rows:
-        part = None if encoded is None else encoded[mask]
-        return Rows(inputs.seen, inputs.places[mask], part, inputs.target[mask], learning[mask])
+        return Rows(
+            inputs.seen,
+            inputs.places[mask],
+            None if encoded is None else encoded[mask],
+            inputs.target[mask],
+            learning[mask],
+            None if frames is None else frames.take(mask),
+        )
 
     return Fold(rows(train), rows(valid), inputs.ids[valid], encoder)
+
+
+def frames_of(task: Task, table: pd.DataFrame, settings: Model) -> Frames | None:
+    """Where a model sees a manifest's pictures, for a task whose targets are places in them."""
+    if not task.is_spatial or not settings.pictures:
+        return None
+    return Frames.of(table, settings.size, settings.resize)
 
 
 def build_network(inputs: Inputs, fold: Fold, settings: Model, seed: int) -> Network:
@@ -160,6 +175,7 @@ def build_network(inputs: Inputs, fold: Fold, settings: Model, seed: int) -> Net
         features=feature_width(inputs.seen),
         tabular=columns,
         outputs=inputs.task.outputs,
+        maps=inputs.task.maps(settings.approach),
     )
 
 
@@ -183,7 +199,7 @@ def probe_head(net: Network, inputs: Inputs, fold: Fold, settings: Model, device
         given = None if features is None else torch.from_numpy(features)
         tabular = None if fold.train.tabular is None else torch.from_numpy(_repeat(fold, features))
         inputs_of_head = head.cpu().inputs(given, tabular).numpy()
-    target = _tiled(fold.train.target, len(inputs_of_head))
+    target = _tiled(fold.train.learning_target, len(inputs_of_head))
     weight, bias = inputs.task.probe(inputs_of_head, target, settings.head.probe_strength, seed)
     with torch.no_grad():
         head.last.weight.copy_(torch.as_tensor(weight, dtype=torch.float32))

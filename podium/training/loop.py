@@ -91,8 +91,14 @@ def train(network: Network, plan: Training) -> list[dict]:
     size = (
         None if plan.train.seen is None or plan.train.has_features else plan.train.seen.shape[2:4]
     )
-    transform = None if size is None else augment.create(settings.augment, size)
-    loader = data.Loader(plan.train, transform, device, plan.threads, plan.seed)
+    augmenting = data.Augmenting(None)
+    if size is not None:
+        options = plan.task.compose_options()
+        augmenting = data.Augmenting(
+            augment.create(settings.augment, size, **options),
+            plan.task.augmented if options else None,
+        )
+    loader = data.Loader(plan.train, augmenting, device, plan.threads, plan.seed)
     classes = plan.task.balance_by(plan.train.target)
     history, best, start = [], None, 0
 
@@ -116,7 +122,8 @@ def train(network: Network, plan: Training) -> list[dict]:
         network.freeze(_frozen_depth(settings, epoch), settings.freeze.norm)
         network.train()
         sums: dict[str, torch.Tensor] = {}
-        outputs, seen_rows = [], []
+        answers = _Answers(plan)
+        seen_rows = []
         for number, batch in enumerate(loader.epoch(epoch, _batches(plan, classes, epoch))):
             step = epoch * steps_per_epoch + number
             optimizers.set_rate(
@@ -143,7 +150,7 @@ def train(network: Network, plan: Training) -> list[dict]:
             # Sums stay on the device: reading one would make the device wait for every step.
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach() * len(batch.rows)
-            outputs.append(raw.detach())
+            answers.add(raw.detach())
             seen_rows.append(batch.rows)
             plan.step_done()
 
@@ -151,7 +158,7 @@ def train(network: Network, plan: Training) -> list[dict]:
         rows = np.concatenate(seen_rows)
         row = {"epoch": epoch + 1}
         row |= {_column(name): (value / len(rows)).item() for name, value in sums.items()}
-        row["train_score"] = _score(plan, torch.cat(outputs), plan.train.target[rows])
+        row["train_score"] = answers.score(plan.train, rows)
         row |= _validate(kept, plan, losses, autocast)
         row["lr"] = optimizer.param_groups[0]["lr"]
         row["seconds"] = time.perf_counter() - began
@@ -248,27 +255,26 @@ def precision_of(settings: Model, device: torch.device):
     return _precision(settings.precision, device)[0]
 
 
-@torch.inference_mode()
-@telling_of_memory()
 def raw_outputs(
     network: Network, rows: Rows, device, batch_size: int, autocast, view: int = 0, change=None
-) -> torch.Tensor:
-    """Raw outputs of all rows in their order, (n, outputs), float, on the device.
+) -> Iterator[tuple[data.Batch, torch.Tensor]]:
+    """Batches of all rows in their order, each with its raw outputs, float, on the device.
 
     Args:
         view: which view of features to take.
         change: applied to a batch of pictures before the network sees it.
     """
     network.eval()
-    outputs = []
     for which in data.in_order(len(rows), batch_size):
         seen = rows.take(which, view)
         seen = torch.empty(0) if seen is None else torch.from_numpy(np.ascontiguousarray(seen))
-        batch = data.to_device(rows, which, seen, device)
+        known = rows.learning_target
+        target = None if known is None else torch.from_numpy(known[which])
+        batch = data.to_device(rows, which, seen, target, device)
         looked_at = batch.seen if change is None else change(batch.seen).contiguous()
-        with autocast():
-            outputs.append(network(looked_at, batch.tabular).float())
-    return torch.cat(outputs)
+        with telling_of_memory(), torch.inference_mode(), autocast():
+            raw = network(looked_at, batch.tabular).float()
+        yield batch, raw
 
 
 def validate(network: Network, plan: Training) -> dict:
@@ -278,18 +284,45 @@ def validate(network: Network, plan: Training) -> dict:
 
 
 def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> dict:
-    raw = raw_outputs(network, plan.valid, plan.device, 2 * plan.settings.batch_size, autocast)
-    target = torch.as_tensor(plan.valid.learning_target).to(plan.device)
+    size = 2 * plan.settings.batch_size
+    total, answers = torch.zeros((), device=plan.device), _Answers(plan)
     with torch.inference_mode():
-        loss = losses(raw, target)["loss"].item()
-    return {"valid_loss": loss, "valid_score": _score(plan, raw, plan.valid.target)}
+        for batch, raw in raw_outputs(network, plan.valid, plan.device, size, autocast):
+            total += losses(raw, batch.target)["loss"] * len(batch.rows)
+            answers.add(raw)
+    score = answers.score(plan.valid, np.arange(len(plan.valid)))
+    return {"valid_loss": total.item() / len(plan.valid), "valid_score": score}
 
 
-def _score(plan: Training, raw: torch.Tensor, target: np.ndarray) -> float:
-    prediction = plan.task.predict(raw, plan.train.target).float().cpu().numpy()
-    if plan.metric.needs == "labels":
-        prediction = plan.task.decide(prediction, plan.task.default_decision())
-    return score_or_nan(plan.metric, target, prediction)
+class _Answers:
+    """What a network answered, batch by batch.
+
+    Vectors are kept as they come and become predictions all at once, so that no step waits for
+    the device; maps are too large to be kept.
+    """
+
+    def __init__(self, plan: Training):
+        self.plan = plan
+        self.parts: list[torch.Tensor] = []
+        self.are_raw = True
+
+    def add(self, raw: torch.Tensor) -> None:
+        """The raw outputs of the next batch."""
+        self.are_raw = raw.dim() == 2
+        self.parts.append(raw if self.are_raw else self._predicted(raw))
+
+    def score(self, of: Rows, rows: np.ndarray) -> float:
+        """The metric on `rows` of `of`, which the batches were."""
+        plan, together = self.plan, torch.cat(self.parts)
+        predicted = self._predicted(together) if self.are_raw else together
+        frames = None if of.frames is None else of.frames.take(rows)
+        prediction = plan.task.place(predicted.float().cpu().numpy(), frames)
+        if plan.metric.needs == "labels":
+            prediction = plan.task.decide(prediction, plan.task.default_decision())
+        return score_or_nan(plan.metric, of.target[rows], prediction)
+
+    def _predicted(self, raw: torch.Tensor) -> torch.Tensor:
+        return self.plan.task.predict(raw, self.plan.train.target)
 
 
 def _check_finite(row: dict, settings: Model) -> None:

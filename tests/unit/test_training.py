@@ -343,6 +343,14 @@ def test_presets_keep_size_and_type_and_are_repeatable(preset):
     assert not np.array_equal(once, augment.apply(transform, pictures, 6))
 
 
+def test_steps_of_an_augmentation_are_drawn_independently():
+    transform = augment.create(Augment(preset="flips"), (2, 2))
+    picture = np.arange(12, dtype=np.uint8).reshape(1, 1, 2, 2, 3)
+    corners = [int(augment.apply(transform, picture, seed)[0, 0, 0, 0, 0]) for seed in range(400)]
+    counts = [corners.count(corner) for corner in (0, 3, 6, 9)]  # none, one, the other, both
+    assert min(counts) > 70, counts
+
+
 def test_albumentations_own_form_is_read_and_checked():
     import albumentations as A
 

@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from podium.config.section import Section
+from podium.tasks.traits import Traits
 
-ONE_TARGET = True
-HAS_CLASSES = True
+TRAITS = Traits(one_target=True, has_classes=True)
 
 
 class Options(Section):
@@ -18,6 +18,6 @@ class Options(Section):
     )
 
 
-def losses(options: Options) -> tuple[str, ...]:
+def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms."""
     return ("cross_entropy", "focal", "bce")

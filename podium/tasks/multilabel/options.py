@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from podium.config.section import Section
+from podium.tasks.traits import Traits
 
-ONE_TARGET = False
-HAS_CLASSES = True
+TRAITS = Traits(has_classes=True)
 
 
 class Options(Section):
@@ -14,6 +14,6 @@ class Options(Section):
     separator: str = Field(" ", min_length=1, description="Between the labels of one column.")
 
 
-def losses(options: Options) -> tuple[str, ...]:
+def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms."""
     return ("bce", "focal", "dice")

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from podium.config.section import Section
+from podium.tasks.traits import Traits
 
-ONE_TARGET = True
-HAS_CLASSES = True
+TRAITS = Traits(one_target=True, has_classes=True)
 
 
 class Options(Section):
@@ -30,6 +30,6 @@ _LOSSES = {
 }
 
 
-def losses(options: Options) -> tuple[str, ...]:
+def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of the chosen approach."""
     return _LOSSES[options.approach]

@@ -76,7 +76,7 @@ class Task(base.Task):
             "focal": partial(losses.focal, gamma=loss.gamma, weight=weight),
         }
 
-    def learning_target(self, target, train_target):
+    def learning_target(self, target, train_target, frames=None):
         if self.options.approach != "regression":
             return target
         mean, deviation = _scale(train_target)
@@ -96,7 +96,7 @@ class Task(base.Task):
 
     def probe(self, features, target, strength, seed):
         if self.options.approach == "regression":
-            return probes.ridge(features, self.learning_target(target, target), strength)
+            return probes.ridge(features, target, strength)
         if self.options.approach == "cumulative":
             above = (target[:, None] > np.arange(self.outputs)).astype(np.int64)
             return probes.separate_logistics(features, above, strength, seed)

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from podium.config.section import Section
+from podium.tasks.traits import Traits
 
-ONE_TARGET = False
-HAS_CLASSES = False
+TRAITS = Traits()
 
 
 class Options(Section):
@@ -26,6 +26,6 @@ class Options(Section):
     )
 
 
-def losses(options: Options) -> tuple[str, ...]:
+def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms."""
     return ("l2", "l1", "smooth_l1")

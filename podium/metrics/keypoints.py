@@ -1,0 +1,61 @@
+"""Metrics of points: target and prediction (n, 2 x points), x and y by turns, in pixels.
+
+A missing point of the target (NaN) does not count. Distances are judged by the size of the object:
+the root of the area of the box around its points, or the distance of two points.
+"""
+
+import numpy as np
+
+from podium.metrics import metric
+
+_TASKS = ("keypoints",)
+#: Fall-off of a point in OKS: COCO's mean over its body points, twice the annotators' deviation.
+OKS_FALLOFF = 0.13
+
+
+@metric(needs="values", greater_is_better=False, tasks=_TASKS, best=0.0)
+def nme(target, prediction, *, between: list[int] | None = None):
+    """Normalised mean error: mean distance over the object's size, mean over rows.
+
+    Args:
+        between: places of the two points whose distance is the size, such as the outer corners of
+            the eyes; by default the root of the area of the box around the points.
+    """
+    distance, size = _distances(target, prediction, between)
+    return np.nanmean(np.nanmean(distance / size[:, None], axis=1))
+
+
+@metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
+def pck(target, prediction, *, threshold: float = 0.1, between: list[int] | None = None):
+    """Share of correct keypoints: those nearer than `threshold` of the object's size."""
+    distance, size = _distances(target, prediction, between)
+    known = np.isfinite(distance)
+    return (distance <= threshold * size[:, None])[known].mean()
+
+
+@metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
+def oks_map(target, prediction, *, falloff: float = OKS_FALLOFF):
+    """Mean precision at object keypoint similarities from 0.50 to 0.95 (COCO), one object a row.
+
+    Every row has one object and one answer, so that the precision at a threshold is the share of
+    rows above it. `falloff` is COCO's 2 sigma, the same for all points.
+    """
+    distance, size = _distances(target, prediction, None)
+    similarity = np.exp(-(distance**2) / (2 * (size[:, None] * falloff) ** 2))
+    similarity = np.nanmean(similarity, axis=1)
+    similarity = similarity[np.isfinite(similarity)]
+    return np.mean([(similarity >= level).mean() for level in np.arange(0.5, 1.0, 0.05)])
+
+
+def _distances(target, prediction, between) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each point (n, points), and the size of each row's object (n,)."""
+    target = np.asarray(target, dtype=np.float64).reshape(len(target), -1, 2)
+    prediction = np.asarray(prediction, dtype=np.float64).reshape(target.shape)
+    distance = np.linalg.norm(prediction - target, axis=2)
+    if between is not None:
+        first, second = between
+        size = np.linalg.norm(target[:, first] - target[:, second], axis=1)
+    else:
+        sides = np.nanmax(target, axis=1) - np.nanmin(target, axis=1)
+        size = np.sqrt(sides.prod(axis=1))
+    return distance, np.where(size > 0, size, np.nan)

@@ -1,0 +1,330 @@
+"""Named points in a picture."""
+
+import re
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from podium import views
+from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+from podium.tasks import base, probes, targets
+from podium.tasks.keypoints.options import TRAITS
+
+#: A vector of raw outputs is relative coordinates in this unit: about the spread of points. Maps
+#: are logits of where a point is.
+UNIT = 0.25
+#: Losses are in percent of the picture's side.
+PERCENT = 100.0
+#: Rows whose points are drawn in one figure, at most.
+DRAWN = 1000
+#: Pixels between the points that show whether a transform mirrors.
+STEP = 5.0
+
+
+class Task(base.Task):
+    """Points; predictions are (n, 2 x points), x and y by turns, in pixels of the row's picture.
+
+    Targets have the same form, with NaN for a missing point.
+    """
+
+    space: ClassVar[str] = "values"
+    is_spatial: ClassVar[bool] = TRAITS.is_spatial
+
+    @classmethod
+    def read_targets(cls, table, columns, options, sample):
+        """See `base.Task.read_targets`. Half a point is an error, a missing one is not."""
+        points = points_of(columns)
+        names = [name for pair in points.values() for name in pair]
+        frame = targets.read_numbers(table, names, may_miss=True)
+        problems = []
+        for point, (x, y) in points.items():
+            half = frame.index[frame[x].isna() != frame[y].isna()]
+            if len(half):
+                problems.append(f"point {point!r} has only one of {x!r} and {y!r}: {some_of(half)}")
+            if frame[x].isna().all():
+                problems.append(f"point {point!r}: no training row has it")
+        if problems:
+            raise DataError("The points are not whole:\n" + numbered(problems))
+        info = {"names": names, "points": list(points)}
+        return frame, info | {"mirrored": _mirrored(list(points), options.flip)}
+
+    @property
+    def points(self) -> list[str]:
+        """The points' names."""
+        return self.info["points"]
+
+    def encode(self, targets):
+        return targets[self.names].to_numpy(dtype=np.float64)
+
+    def stratify_by(self, target, bins):
+        """Quantile bin of how far the points are spread: small and large faces in every fold."""
+        spread = np.nan_to_num(_spread(target))
+        ranks = pd.Series(spread).rank(method="first")
+        return pd.qcut(ranks, min(bins, len(target)), labels=False).to_numpy()
+
+    @property
+    def outputs(self):
+        return len(self.names)
+
+    def default_loss(self):
+        return {"smooth_l1": 1.0, "wing": 0.1}
+
+    def loss_terms(self, loss, train_target):
+        from podium import losses
+
+        def term(error, raw, target):
+            missing = target.isnan()
+            known = target.where(~missing, 0.0)
+            said = self.predict(raw, train_target)
+            each = error(PERCENT * said, PERCENT * known).where(~missing, 0.0)
+            return each.sum(1) / (~missing).sum(1).clamp(min=1)
+
+        smooth = partial(losses.each_smooth_l1, beta=loss.beta)
+        kinds = {
+            "l2": losses.each_l2, "l1": losses.each_l1, "smooth_l1": smooth,
+            "wing": losses.each_wing,
+        }  # fmt: skip
+        terms = {name: partial(term, error) for name, error in kinds.items()}
+        return terms | {"heatmap": losses.heat_map}
+
+    def maps(self, approach):
+        return len(self.points) if approach == "heatmap" else 0
+
+    def learning_target(self, target, train_target, frames=None):
+        return _flat(frames.relative(_points(target))).astype(np.float32)
+
+    def compose_options(self):
+        import albumentations as A
+
+        return {"keypoint_params": A.KeypointParams("xy", ["order"], remove_invisible=False)}
+
+    def augmented(self, transform, picture, target):
+        """Move picture and points; where the transform mirrors, left becomes right."""
+        sides = np.array(picture.shape[1::-1])
+        points = (_points(target[None])[0] + 0.5) * sides - 0.5
+        middle = sides / 2
+        compass = middle + np.array([[0, 0], [STEP, 0], [0, STEP]])
+        asked = np.concatenate([points, compass]).astype(np.float32)
+        known = np.flatnonzero(~np.isnan(asked[:, 0]))
+        moved = transform(image=picture, keypoints=asked[known], order=known)
+        order = np.asarray(moved["order"], dtype=int)
+        if len(np.unique(order)) < len(order):
+            raise ConfigError(
+                "augment.transforms: a transform makes several points of one. A mirrored border "
+                "(border_mode 2 or 4) does: take 0 or 1."
+            )
+        there = np.full(asked.shape, np.nan)  # what a transform has lost is missing
+        there[order] = moved["keypoints"]
+        points, (origin, east, south) = there[:-3], there[-3:]
+        turn = np.linalg.det(np.stack([east - origin, south - origin]))
+        if np.isnan(turn):  # which way round, nobody can tell
+            return picture, target
+        if turn < 0:
+            points = points[self.info["mirrored"]]
+        relative = (points + 0.5) / np.array(moved["image"].shape[1::-1]) - 0.5
+        return moved["image"], relative.reshape(-1).astype(target.dtype)
+
+    def predict(self, raw, train_target):
+        from podium import losses
+
+        return UNIT * raw.float() if raw.dim() == 2 else losses.middle_of(raw).flatten(1)
+
+    def undo(self, view, prediction):
+        points = views.undo_points(view, prediction.reshape(len(prediction), -1, 2))
+        if view in views.MIRRORING:
+            points = points[:, self.info["mirrored"]]
+        return points.reshape(len(prediction), -1)
+
+    def place(self, prediction, frames):
+        return _flat(frames.pixels(_points(prediction)))
+
+    def probe(self, features, target, strength, seed):
+        means = np.nanmean(target, axis=0)
+        return probes.ridge(features, np.where(np.isnan(target), means, target) / UNIT, strength)
+
+    def submission(self, prediction, decision, metric, sample):
+        return targets.fill(sample, dict(zip(self.names, prediction.T, strict=True)))
+
+    def read_solution(self, table, columns):
+        return targets.read_numbers(table, self.names, may_miss=True).to_numpy(dtype=np.float64)
+
+    def describe_targets(self, targets_table):
+        target = self.encode(targets_table)
+        seen = (~np.isnan(_points(target)[:, :, 0])).sum(axis=0)
+        return {
+            "kind": "points",
+            "counts": {name: int(count) for name, count in zip(self.points, seen, strict=True)},
+            "findings": self._findings(targets_table.index, target),
+        }
+
+    def _findings(self, ids: pd.Index, target: np.ndarray) -> list[tuple]:
+        points = _points(target)
+        missing = np.isnan(points[:, :, 0])
+        found = []
+        mirrored = [name for n, name in enumerate(self.points) if self.info["mirrored"][n] != n]
+        text = (
+            f"{some_of(mirrored)} change sides in flips, which training and views may show."
+            if mirrored
+            else "No point changes places in a mirror. If some do, name them in "
+            "`task.options.flip`, or flips will teach the wrong sides."
+        )
+        found.append((1 if mirrored else 2, f"{len(mirrored)} points with a mirror image", text))
+        if missing.any():
+            share = missing.mean(axis=0)
+            rows = [
+                {"point": name, "rows without": int(n)}
+                for name, n in zip(self.points, missing.sum(axis=0), strict=True)
+                if n
+            ]
+            text = (
+                "They do not count in losses and metrics. A model still answers where they would "
+                "be; blank them in the submission only if the competition wants that."
+            )
+            title = f"{len(rows)} points are missing in some rows"
+            found.append((2 if share.max() > 0.2 else 1, title, text, rows))
+        spread = _spread(target)
+        far = spread > 4 * np.median(spread)
+        if far.any():
+            rows = [{"id": ids[row], "pixels": float(spread[row])} for row in np.flatnonzero(far)]
+            text = "Their points are four times as far apart as in the median row: typing errors?"
+            found.append((2, f"{far.sum()} rows with points far apart", text, rows))
+        return found
+
+    def draw_targets(self, table, target, folder):
+        """`target.png`: every row's points, relative to its picture, in the colour of the point."""
+        from podium import figures
+
+        sides = table[["width", "height"]].to_numpy(dtype=np.float64)
+        known = sides[:, 0] > 0
+        relative = _points(target[known]) / sides[known][:, None]
+        figure, axes = figures.new(size=(6.0, 6.0))
+        some = np.random.default_rng(0).permutation(len(relative))[:DRAWN]
+        for number, name in enumerate(self.points):
+            colour = figures.PALETTE[number % len(figures.PALETTE)]
+            axes.plot(*relative[some, number].T, ".", color=colour, alpha=0.25, markersize=3)
+            middle = np.nanmean(relative[:, number], axis=0)
+            axes.annotate(figures.shorten(name), middle, fontsize=7, ha="center")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(1, 0)
+        axes.set_xlabel("share of the width")
+        axes.set_ylabel("share of the height")
+        axes.set_title("Where the points are")
+        figures.save(figure, folder / "target.png")
+        return ["target"]
+
+    def errors_by_name(self, target, prediction):
+        """A line per point: its rows, root mean squared and mean distance in pixels."""
+        distance = np.linalg.norm(_points(prediction - target), axis=2)
+        lines = []
+        for number, name in enumerate(self.points):
+            known = distance[~np.isnan(distance[:, number]), number]
+            line = {"name": name, "rows": len(known), "rmse": None, "mae": None}
+            if len(known):
+                line |= {"rmse": float(np.sqrt((known**2).mean())), "mae": float(known.mean())}
+            lines.append(line)
+        return lines
+
+    def answer(self, prediction, severity):
+        return f"{severity:.2f} px off"
+
+    def example_labels(self, targets_table):
+        counts = targets_table.notna().sum(axis=1) // 2
+        return counts.map(lambda count: f"{count} of {len(self.points)} points")
+
+    def mistakes(self, target, prediction):
+        """Mean distance in pixels over the row's points."""
+        distance = np.linalg.norm(_points(prediction - target), axis=2)
+        known = ~np.isnan(distance)
+        return np.where(known, distance, 0).sum(1) / np.maximum(known.sum(1), 1)
+
+    def draw(self, picture, scale, target, prediction=None):
+        """The points on a picture: true ones green, predicted ones red, a line between them."""
+        import cv2
+
+        drawn = picture.copy()
+        size = max(2, round(min(drawn.shape[:2]) / 60))
+
+        def at(point) -> tuple[int, int]:
+            return tuple(round(v) for v in (point + 0.5) * scale - 0.5)
+
+        true = _points(target[None])[0]
+        said = true if prediction is None else _points(prediction[None])[0]
+        for a, b in zip(true, said, strict=True):
+            if np.isfinite(a).all() and prediction is not None:
+                cv2.line(drawn, at(a), at(b), (255, 220, 0), 1, cv2.LINE_AA)
+        for points, colour in ((true, (0, 190, 80)), (said, (230, 40, 40))):
+            for point in points if prediction is not None or points is true else ():
+                if np.isfinite(point).all():
+                    cv2.circle(drawn, at(point), size, colour, -1, cv2.LINE_AA)
+        return drawn
+
+
+def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
+    """The columns of each point, x and y, by its name: `nose_x`, `nose_y` are those of `nose`.
+
+    Raises ConfigError for columns that are not in pairs.
+    """
+    found: dict[str, dict[str, str]] = {}
+    problems = []
+    for column in columns:
+        match = re.fullmatch(r"(.*?)[_. -]?([xyXY])", column) or re.fullmatch(
+            r"([xyXY])[_. -](.*)", column
+        )
+        if match is None:
+            problems.append(f"{column!r} ends in neither x nor y")
+            continue
+        parts = match.groups()
+        name, axis = parts if parts[1].lower() in ("x", "y") else parts[::-1]
+        found.setdefault(name, {})[axis.lower()] = column
+    for name, axes in found.items():
+        for axis in {"x", "y"} - set(axes):
+            there = next(iter(axes.values()))
+            problems.append(f"{there!r} has no column for {axis}{did_you_mean(name, set(found))}")
+    if problems:
+        raise ConfigError(
+            "competition.target: points are pairs of columns, such as nose_x and nose_y:\n"
+            + numbered(problems)
+        )
+    return {name: (axes["x"], axes["y"]) for name, axes in found.items()}
+
+
+def _mirrored(points: list[str], flip: dict[str, str] | str) -> list[int]:
+    """For each point the place of the one that it becomes in a mirror."""
+    places = {name: place for place, name in enumerate(points)}
+    if flip == "auto":
+        pairs = {name: _other_side(name) for name in points}
+        pairs = {name: other for name, other in pairs.items() if other in places}
+    else:
+        unknown = [name for name in [*flip, *flip.values()] if name not in places]
+        if unknown:
+            hints = [f"{name!r}{did_you_mean(name, places)}" for name in unknown]
+            raise ConfigError(
+                f"task.options.flip: found {', '.join(hints)}, expected names of points: "
+                f"{some_of(points, 12)}"
+            )
+        pairs = {**flip, **{other: name for name, other in flip.items()}}
+    return [places[pairs.get(name, name)] for name in points]
+
+
+def _other_side(name: str) -> str:
+    sides = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+    return re.sub("left|right|Left|Right", lambda match: sides[match[0]], name)
+
+
+def _points(flat: np.ndarray) -> np.ndarray:
+    return flat.reshape(len(flat), -1, 2)
+
+
+def _flat(points: np.ndarray) -> np.ndarray:
+    return points.reshape(len(points), -1)
+
+
+def _spread(target: np.ndarray) -> np.ndarray:
+    """Diagonal of the box around each row's points, (n,); 0 without points."""
+    points = _points(target)
+    low = np.where(np.isnan(points), np.inf, points).min(axis=1)
+    high = np.where(np.isnan(points), -np.inf, points).max(axis=1)
+    sides = np.where(np.isfinite(high - low), high - low, 0)
+    return np.linalg.norm(sides, axis=1)

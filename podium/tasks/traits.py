@@ -1,0 +1,21 @@
+"""What a config may ask of a task: read at parse time, so nothing heavy is imported here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Traits:
+    """A task in a few words, as `TRAITS` of its `options.py`.
+
+    Attributes:
+        one_target: whether `competition.target` must name one column.
+        has_classes: whether rows have classes that sampling and class weights can balance.
+        is_spatial: whether the target is a place in the picture: it moves with the picture in
+            augmentation and in test-time views, and cannot be mixed with another.
+        approaches: what a model's `approach` may be, the default first.
+    """
+
+    one_target: bool = False
+    has_classes: bool = False
+    is_spatial: bool = False
+    approaches: tuple[str, ...] = ()

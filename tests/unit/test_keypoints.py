@@ -1,0 +1,218 @@
+"""Keypoints: geometry there and back, mirrors that swap sides, metrics, columns, findings."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from podium import metrics, tasks, views
+from podium.cache import resized
+from podium.config.model import Augment, Loss
+from podium.errors import ConfigError, DataError
+from podium.frames import Frames
+from podium.tasks.keypoints.task import points_of
+from podium.training import augment
+
+POINTS = ["left_eye", "right_eye", "nose"]
+COLUMNS = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
+#: A colour for each point, and places far from each other and from the borders.
+COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+PLACES = np.array([[9, 6], [25, 8], [14, 27]])
+
+
+def table_of(points: np.ndarray) -> pd.DataFrame:
+    index = pd.Index([f"p{row}" for row in range(len(points))], name="id")
+    return pd.DataFrame(points.reshape(len(points), -1), index=index, columns=COLUMNS)
+
+
+def read(table: pd.DataFrame, columns=COLUMNS, **options):
+    module = tasks.options_module("keypoints")
+    text = (
+        table.astype(object).where(table.notna(), pd.NA).map(lambda v: v if v is pd.NA else str(v))
+    )
+    return tasks.task_class("keypoints").read_targets(
+        text, list(columns), module.Options(**options), pd.DataFrame()
+    )
+
+
+@pytest.fixture(scope="module")
+def task():
+    _, info = read(table_of(np.stack([PLACES, PLACES + 1.0])))
+    return tasks.load("keypoints", {}, info)
+
+
+def picture(places=PLACES, size=(36, 36)) -> np.ndarray:
+    """A black picture with a block of its colour around each point."""
+    drawn = np.zeros((*size, 3), np.uint8)
+    for (x, y), colour in zip(places, COLOURS, strict=True):
+        drawn[y - 2 : y + 3, x - 2 : x + 3] = colour
+    return drawn
+
+
+def found_in(pixels: np.ndarray) -> np.ndarray:
+    """Where the middle of each colour is, (points, 2)."""
+    weight = pixels.astype(float)
+    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+    total = weight.sum(axis=(0, 1))
+    x = (weight * columns[..., None]).sum(axis=(0, 1)) / total
+    y = (weight * rows[..., None]).sum(axis=(0, 1)) / total
+    return np.stack([x, y], axis=1)
+
+
+def test_pairs_of_columns_are_points():
+    assert points_of(["a_x", "a_y", "b.x", "b.y"]) == {"a": ("a_x", "a_y"), "b": ("b.x", "b.y")}
+    assert points_of(["x_1", "y_1"]) == {"1": ("x_1", "y_1")}
+    with pytest.raises(ConfigError, match="'nose_x' has no column for y"):
+        points_of(["nose_x"])
+    with pytest.raises(ConfigError, match="'width' ends in neither x nor y"):
+        points_of(["width"])
+
+
+def test_sides_are_paired_by_name_or_by_hand(task):
+    assert task.info["mirrored"] == [1, 0, 2]
+    _, info = read(table_of(PLACES[None].astype(float)), flip={"left_eye": "nose"})
+    assert info["mirrored"] == [2, 1, 0]
+    with pytest.raises(ConfigError, match='did you mean "nose"'):
+        read(table_of(PLACES[None].astype(float)), flip={"left_eye": "noze"})
+
+
+def test_half_a_point_is_an_error_and_a_missing_one_is_not():
+    table = table_of(np.stack([PLACES, PLACES]).astype(float))
+    table.loc["p1", ["nose_x", "nose_y"]] = np.nan
+    frame, _ = read(table)
+    assert frame.loc["p1", "nose_x"] != frame.loc["p1", "nose_x"]
+    table.loc["p1", "nose_x"] = 3.0
+    with pytest.raises(DataError, match="'nose' has only one of 'nose_x' and 'nose_y': p1"):
+        read(table)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("shape", [(72, 60), (50, 90), (33, 36)])
+def test_frames_say_where_a_pixel_goes_and_comes_from(resize, shape):
+    rng = np.random.default_rng(0)
+    sides = pd.DataFrame({"width": [shape[1]], "height": [shape[0]]})
+    frames = Frames.of(sides, (64, 48), resize)
+    points = rng.uniform(0, 30, (1, 5, 2))
+    np.testing.assert_allclose(frames.pixels(frames.relative(points)), points, atol=1e-9)
+    middle = np.array([shape[1], shape[0]]) // 2
+    drawn = np.zeros((*shape, 3), np.uint8)
+    x, y = middle
+    drawn[y - 3 : y + 4, x - 3 : x + 4] = 255
+    seen = found_in(resized(drawn, (64, 48), resize))[0]
+    expected = (frames.relative(middle[None, None])[0, 0] + 0.5) * [48, 64] - 0.5
+    np.testing.assert_allclose(seen, expected, atol=0.3)
+
+
+@pytest.mark.parametrize("view", views.SYMMETRIES)
+def test_points_found_in_a_view_are_where_they_are_in_the_picture(task, view):
+    seen = views.apply(view, torch.from_numpy(picture())[None])[0].numpy()
+    relative = (found_in(seen) + 0.5) / 36 - 0.5
+    if view in views.MIRRORING:  # a network calls the eye on the left the left one
+        relative = relative[task.info["mirrored"]]
+    undone = task.undo(view, torch.from_numpy(relative.reshape(1, -1)))
+    expected = (PLACES + 0.5) / 36 - 0.5
+    np.testing.assert_allclose(undone.numpy().reshape(-1, 2), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("preset", ["flips", "medium", "heavy", "auto"])
+def test_points_move_with_the_picture(task, preset):
+    transform = augment.create(Augment(preset=preset), (36, 36), **task.compose_options())
+    target = ((PLACES + 0.5) / 36 - 0.5).reshape(-1).astype(np.float32)
+    mirrored = compared = 0
+    for seed in range(40):
+        augment.seed_all(transform, seed)
+        moved, there = task.augmented(transform, picture(), target)
+        assert there.dtype == target.dtype
+        points = (there.reshape(-1, 2) + 0.5) * 36 - 0.5
+        colours = [seen_at(moved, point) for point in points]
+        if None in colours:  # out of the picture, under a hole or turned to grey
+            continue
+        compared += 1
+        assert colours in ([0, 1, 2], [1, 0, 2])
+        mirrored += colours == [1, 0, 2]
+    assert compared > 5
+    assert mirrored > 0
+
+
+def seen_at(pixels: np.ndarray, point: np.ndarray) -> int | None:
+    """Which point's colour is at a place, where one clearly is."""
+    x, y = np.round(np.nan_to_num(point, nan=-1.0)).astype(int)
+    if not (0 <= x < 36 and 0 <= y < 36):
+        return None
+    colour = pixels[y, x].astype(int)
+    order = np.sort(colour)
+    return int(colour.argmax()) if order[2] > 90 and order[2] > 2 * order[1] else None
+
+
+def test_missing_points_stay_missing_and_cost_nothing(task):
+    target = ((PLACES + 0.5) / 36 - 0.5).reshape(1, -1).astype(np.float32)
+    target[0, 4:] = np.nan
+    transform = augment.create(Augment(preset="flips"), (36, 36), **task.compose_options())
+    augment.seed_all(transform, 3)
+    _, there = task.augmented(transform, picture(), target[0])
+    assert np.isnan(there).tolist() == np.isnan(target[0]).tolist()
+    for name, term in task.loss_terms(Loss(), target).items():
+        shape = (1, 3, 8, 8) if name == "heatmap" else (1, 6)
+        raw = torch.zeros(shape, requires_grad=True)
+        loss = term(raw, torch.from_numpy(target))
+        (gradient,) = torch.autograd.grad(loss.sum(), raw)
+        assert torch.isfinite(gradient).all(), name
+        assert (gradient.reshape(3, -1)[2] == 0).all(), name
+        assert (term(raw, torch.full((1, 6), torch.nan)) == 0).all(), name
+
+
+def test_heat_maps_are_read_between_their_cells(task):
+    from podium.losses import heat_map, middle_of
+
+    target = torch.tensor([[-0.2361, -0.1194, 0.2083, -0.2239, 0.1, 0.21]])
+    maps = torch.zeros(1, 3, 12, 16, requires_grad=True)
+    optimizer = torch.optim.Adam([maps], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        heat_map(maps, target).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(
+        task.predict(maps.detach(), None).numpy(), target.numpy(), atol=0.1 / 12
+    )
+    assert middle_of(maps).shape == (1, 3, 2)
+
+
+def test_metrics_of_points_by_hand():
+    square = np.array([[0, 0], [10, 0], [0, 10], [10, 10.0]])
+    target = np.stack([square, 2 * square]).reshape(2, -1)
+    prediction = target.copy()
+    prediction[0, 0] += 3  # a point of the first row is 3 px off
+    known = metrics.registry()
+    assert known["nme"](target, prediction) == pytest.approx((3 / 10 / 4 + 0) / 2)
+    assert known["pck"](target, prediction) == pytest.approx(7 / 8)
+    oks = np.exp(-9 / (2 * (10 * 0.13) ** 2)) / 4 + 3 / 4
+    levels = np.arange(0.5, 1.0, 0.05)
+    assert known["oks_map"](target, prediction) == pytest.approx(
+        np.mean([((oks >= level) + 1) / 2 for level in levels])
+    )
+    eyes = metrics.load({"name": "nme", "options": {"between": [0, 1]}})
+    assert eyes(target, prediction) == pytest.approx(3 / 10 / 4 / 2)
+    prediction[:, :2] += 99
+    target[:, :2] = np.nan  # missing: does not count
+    assert known["rmse"](target, prediction) == 0
+    assert known["pck"](target, prediction) == 1
+
+
+def test_wing_loss_meets_the_line_where_it_turns():
+    from podium.losses import each_wing
+
+    error = torch.tensor([0.0, 3.999999, 4.0, 4.000001, 9.0])
+    loss = each_wing(error, torch.zeros(5))
+    assert loss[0] == 0
+    assert torch.allclose(loss[1], loss[3], atol=1e-4)
+    assert torch.isclose(loss[4] - loss[2], torch.tensor(5.0))
+
+
+def test_true_points_are_green_and_predicted_ones_red(task):
+    blank = np.zeros((72, 72, 3), np.uint8)
+    target = PLACES.reshape(-1).astype(float)
+    drawn = task.draw(blank, np.array([2.0, 2.0]), target, target + 6)
+    assert not blank.any()
+    x, y = np.round((PLACES[0] + 0.5) * 2 - 0.5).astype(int)
+    assert drawn[y, x].tolist() == [0, 190, 80]
+    assert drawn[y + 12, x + 12].tolist() == [230, 40, 40]
