@@ -81,8 +81,8 @@ rule check_model:
         "<results>/logs/check_model/{model}.log",
     benchmark:
         "<results>/benchmarks/check_model/{model}.tsv"
-    # What is wrong with one model is told before another is trained.
-    priority: 20
+    # What is wrong with one model is told before another is tuned or trained.
+    priority: 7
     conda:
         "../envs/podium.yaml"
     params:
