@@ -137,7 +137,10 @@ class Task(ABC):
         return prediction
 
     def place(self, prediction: np.ndarray, frames: "Frames | None") -> np.ndarray:
-        """Predictions as seen in the network's pictures, at home in the rows' own."""
+        """Predictions as seen in the network's pictures, at home in the rows' own.
+
+        Of a spatial task: learning targets, too, which have the form of a prediction.
+        """
         return prediction
 
     @abstractmethod

@@ -150,7 +150,7 @@ def train(network: Network, plan: Training) -> list[dict]:
             # Sums stay on the device: reading one would make the device wait for every step.
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach() * len(batch.rows)
-            answers.add(raw.detach())
+            answers.add(raw.detach(), batch.target)
             seen_rows.append(batch.rows)
             plan.step_done()
 
@@ -289,7 +289,7 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
     with torch.inference_mode():
         for batch, raw in raw_outputs(network, plan.valid, plan.device, size, autocast):
             total += losses(raw, batch.target)["loss"] * len(batch.rows)
-            answers.add(raw)
+            answers.add(raw, batch.target)
     score = answers.score(plan.valid, np.arange(len(plan.valid)))
     return {"valid_loss": total.item() / len(plan.valid), "valid_score": score}
 
@@ -304,12 +304,15 @@ class _Answers:
     def __init__(self, plan: Training):
         self.plan = plan
         self.parts: list[torch.Tensor] = []
+        self.targets: list[torch.Tensor] = []
         self.are_raw = True
 
-    def add(self, raw: torch.Tensor) -> None:
-        """The raw outputs of the next batch."""
+    def add(self, raw: torch.Tensor, target: torch.Tensor) -> None:
+        """The raw outputs of the next batch, and what they should have been."""
         self.are_raw = raw.dim() == 2
         self.parts.append(raw if self.are_raw else self._predicted(raw))
+        if self.plan.task.is_spatial:  # augmentation has moved it
+            self.targets.append(target)
 
     def score(self, of: Rows, rows: np.ndarray) -> float:
         """The metric on `rows` of `of`, which the batches were."""
@@ -317,9 +320,12 @@ class _Answers:
         predicted = self._predicted(together) if self.are_raw else together
         frames = None if of.frames is None else of.frames.take(rows)
         prediction = plan.task.place(predicted.float().cpu().numpy(), frames)
+        target = of.target[rows]
+        if self.targets:
+            target = plan.task.place(torch.cat(self.targets).float().cpu().numpy(), frames)
         if plan.metric.needs == "labels":
             prediction = plan.task.decide(prediction, plan.task.default_decision())
-        return score_or_nan(plan.metric, of.target[rows], prediction)
+        return score_or_nan(plan.metric, target, prediction)
 
     def _predicted(self, raw: torch.Tensor) -> torch.Tensor:
         return self.plan.task.predict(raw, self.plan.train.target)

@@ -216,3 +216,24 @@ def test_true_points_are_green_and_predicted_ones_red(task):
     x, y = np.round((PLACES[0] + 0.5) * 2 - 0.5).astype(int)
     assert drawn[y, x].tolist() == [0, 190, 80]
     assert drawn[y + 12, x + 12].tolist() == [230, 40, 40]
+
+
+def test_the_training_score_is_that_of_the_moved_points(task):
+    """Perfect answers on augmented pictures score perfectly."""
+    from podium.config.model import Model
+    from podium.training import loop
+    from podium.training.data import Rows
+
+    sides = pd.DataFrame({"width": 36, "height": 36}, index=range(4))
+    frames = Frames.of(sides, (36, 36), "stretch")
+    target = np.repeat(PLACES.reshape(1, -1), 4, axis=0).astype(float)
+    learning = task.learning_target(target, target, frames)
+    rows = Rows(np.stack([picture()[None]] * 4), np.arange(4), None, target, learning, frames)
+    settings = Model(backbone="test_resnet", weights="none", image_size=36, augment="medium")
+    plan = loop.Training(
+        task, metrics.registry()["rmse"], settings, rows, rows, torch.device("cpu"), 1, 0
+    )
+    answers = loop._Answers(plan)
+    moved = torch.from_numpy(learning) + 0.1
+    answers.add(moved / 0.25, moved)
+    assert answers.score(rows, np.arange(4)) == pytest.approx(0, abs=1e-4)
