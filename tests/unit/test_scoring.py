@@ -88,6 +88,8 @@ class Competition:
             {
                 "pictures": [[str(folder / "a.png")]] * ROWS,
                 "digest": [f"d{number // 2}" for number in range(ROWS)],  # pairs of equal pictures
+                "width": 40,
+                "height": 32,
                 "problem": "",
                 "group": pd.array([pd.NA] * ROWS, dtype="string"),
             },
