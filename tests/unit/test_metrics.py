@@ -56,6 +56,9 @@ def test_every_metric_of_the_manual_is_there_with_its_direction_and_needs():
         "map_at_k": (True, "probabilities"),
         "matthews_correlation": (True, "labels"),
         "mcrmse": (False, "values"),
+        "nme": (False, "values"),
+        "oks_map": (True, "values"),
+        "pck": (True, "values"),
         "precision": (True, "labels"),
         "quadratic_weighted_kappa": (True, "labels"),
         "r2": (True, "values"),
@@ -78,6 +81,8 @@ def test_a_perfect_prediction_has_the_best_score(name):
         "ranks": np.eye(3)[target],
         "values": target[:, None].astype(float),
     }[chosen.needs]
+    if chosen.tasks == ("keypoints",):
+        target = prediction = np.random.default_rng(0).uniform(0, 99, (6, 8))
     assert chosen(target, prediction) == pytest.approx(chosen.best, abs=1e-12)
 
 
@@ -368,6 +373,9 @@ def test_a_sample_of_rows_with_replacement_is_scored(name):
         "ranks": probabilities,
         "values": predicted[:, None].astype(np.float32),
     }[chosen.needs]
+    if chosen.tasks == ("keypoints",):
+        target = np.random.default_rng(2).uniform(0, 99, (60, 8))
+        prediction = target + np.random.default_rng(3).normal(0, 5, target.shape)
     rows = np.random.default_rng(0).integers(0, 60, 60)
     found = chosen(target[rows], prediction[rows])
     assert isinstance(found, float)
