@@ -156,20 +156,20 @@ def _near_findings(train, test, target, near, suspicious, across) -> list[Findin
         title = f"{count(len(suspicious), 'pair')} of near-duplicates with different targets"
         found.append(Finding(2, title, text, _pair_rows(train, train, target, suspicious)))
     if len(near):
-        if train["alike"].notna().any():
-            text = (
-                "Folds keep them together (`folds.near_duplicates`), so a near-copy on the other "
-                "side does not flatter the score. If more rows than these show one object or "
-                "scene, name its column in `competition.group`."
-            )
-        else:
+        are_kept = train["alike"].notna().any()
+        text = (
+            "Folds keep them together (`folds.near_duplicates`), so a near-copy on the other side "
+            "does not flatter the score. If more rows than these show one object or scene, name "
+            "its column in `competition.group`."
+        )
+        if not are_kept:
             text = (
                 "So many look alike that folds do not keep them together: one fixed set-up gives "
                 "such pictures. If some show one object or scene, give these rows a common value "
                 "in a column and name it in `competition.group`, or they flatter the score."
             )
         title = f"{count(len(near), 'pair')} of near-duplicates in train"
-        severity = 2 if len(near) > 0.01 * len(train) else 1
+        severity = 2 if not are_kept and len(near) > 0.01 * len(train) else 1
         found.append(Finding(severity, title, text, _pair_rows(train, train, target, near)))
     if len(across):
         text = (

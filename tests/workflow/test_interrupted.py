@@ -13,9 +13,9 @@ LATER = ("blend", "submission", "report")
 
 @pytest.fixture
 def untrained(workflow) -> Workflow:
-    """A run whose long model is still to be trained."""
-    names = ("train", "predict", "score", "state/train", "logs/train_fold")
-    workflow.forget(*(f"{name}/alpha" for name in names), *LATER)
+    """A run whose long model is still to be trained on one of its folds."""
+    one_fold = ("train/alpha/fold0", "predict/alpha/fold0", "state/train/alpha")
+    workflow.forget(*one_fold, "score/alpha", "logs/train_fold/alpha", *LATER)
     return workflow
 
 
@@ -69,8 +69,11 @@ def test_killed_run_ends_in_the_same_submission(state, is_there, request, finish
 
 
 def times(workflow: Workflow) -> dict[Path, int]:
-    """When the files were written that the untrained model has no part in."""
-    folders = ("train/beta", "predict/beta", "tune/beta", "prepare", "folds", "cache")
+    """When the files were written that the untrained fold has no part in."""
+    folders = (
+        "train/alpha/fold1", "predict/alpha/fold1", "train/beta", "predict/beta", "tune/beta",
+        "prepare", "folds", "cache",
+    )  # fmt: skip
     paths = [path for name in folders for path in sorted((workflow.results / name).rglob("*"))]
     return {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
 
