@@ -14,6 +14,7 @@ Prints the median of each and podium's share of the ceiling and its ratio to tim
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.nn.functional import cross_entropy
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from podium import metrics, network, tasks
 from podium.config.model import Model
