@@ -96,6 +96,13 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
         asked.append(("pictures", model.pictures, True, f"{task} answers with places in them"))
         asked.append(("mix.mixup", model.mix.mixup, 0.0, why))
         asked.append(("mix.cutmix", model.mix.cutmix, 0.0, why))
+    if model.approach in traits.map_approaches:
+        if model.is_frozen:
+            asked.append(
+                ("freeze.stages", "all", "a number", "maps are made of every stage, at every step")
+            )
+        why = "a linear model makes no maps"
+        asked.append(("head.init", model.head.init, "random", why))
     known = traits.approaches
     if model.approach is not None and model.approach not in known:
         return [

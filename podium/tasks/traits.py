@@ -13,9 +13,12 @@ class Traits:
         is_spatial: whether the target is a place in the picture: it moves with the picture in
             augmentation and in test-time views, and cannot be mixed with another.
         approaches: what a model's `approach` may be, the default first.
+        map_approaches: those of them whose networks answer with maps, which no frozen features
+            and no linear probe can make.
     """
 
     one_target: bool = False
     has_classes: bool = False
     is_spatial: bool = False
     approaches: tuple[str, ...] = ()
+    map_approaches: tuple[str, ...] = ()

@@ -150,7 +150,8 @@ def train(network: Network, plan: Training) -> list[dict]:
             # Sums stay on the device: reading one would make the device wait for every step.
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach() * len(batch.rows)
-            answers.add(raw.detach(), batch.target)
+            # Augmentation has moved what a spatial task looks for.
+            answers.add(raw.detach(), batch.target if plan.task.is_spatial else None)
             seen_rows.append(batch.rows)
             plan.step_done()
 
@@ -289,7 +290,7 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
     with torch.inference_mode():
         for batch, raw in raw_outputs(network, plan.valid, plan.device, size, autocast):
             total += losses(raw, batch.target)["loss"] * len(batch.rows)
-            answers.add(raw, batch.target)
+            answers.add(raw)
     score = answers.score(plan.valid, np.arange(len(plan.valid)))
     return {"valid_loss": total.item() / len(plan.valid), "valid_score": score}
 
@@ -307,12 +308,12 @@ class _Answers:
         self.targets: list[torch.Tensor] = []
         self.are_raw = True
 
-    def add(self, raw: torch.Tensor, target: torch.Tensor) -> None:
-        """The raw outputs of the next batch, and what they should have been."""
+    def add(self, raw: torch.Tensor, moved: torch.Tensor | None = None) -> None:
+        """The raw outputs of the next batch, and its targets where they are not the rows' own."""
         self.are_raw = raw.dim() == 2
         self.parts.append(raw if self.are_raw else self._predicted(raw))
-        if self.plan.task.is_spatial:  # augmentation has moved it
-            self.targets.append(target)
+        if moved is not None:
+            self.targets.append(moved)
 
     def score(self, of: Rows, rows: np.ndarray) -> float:
         """The metric on `rows` of `of`, which the batches were."""

@@ -207,6 +207,17 @@ ONE_PROBLEM = [
         },
         "models.net.mix: a model with pictures: false has none to mix",
     ),
+    (
+        {"task": "keypoints", "metric": "rmse", "competition/target": ["a_x", "a_y"],
+         "models/net/approach": "heatmap", "models/net/freeze": "all",
+         "models/net/weights": "hub"},
+        "models.net.freeze.stages: found 'all', expected 'a number': maps are made of every stage",
+    ),
+    (
+        {"task": "keypoints", "metric": "rmse", "competition/target": ["a_x", "a_y"],
+         "models/net/approach": "heatmap", "models/net/head": {"init": "probe"}},
+        "models.net.head.init: found 'probe', expected 'random': a linear model makes no maps",
+    ),
     # weights
     ({"models/net/weights": "file:no.pth"}, "models.net.weights: no file 'no.pth'"),
     (

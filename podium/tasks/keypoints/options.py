@@ -7,7 +7,7 @@ from pydantic import Field
 from podium.config.section import Section
 from podium.tasks.traits import Traits
 
-TRAITS = Traits(is_spatial=True, approaches=("regression", "heatmap"))
+TRAITS = Traits(is_spatial=True, approaches=("regression", "heatmap"), map_approaches=("heatmap",))
 
 
 class Options(Section):
