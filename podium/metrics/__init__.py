@@ -2,6 +2,12 @@
 
 A metric is a function `(target, prediction, **options) -> float` with a `@metric(...)` line above
 it, in any module of this package; nothing else needs to be touched to add one.
+
+Where targets are masks, boxes or pictures (`podium.packed`), a metric measures each row once: the
+function takes one row's target and answer, as the task packs them (a tuple of arrays, or the only
+one), and returns what is to be known of the row: numbers (k,), the same count for every row, or
+any object. `total` makes a score of the measures of any rows: an array (n, k), or an object array
+(n,). So the honest-score machinery can take a thousand resamples without a look at a mask.
 """
 
 import importlib
@@ -18,6 +24,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from podium.errors import ConfigError, PodiumError, did_you_mean
+from podium.packed import unpack
 
 Needs = Literal["labels", "probabilities", "ranks", "values"]
 
@@ -33,6 +40,7 @@ class Metric:
         tasks: the tasks it is defined for; empty: all.
         rows_sum_to_one: whether class probabilities must sum to one.
         best: the best possible score, where there is one.
+        total: of a metric that measures rows: their measures to a score.
     """
 
     name: str
@@ -42,11 +50,26 @@ class Metric:
     tasks: tuple[str, ...] = ()
     rows_sum_to_one: bool = False
     best: float | None = None
+    total: Callable[[np.ndarray], float] | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, target: np.ndarray, prediction: np.ndarray) -> float:
-        """The score of a prediction."""
+        """The score of a prediction; of its measures for a metric that measures rows."""
+        if self.total is not None:
+            return float(self.total(prediction))
         return float(self.function(target, prediction, **self.options))
+
+    def measured(self, target: np.ndarray, answer: np.ndarray) -> np.ndarray:
+        """What is to be known of each row: of packed targets and answers (n,), (n, k) or (n,)."""
+        rows = [
+            self.function(_only(unpack(true)), _only(unpack(said)), **self.options)
+            for true, said in zip(target, answer, strict=True)
+        ]
+        if rows and all(isinstance(row, np.ndarray) and row.ndim == 1 for row in rows):
+            return np.stack(rows)
+        found = np.empty(len(rows), dtype=object)
+        found[:] = rows
+        return found
 
     @property
     def sign(self) -> int:
@@ -56,6 +79,15 @@ class Metric:
     def is_better(self, score: float, than: float) -> bool:
         """Whether one score beats another."""
         return self.sign * (score - than) > 0
+
+
+def _only(arrays: tuple[np.ndarray, ...]):
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def mean_of_rows(measures: np.ndarray) -> float:
+    """A `total`: the mean of the rows' first number; NaN is a row that does not count."""
+    return np.nanmean(measures[:, 0])
 
 
 def score_or_nan(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float:
@@ -83,6 +115,7 @@ def metric(
     tasks: tuple[str, ...] = (),
     rows_sum_to_one: bool = False,
     best: float | None = None,
+    total: Callable[[np.ndarray], float] | None = None,
 ):
     """Register the function below as the metric of its name."""
 
@@ -90,7 +123,7 @@ def metric(
         name = function.__name__
         assert name not in _REGISTRY, f"two metrics are named {name}"
         _REGISTRY[name] = Metric(
-            name, function, greater_is_better, needs, tasks, rows_sum_to_one, best
+            name, function, greater_is_better, needs, tasks, rows_sum_to_one, best, total
         )
         return function
 

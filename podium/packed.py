@@ -1,0 +1,62 @@
+"""Answers that are no vectors: a row's arrays (masks, boxes, pictures) as one compressed text.
+
+Targets and predictions of such tasks are object arrays (n,) of `bytes`, so that whatever picks,
+shuffles and joins rows need not know what they hold. A row is unpacked only where it is looked at.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
+
+
+@cache
+def _codec():
+    import pyarrow  # takes longer to import than the rest of a config's check
+
+    return pyarrow.Codec("zstd", compression_level=1)
+
+
+def pack(*arrays: np.ndarray) -> bytes:
+    """Arrays of numbers or truth values, of any shapes, as bytes."""
+    heads, bodies = [struct.pack("<B", len(arrays))], []
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        kind = array.dtype.str.encode()
+        heads.append(struct.pack(f"<BB{array.ndim}I", len(kind), array.ndim, *array.shape) + kind)
+        bodies.append(array.tobytes())
+    return b"".join(heads) + _codec().compress(b"".join(bodies), asbytes=True)
+
+
+def unpack(packed: bytes) -> tuple[np.ndarray, ...]:
+    """The arrays that were packed; they are read-only."""
+    (count,), place = struct.unpack_from("<B", packed), 1
+    forms = []
+    for _ in range(count):
+        length, dimensions = struct.unpack_from("<BB", packed, place)
+        shape = struct.unpack_from(f"<{dimensions}I", packed, place + 2)
+        place += 2 + 4 * dimensions
+        forms.append((np.dtype(packed[place : place + length].decode()), shape))
+        place += length
+    sizes = [int(np.prod(shape)) * kind.itemsize for kind, shape in forms]
+    body = _codec().decompress(packed[place:], sum(sizes), asbytes=True) if sum(sizes) else b""
+    found, start = [], 0
+    for (kind, shape), size in zip(forms, sizes, strict=True):
+        part = np.frombuffer(body, kind, count=size // kind.itemsize, offset=start)
+        found.append(part.reshape(shape))
+        start += size
+    return tuple(found)
+
+
+def column(rows: Iterable[bytes]) -> np.ndarray:
+    """Packed rows as an object array (n,)."""
+    rows = list(rows)
+    found = np.empty(len(rows), dtype=object)
+    found[:] = rows
+    return found
+
+
+def is_packed(values: np.ndarray | Sequence) -> bool:
+    """Whether these are packed rows rather than vectors."""
+    return np.asarray(values).dtype == object
