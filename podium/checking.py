@@ -9,6 +9,7 @@ from podium import manifest, metrics, network, submission, tasks
 from podium.config.model import Model
 from podium.errors import ConfigError
 from podium.tasks import base
+from podium.training.loop import asked
 
 
 def check_model(
@@ -43,14 +44,7 @@ def check_model(
         call_own_metric(loaded, chosen, manifest.read(targets))
     table = manifest.read(train)
     pictures = len(table["pictures"].iloc[0]) if settings.pictures else 0
-    net = network.build(
-        settings,
-        pictures=pictures,
-        features=0,
-        tabular=0,
-        outputs=loaded.outputs,
-        maps=loaded.maps(settings.approach),
-    )
+    net = network.build_for(loaded, settings, pictures=pictures, features=0, tabular=0)
     summary = {
         "backbone": settings.backbone if settings.pictures else None,
         "parameters": sum(p.numel() for p in net.parameters()),
@@ -65,7 +59,7 @@ def check_model(
         blank = torch.zeros(4, pictures, *settings.size, 3, dtype=torch.uint8)
         began = time.perf_counter()
         with torch.inference_mode():
-            net.eval()(blank, None)
+            asked(net.eval(), blank, None, None)
         summary["pictures_per_second"] = round(4 * pictures / (time.perf_counter() - began), 1)
     manifest.write_json(out, summary)
     job.say(f"{summary['parameters'] / 1e6:.1f} million parameters")

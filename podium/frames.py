@@ -20,11 +20,13 @@ class Frames:
         size: height and width of the network's pictures.
         scale: (n, 2) pixels of the network's picture per pixel of the row's, in x and y.
         offset: (n, 2) pixels that the row's picture is moved by after that, in x and y.
+        sides: (n, 2) width and height of the row's picture.
     """
 
     size: tuple[int, int]
     scale: np.ndarray
     offset: np.ndarray
+    sides: np.ndarray
 
     @classmethod
     def of(cls, table: pd.DataFrame, size: tuple[int, int], resize: str) -> "Frames":
@@ -39,14 +41,20 @@ class Frames:
             rows = inverse.reshape(-1) == number
             scale[rows] = fitted / (width, height)
             offset[rows] = (np.array(size[::-1]) - fitted) // 2
-        return cls(size, scale, offset)
+        return cls(size, scale, offset, sides)
+
+    @classmethod
+    def whole(cls, size: tuple[int, int], count: int) -> "Frames":
+        """Frames of pictures that have the network's size."""
+        sides = np.tile(np.array(size[::-1]), (count, 1))
+        return cls(size, np.ones((count, 2)), np.zeros((count, 2)), sides)
 
     def __len__(self) -> int:
         return len(self.scale)
 
     def take(self, rows) -> "Frames":
         """The frames of some rows."""
-        return Frames(self.size, self.scale[rows], self.offset[rows])
+        return Frames(self.size, self.scale[rows], self.offset[rows], self.sides[rows])
 
     def relative(self, points: np.ndarray) -> np.ndarray:
         """Pixels of the rows' pictures (n, points, 2) as relative coordinates."""

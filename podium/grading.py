@@ -14,13 +14,12 @@ errors of both samples together), `expected` (whether that is within what chance
 import math
 from statistics import NormalDist
 
-import numpy as np
-
-from podium import manifest, metrics, predictions, tables, tasks
+from podium import manifest, metrics, oof, predictions, tables, tasks
 from podium.blocks import blocks_of_rows
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
 from podium.metrics import score_or_nan
+from podium.prepare import found_in
 from podium.scoring import finite
 from podium.tasks import base
 
@@ -54,28 +53,32 @@ def grade(
     chosen_metric = metrics.load(metric)
     found = predictions.read(prediction)
     raw = tables.read_table(solution, competition["separator"], competition["encoding"])
-    table = tables.index_by_id(raw, solution, competition["id"])
+    table = tables.index_by_id(raw, solution, competition["id"], not chosen_task.is_packed)
     unknown = [id_ for id_ in found.ids if id_ not in table.index]
-    if unknown:
+    if unknown and not chosen_task.is_packed:  # whose pictures without objects need no row
         raise DataError(
             f"{solution} has no row for {len(unknown)} predicted ids: {some_of(unknown)}"
         )
-    table, everything = table.loc[found.ids], len(table)
-    truth = chosen_task.read_solution(table, competition["target"])
-    values = found.values.astype(np.float64)
+    everything = table.index.nunique()
+    pictures = manifest.read(test).loc[found.ids]
+    columns = tables.expanded(competition["target"], list(table.columns))
+    if chosen_task.is_packed:
+        places = found_in(pictures, competition["root"], solution)
+        truth = chosen_task.read_solution(table[table.index.isin(found.ids)], columns, places)
+    else:
+        truth = chosen_task.read_solution(table.loc[found.ids], columns)
+    values = oof.as_numbers(found.values)
     private = base.score(chosen_task, chosen_metric, truth, values, blended["decision"])
-    scored = values
-    if chosen_metric.needs == "labels":
-        scored = chosen_task.decide(values, blended["decision"])
-    blocks = blocks_of_rows(manifest.read(test).loc[found.ids])
+    scored = chosen_task.scored(chosen_metric, truth, values, blended["decision"])
+    blocks = blocks_of_rows(pictures)
     bootstrap = Bootstrap(blocks, settings["bootstrap"], settings["confidence"], settings["seed"])
     samples = bootstrap.scores(chosen_metric, truth, scored)
     assert private == score_or_nan(chosen_metric, truth, scored) or math.isnan(private)
     result = {
         "metric": chosen_metric.name,
         "direction": blended["direction"],
-        "rows": len(table),
-        "left_out": everything - len(table),
+        "rows": len(found.ids),
+        "left_out": everything - len(found.ids),
         "score": finite(private),
         "standard_error": finite(bootstrap.standard_error(samples)),
         "interval": [finite(end) for end in bootstrap.interval(private, samples)],

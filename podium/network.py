@@ -157,6 +157,9 @@ class Head(nn.Module):
 class Network(nn.Module):
     """Backbone and head. `seen` is pictures, or the features of a frozen backbone, or None."""
 
+    #: Whether it is called with the targets too, see `podium.tasks.base.Task.network`.
+    takes_targets = False
+
     def __init__(self, backbone: Backbone | None, head: Head):
         super().__init__()
         self.backbone = backbone
@@ -190,22 +193,26 @@ class Network(nn.Module):
         return self
 
 
-def build(
-    settings: Model, *, pictures: int, features: int, tabular: int, outputs: int, maps: int = 0
-) -> Network:
-    """A model's network.
+def build_for(task, settings: Model, *, pictures: int, features: int, tabular: int) -> Network:
+    """A model's network for a task: the task's own, or `build` with as many outputs as it has."""
+    own = task.network(settings)
+    if own is not None:
+        own.takes_targets = task.takes_targets
+        return own
+    return build(
+        settings, pictures=pictures, features=features, tabular=tabular, outputs=task.outputs
+    )
+
+
+def build(settings: Model, *, pictures: int, features: int, tabular: int, outputs: int) -> Network:
+    """A backbone and a head that answers with a vector.
 
     Args:
         pictures: pictures per row; 0 for a model of tabular columns alone.
         features: width of a frozen backbone's output per row; 0 builds the backbone itself.
         tabular: encoded tabular columns.
         outputs: width of the raw output.
-        maps: of a task that wants maps instead, their number.
     """
-    if maps:
-        from podium.maps import build_maps
-
-        return build_maps(settings, maps)
     backbone = None
     if settings.pictures and not features:
         backbone = Backbone(settings).to(memory_format=torch.channels_last)

@@ -18,7 +18,7 @@ class Rows:
 
     Attributes:
         ids: (n,) str.
-        target: (n,) or (n, names), as the task encodes it.
+        target: (n,) or (n, names) or packed rows (n,), as the task encodes it.
         folds: (n,) the fold of each row in the first repeat: what fits are crossed over. Further
             repeats are averaged into the predictions.
         blocks: (n,) rows that are resampled together: one group, or equal pictures.
@@ -77,8 +77,10 @@ def splits(fold: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     return np.random.default_rng(0).permutation(np.arange(number) % PARTS)[blocks]
 
 
-def read_predictions(model: str, paths: Sequence[Path | str], rows: Rows) -> np.ndarray:
-    """One model's out-of-fold predictions, (n, names) float64, in the order of `rows`.
+def read_predictions(model: str, paths: Sequence[Path | str], rows: Rows, task: Task) -> np.ndarray:
+    """One model's out-of-fold predictions in the order of `rows`.
+
+    (n, names) float64, or packed rows (n,).
 
     Raises:
         FoldMismatchError: they belong to other folds than `rows`.
@@ -88,7 +90,7 @@ def read_predictions(model: str, paths: Sequence[Path | str], rows: Rows) -> np.
         predictions.check_fingerprint(
             path, predictions.read_header(path).fingerprint, rows.fingerprint
         )
-    gathered = predictions.gather(paths)
+    gathered = predictions.gather(paths, task.combined)
     known = set(gathered.ids)
     missing = [id_ for id_ in rows.ids if id_ not in known]
     if missing:
@@ -96,13 +98,20 @@ def read_predictions(model: str, paths: Sequence[Path | str], rows: Rows) -> np.
             f"model {model}: {len(missing)} of {len(rows)} rows have no out-of-fold prediction "
             f"({some_of(missing)}). Delete its predict/ folder and run the workflow again."
         )
-    values = gathered.aligned(rows.ids).astype(np.float64)
+    values = as_numbers(gathered.aligned(rows.ids))
     check_finite(model, values, rows.ids, rows.folds)
     return values
 
 
+def as_numbers(values: np.ndarray) -> np.ndarray:
+    """Vectors in double precision; packed rows as they are."""
+    return values if values.dtype == object else values.astype(np.float64)
+
+
 def check_finite(model: str, values: np.ndarray, ids: np.ndarray, fold: np.ndarray | None) -> None:
     """DataError naming model, folds and rows of predictions that are not finite."""
+    if values.dtype == object:  # checked when they were made
+        return
     bad = ~np.isfinite(values).all(axis=1)
     if not bad.any():
         return

@@ -11,11 +11,12 @@ from podium import folds as folds_module
 from podium import manifest, network, predictions, tasks, views
 from podium.config.model import Model
 from podium.errors import PodiumError
+from podium.packed import column
 from podium.predictions import Header, Predictions
 from podium.tabular import TabularEncoder
 from podium.training.data import Rows
 from podium.training.fold import feature_width, frames_of, open_seen
-from podium.training.loop import precision_of, raw_outputs
+from podium.training.loop import answers_of, precision_of, raw_outputs
 
 
 def predict_fold(
@@ -59,11 +60,10 @@ def predict_fold(
             open_seen(inputs.get(f"{part}_images"), inputs.get(f"{part}_features")),
             frames_of(loaded, table.loc[ids], settings),
         )
-        values = _mean_over_views(net, rows, view_names, settings, loaded, target[in_train], device)
-        if not np.isfinite(values).all():
-            bad = ids[~np.isfinite(values).all(1)]
+        bad, values = _over_views(net, rows, view_names, settings, loaded, target[in_train], device)
+        if len(bad):
             raise PodiumError(
-                f"{model_name}, fold {model['fold']}: the prediction for {bad[0]!r} is not a "
+                f"{model_name}, fold {model['fold']}: the prediction for {ids[bad[0]]!r} is not a "
                 f"number ({len(bad)} rows). Lower optimizer.lr or set optimizer.clip."
             )
         folds = np.full(len(ids), fold)
@@ -78,13 +78,12 @@ def _network(path, model: dict, settings: Model, task, inputs: dict, device):
     """The trained network; its backbone's first weights need not be fetched again."""
     seen = open_seen(inputs.get("train_images"), inputs.get("train_features"))
     encoder = model["encoder"]
-    net = network.build(
+    net = network.build_for(
+        task,
         settings.model_copy(update={"weights": "none"}),
         pictures=model["pictures"],
         features=feature_width(seen),
         tabular=0 if encoder is None else TabularEncoder.from_dict(encoder).width,
-        outputs=task.outputs,
-        maps=task.maps(settings.approach),
     )
     net.load_state_dict(load_file(path))
     return net.to(device).eval()
@@ -100,21 +99,41 @@ def _rows(table, ids, encoder: dict | None, seen, frames) -> Rows:
     return Rows(seen, places, tabular, None, None, frames)
 
 
-def _mean_over_views(net, rows: Rows, names, settings: Model, task, train_target, device):
-    """Predictions (n, names), float32, averaged over the views in the prediction's space."""
+def _over_views(net, rows: Rows, names, settings: Model, task, train_target, device):
+    """Places of rows whose prediction is not finite, and predictions, merged over the views.
+
+    (n, names) float32, or packed rows (n,).
+    """
     if not len(rows):
-        return np.zeros((0, len(task.names)), np.float32)
+        empty = column([]) if task.is_packed else np.zeros((0, len(task.names)), np.float32)
+        return np.zeros(0, int), empty
     autocast = precision_of(settings, device)
     if rows.seen is None:
         names = ["identity"]  # columns alone look the same from every side
-    total = 0.0
+    looks = []
     for number, name in enumerate(names):
         change = None
         if rows.seen is not None and not rows.has_features:
             change = partial(views.apply, name)
-        seen = raw_outputs(
-            net, rows, device, 2 * settings.batch_size, autocast, view=number, change=change
+        looks.append(
+            raw_outputs(
+                net, rows, device, 2 * settings.batch_size, autocast, view=number, change=change
+            )
         )
-        parts = [task.undo(name, task.predict(raw, train_target)).cpu() for _, raw in seen]
-        total = total + torch.cat(parts).double().numpy()
-    return task.place(total / len(names), rows.frames).astype(np.float32)
+    bad, parts = [], []
+    for batches in zip(*looks, strict=True):
+        which = batches[0][0].rows
+        seen = [
+            task.undo(name, task.predict(answers_of(raw), train_target))
+            for name, (_, raw) in zip(names, batches, strict=True)
+        ]
+        merged = task.merged(seen)
+        if torch.is_tensor(merged):
+            finite = merged.flatten(1).isfinite().all(1).cpu().numpy()
+            bad += [row for row, fine in zip(which, finite, strict=True) if not fine]
+        frames = None if rows.frames is None else rows.frames.take(which)
+        if task.is_packed:
+            parts.append(task.place(merged, frames))
+        else:
+            parts.append(task.place(merged.double().cpu().numpy(), frames).astype(np.float32))
+    return np.array(bad, int), np.concatenate(parts)

@@ -2,12 +2,13 @@
 
 A Parquet file with a column `id`, a column `fold` (the fold whose model predicted the row; -1 for
 test rows) and the prediction: `value`, a fixed-size list of float32 per row, for tasks whose
-answer is a vector. The header (JSON, in the Parquet schema's metadata) says what the values mean
-and which fold map they belong to. Files are read whole or in pieces of rows.
+answer is a vector; `packed`, compressed arrays (`podium.packed`), for masks, boxes and pictures.
+The header (JSON, in the Parquet schema's metadata) says what the values mean and which fold map
+they belong to. Files are read whole or in pieces of rows.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from podium.errors import DataError, FoldMismatchError
+from podium.packed import column
 
 FORMAT = 1
 _KEY = b"podium.predictions"
@@ -29,7 +31,7 @@ class Header:
         kind: `oof` or `test`.
         model: name of the model, or of the blend's method.
         names: names of the prediction's columns.
-        space: `probabilities` or `values`.
+        space: `probabilities` or `values`, or a task's word for what it packs, such as `masks`.
         views: test-time augmentation views that were averaged.
         fingerprint: of the fold map; files of different fold maps are never mixed.
     """
@@ -45,7 +47,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions in memory: `ids` (n,) str, `folds` (n,) int, `values` (n, names) float32."""
+    """Predictions in memory: `ids` (n,) str, `folds` (n,) int, and their `values`.
+
+    Values are (n, names) float32, or packed rows (n,).
+    """
 
     header: Header
     ids: np.ndarray
@@ -67,21 +72,27 @@ class Predictions:
 def write(path: Path | str, predictions: Predictions) -> None:
     """Write a file; it appears under its name only when it is whole."""
     path = Path(path)
-    values = np.ascontiguousarray(predictions.values, dtype=np.float32)
-    assert values.ndim == 2, values.shape
-    assert values.shape[1] == len(predictions.header.names)
-    flat = pa.array(values.reshape(-1), type=pa.float32())
     table = pa.table(
         {
             "id": pa.array([str(id_) for id_ in predictions.ids], type=pa.string()),
             "fold": pa.array(predictions.folds, type=pa.int16()),
-            "value": pa.FixedSizeListArray.from_arrays(flat, values.shape[1]),
+            **_content(predictions),
         }
     ).replace_schema_metadata({_KEY: json.dumps(asdict(predictions.header)).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     pq.write_table(table, partial, compression="zstd")
     partial.replace(path)
+
+
+def _content(predictions: Predictions) -> dict[str, pa.Array]:
+    if predictions.values.dtype == object:
+        return {"packed": pa.array(list(predictions.values), type=pa.large_binary())}
+    values = np.ascontiguousarray(predictions.values, dtype=np.float32)
+    assert values.ndim == 2, values.shape
+    assert values.shape[1] == len(predictions.header.names)
+    flat = pa.array(values.reshape(-1), type=pa.float32())
+    return {"value": pa.FixedSizeListArray.from_arrays(flat, values.shape[1])}
 
 
 def read_header(path: Path | str) -> Header:
@@ -106,20 +117,24 @@ def pieces(path: Path | str, rows: int = 1024) -> Iterator[Predictions]:
 
 
 def _from_table(header: Header, table: pa.Table) -> Predictions:
-    values = table["value"].combine_chunks()
-    flat = values.flatten().to_numpy(zero_copy_only=False)
-    return Predictions(
-        header,
-        np.array(table["id"].to_pylist(), dtype=object),
-        table["fold"].to_numpy(),
-        flat.reshape(len(table), len(header.names)).astype(np.float32, copy=False),
-    )
+    if "packed" in table.column_names:
+        values = column(table["packed"].to_pylist())
+    else:
+        flat = table["value"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        values = flat.reshape(len(table), len(header.names)).astype(np.float32, copy=False)
+    ids = np.array(table["id"].to_pylist(), dtype=object)
+    return Predictions(header, ids, table["fold"].to_numpy(), values)
 
 
-def gather(paths: Sequence[Path | str]) -> Predictions:
+def gather(
+    paths: Sequence[Path | str], combined: Callable[[np.ndarray, list[float]], np.ndarray]
+) -> Predictions:
     """One model's parts as one: rows that several parts predict (seeds, repeats, folds) averaged.
 
     The rows come in the order in which they first appear; `folds` keeps the first part's.
+
+    Args:
+        combined: of packed rows: (parts, n) and a weight per part to (n,).
 
     Raises:
         FoldMismatchError: the parts belong to different fold maps.
@@ -135,16 +150,37 @@ def gather(paths: Sequence[Path | str]) -> Predictions:
     for part in parts:
         for id_ in part.ids:
             place.setdefault(id_, len(place))
+    folds = np.full(len(place), -1, dtype=np.int64)
+    rows_of = [np.array([place[id_] for id_ in part.ids], dtype=np.int64) for part in parts]
+    for part, rows in zip(reversed(parts), reversed(rows_of), strict=True):
+        folds[rows] = part.folds
+    ids = np.array(list(place), dtype=object)
+    if any(part.values.dtype == object for part in parts):
+        values = _packed_mean(parts, rows_of, len(place), combined)
+        return Predictions(first, ids, folds, values)
     total = np.zeros((len(place), len(first.names)))
     count = np.zeros(len(place))
-    folds = np.full(len(place), -1, dtype=np.int64)
-    for part in reversed(parts):
-        rows = np.array([place[id_] for id_ in part.ids], dtype=np.int64)
+    for part, rows in zip(reversed(parts), reversed(rows_of), strict=True):
         total[rows] += part.values
         count[rows] += 1
-        folds[rows] = part.folds
-    values = (total / count[:, None]).astype(np.float32)
-    return Predictions(first, np.array(list(place), dtype=object), folds, values)
+    return Predictions(first, ids, folds, (total / count[:, None]).astype(np.float32))
+
+
+def _packed_mean(parts: list[Predictions], rows_of: list, count: int, combined) -> np.ndarray:
+    """Each row's packed predictions as one, of rows with equally many parts at a time."""
+    found: list[list[bytes]] = [[] for _ in range(count)]
+    for part, rows in zip(parts, rows_of, strict=True):
+        for row, value in zip(rows, part.values, strict=True):
+            found[row].append(value)
+    sizes = np.array([len(each) for each in found])
+    values = np.empty(count, dtype=object)
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        stack = np.empty((size, len(rows)), dtype=object)
+        for place, row in enumerate(rows):
+            stack[:, place] = found[row]
+        values[rows] = combined(stack, [1 / size] * size)
+    return values
 
 
 def check_fingerprint(path: Path | str, found: str, expected: str) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Tables:
-    """The competition's tables, indexed by id; the paths are for messages."""
+    """The competition's tables, indexed by id; the paths are for messages.
 
+    Attributes:
+        rows: the training table with all rows of an id, where it may have several; `train` has
+            the first of them, without the targets.
+    """
+
+    rows: pd.DataFrame
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame
@@ -72,20 +79,23 @@ def prepare(
     stopped = Path(problems).with_name("unreadable.csv")
     stopped.unlink(missing_ok=True)
 
-    found = read_tables(competition)
+    task_class, traits = tasks.task_class(task["name"]), tasks.traits(task["name"])
+    found = read_tables(competition, traits.several_rows)
     job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
     options = tasks.options_module(task["name"]).Options.model_validate(task["options"])
-    target_table, info = tasks.task_class(task["name"]).read_targets(
-        found.train,
-        tables.expanded(competition["target"], list(found.train.columns)),
-        options,
-        found.sample,
-    )
+    columns = tables.expanded(competition["target"], list(found.rows.columns))
+    read = partial(task_class.read_targets, found.rows, columns, options, found.sample)
+    if not task_class.is_packed:  # what is wrong with them is said before pictures are read
+        target_table, info = read()
 
     parts = find_pictures(competition, found)
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
     listed += ids_in_both(found)
+    if task_class.is_packed:
+        places = found_in(parts["train"], competition["root"], found.train_path)
+        target_table, info = read(places)
+        listed += [Problem(*each) for each in places.problems]
 
     for path, part in ((train, parts["train"]), (test, parts["test"])):
         manifest.write(path, part)
@@ -103,8 +113,21 @@ def prepare(
 # ------------------------------------------------------------------------------------- tables
 
 
-def read_tables(competition: dict) -> Tables:
+def found_in(part: pd.DataFrame, root: Path | str, table: str):
+    """What a task that packs its targets is told of a manifest's pictures."""
+    from podium.tasks.packed import Found
+
+    places = part[["width", "height"]].copy()
+    places["path"] = [paths[0] if len(paths) else "" for paths in part["pictures"]]
+    places.loc[part["problem"] != "", ["width", "height"]] = 0
+    return Found(places, Path(root), str(table))
+
+
+def read_tables(competition: dict, several_rows: bool = False) -> Tables:
     """The competition's tables, checked by themselves and against each other.
+
+    Args:
+        several_rows: whether an id may have several rows in the training table and the sample.
 
     Raises:
         DataError: what is wrong with any of the tables, all of it at once.
@@ -122,9 +145,15 @@ def read_tables(competition: dict) -> Tables:
             "competition.train: the table is made from the folders "
             "(`pictures.folder_per_class: true`), so set it to null"
         )
-    train = _collect(faults, lambda: _train_of(competition, None if by_class else train_path))
+    rows = _collect(
+        faults,
+        lambda: _train_of(competition, None if by_class else train_path, not several_rows),
+    )
     sample = _collect(
-        faults, lambda: _indexed(competition, sample_path, [], "competition.sample_submission")
+        faults,
+        lambda: _indexed(
+            competition, sample_path, [], "competition.sample_submission", not several_rows
+        ),
     )
     test = None
     if test_path:
@@ -138,7 +167,16 @@ def read_tables(competition: dict) -> Tables:
         _collect(faults, lambda: _check_same_ids(test, sample, test_path, sample_path))
     if faults:
         raise DataError(faults[0] if len(faults) == 1 else "\n".join(faults))
-    return Tables(train, test, sample, str(train_path or root), str(test_path or sample_path))
+    train = rows
+    if several_rows:
+        train, sample, test = (first_rows(table) for table in (rows, sample, test))
+        train = train.drop(columns=tables.expanded(competition["target"], list(train.columns)))
+    return Tables(rows, train, test, sample, str(train_path or root), str(test_path or sample_path))
+
+
+def first_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The first row of each id, in their order."""
+    return table[~table.index.duplicated()]
 
 
 def _collect(faults: list[str], function: Callable):
@@ -158,17 +196,19 @@ def _check_root(root: Path) -> None:
         )
 
 
-def _train_of(competition: dict, path: Path | None) -> pd.DataFrame:
+def _train_of(competition: dict, path: Path | None, unique: bool) -> pd.DataFrame:
     if path is None:
         return table_of_folders(competition)
     group = [competition["group"]] if competition["group"] else []
     needed = [
         *competition["target"], *group, *competition["tabular"], *_picture_columns(competition)
     ]  # fmt: skip
-    return _indexed(competition, path, needed, "competition.train")
+    return _indexed(competition, path, needed, "competition.train", unique)
 
 
-def _indexed(competition: dict, path: Path, needed: Sequence[str], key: str) -> pd.DataFrame:
+def _indexed(
+    competition: dict, path: Path, needed: Sequence[str], key: str, unique: bool = True
+) -> pd.DataFrame:
     try:
         table = tables.read_table(path, competition["separator"], competition["encoding"])
     except DataError as error:
@@ -176,7 +216,7 @@ def _indexed(competition: dict, path: Path, needed: Sequence[str], key: str) -> 
     id_column = competition["id"]
     needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
     tables.check_columns(table, path, [id_column, *needed])
-    return tables.index_by_id(table, path, id_column)
+    return tables.index_by_id(table, path, id_column, unique)
 
 
 def _picture_columns(competition: dict) -> list[str]:

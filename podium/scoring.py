@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 
 from podium import diagnosis, manifest, metrics, oof, tasks
-from podium.blending.crossfit import Decider, Problem, cross_fit, fold_scores
+from podium.blending.crossfit import CrossFit, Decider, Problem, cross_fit, fold_scores
 from podium.blending.methods import _single
 from podium.bootstrap import Bootstrap
 from podium.errors import PodiumError
@@ -81,14 +81,14 @@ def score_oof(
 
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
-    prediction = oof.read_predictions(model, oof_parts, rows)
+    prediction = oof.read_predictions(model, oof_parts, rows, chosen_task)
     decider = Decider(chosen_task, metrics.load(metric), thresholds["tune"])
     bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
-    result, scored = score(decider, prediction, rows, bootstrap)
+    result, fitted = score(decider, prediction, rows, bootstrap)
     target_table = manifest.read(targets).loc[rows.ids]
     kind = chosen_task.describe_targets(target_table)["kind"]
     names = class_names(chosen_task, target_table, kind)
-    labels = decided(decider, prediction, scored)
+    labels = decided(decider, rows, fitted)
     result = {
         "model": model,
         **result,
@@ -126,8 +126,8 @@ def score_oof(
 
 def score(
     decider: Decider, prediction: np.ndarray, rows: oof.Rows, bootstrap: Bootstrap
-) -> tuple[dict, np.ndarray]:
-    """The scores of one model's predictions (n, names), and what they were taken on (n, ...)."""
+) -> tuple[dict, CrossFit]:
+    """The scores of one model's predictions (n, ...), and what they were taken on."""
     metric = decider.metric
     problem = Problem(rows.target, prediction[None], decider, decider.task.space)
     fitted = cross_fit(_single, problem, rows.folds)
@@ -149,29 +149,34 @@ def score(
         "fold_decisions": {str(fold): each for fold, each in fitted.fold_decisions.items()},
         "folds": by_fold,
         "fold_std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
-        "secondary": secondary_scores(decider, rows.target, prediction, fitted.scored),
+        "secondary": secondary_scores(decider, rows, fitted),
     }
-    return result, fitted.scored
+    return result, fitted
 
 
-def decided(decider: Decider, prediction: np.ndarray, scored: np.ndarray) -> np.ndarray:
+def decided(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> np.ndarray:
     """Labels of out-of-fold rows: the cross-fitted ones where the metric has such."""
-    if decider.decides:
-        return scored
-    return decider.task.decide(prediction, decider.task.default_decision())
+    if not decider.decides:
+        return decider.task.decide(fitted.prediction, decider.task.default_decision())
+    if not decider.task.is_packed:
+        return fitted.scored
+    labels = np.empty_like(fitted.prediction)  # what was scored are measures
+    for fold, decision in fitted.fold_decisions.items():
+        held = rows.folds == fold
+        labels[held] = decider.task.decide(fitted.prediction[held], decision)
+    return labels
 
 
-def secondary_scores(
-    decider: Decider, target: np.ndarray, prediction: np.ndarray, scored: np.ndarray
-) -> dict[str, float]:
+def secondary_scores(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> dict[str, float]:
     """Every other metric that fits the task, with its default options, where it is defined."""
-    labels = decided(decider, prediction, scored)
+    labels = decided(decider, rows, fitted)
     task_name = type(decider.task).__module__.split(".")[-2]
     found = {}
     for name, metric in metrics.registry().items():
         if name == decider.metric.name or (metric.tasks and task_name not in metric.tasks):
             continue
-        value = _secondary(metric, target, labels if metric.needs == "labels" else prediction)
+        answer = labels if metric.needs == "labels" else fitted.prediction
+        value = _secondary(metric, rows.target, answer)
         if value is not None:
             found[name] = value
     return found
@@ -179,6 +184,8 @@ def secondary_scores(
 
 def _secondary(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float | None:
     try:
+        if metric.total is not None:
+            scored = metric.measured(target, scored)
         return finite(score_or_nan(metric, target, scored))
     except (TypeError, PodiumError):
         return None  # it needs options that have no default, or is not for such targets

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import manifest, metrics, predictions, provenance, tables, tasks
+from podium import manifest, metrics, oof, predictions, provenance, tables, tasks
 from podium.errors import DataError, FoldMismatchError, numbered, some_of
 from podium.metrics import Metric
 
@@ -65,11 +65,12 @@ def write_submission(
         )
     competition = config["competition"]
     raw = tables.read_table(sample, competition["separator"], competition["encoding"])
-    asked = tables.index_by_id(raw, sample, competition["id"])
+    several = tasks.traits(config["task"]["name"]).several_rows
+    asked = tables.index_by_id(raw, sample, competition["id"], not several)
     table = manifest.read(test)
     lost = left_out(asked, table, found)
     kept = asked.loc[~asked.index.isin(lost)]
-    values = found.aligned(kept.index).astype(np.float64)
+    values = oof.as_numbers(found.aligned(kept.index.unique()))
     answer = task.submission(values, blended["decision"], metric, kept)
     filled = fill_left_out(answer, asked, lost)
     check(filled, answer, asked, task, metric, sample)
@@ -105,18 +106,13 @@ def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) ->
         DataError: columns or values that the task and metric cannot fill.
     """
     raw = tables.read_table(sample, table_format["separator"], table_format["encoding"])
-    asked = tables.index_by_id(raw, sample, table_format["id"]).head(REHEARSED)
+    asked = tables.index_by_id(raw, sample, table_format["id"], not task.is_packed)
+    asked = asked.head(0 if task.is_packed else REHEARSED)
     try:
-        answer = task.submission(blank(task, len(asked)), task.default_decision(), metric, asked)
+        answer = task.submission(task.blank(len(asked)), task.default_decision(), metric, asked)
     except DataError as error:
         raise DataError(f"competition.sample_submission, {sample}: {error}") from None
     check(fill_left_out(answer, asked, []), answer, asked, task, metric, sample)
-
-
-def blank(task, rows: int) -> np.ndarray:
-    """A prediction (rows, names) that knows nothing: equal probabilities, or zeros."""
-    value = 1 / len(task.names) if task.space == "probabilities" else 0.0
-    return np.full((rows, len(task.names)), value)
 
 
 def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:
@@ -147,7 +143,9 @@ def fill_left_out(answer: pd.DataFrame, sample: pd.DataFrame, lost: Sequence[str
     if not lost:
         return text
     kept = sample.loc[list(lost), list(answer.columns)].fillna("")
-    return pd.concat([text, kept]).loc[sample.index]
+    place = {id_: number for number, id_ in enumerate(dict.fromkeys(sample.index))}
+    whole = pd.concat([text, kept])
+    return whole.iloc[np.argsort([place[id_] for id_ in whole.index], kind="stable")]
 
 
 def as_text(value) -> str | None:
@@ -179,8 +177,8 @@ def check(
         sample: the sample submission as text, index `id`.
         path: of the sample submission, for messages.
     """
-    problems = _shape_problems(filled, sample)
-    if not problems:
+    problems = _shape_problems(filled, sample, task.is_packed)
+    if not problems and not task.is_packed:  # whose cells are texts of their own kind
         problems = [
             problem
             for name in sample.columns
@@ -193,13 +191,16 @@ def check(
         )
 
 
-def _shape_problems(filled: pd.DataFrame, sample: pd.DataFrame) -> list[str]:
+def _shape_problems(filled: pd.DataFrame, sample: pd.DataFrame, free: bool) -> list[str]:
+    """Other columns, rows or ids; `free`: only the order of the distinct ids is given."""
     problems = []
     if list(filled.columns) != list(sample.columns):
         problems.append(
             f"columns: found {some_of(list(filled.columns), 12)}, expected "
             f"{some_of(list(sample.columns), 12)}"
         )
+    if free:
+        filled, sample = filled[~filled.index.duplicated()], sample[~sample.index.duplicated()]
     if len(filled) != len(sample):
         problems.append(f"rows: found {len(filled)}, expected {len(sample)}")
     elif list(filled.index) != list(sample.index):

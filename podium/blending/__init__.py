@@ -1,9 +1,11 @@
 """Blending: one module per method, found by its name.
 
 A method's module has `fit(problem) -> dict` (JSON-serialisable parameters; `weights`, one per
-model, where it has such), `apply(parameters, predictions) -> array` and `COMPLEXITY`, by which the
-simplest is preferred. Where it does not always apply, `misfit(problem)` says why, or None.
-`problem` is a `podium.blending.crossfit.Problem`; `predictions` is (models, rows, names).
+model, where it has such) and `COMPLEXITY`, by which the simplest is preferred. What is more than a
+weighted mean has `apply(parameters, predictions) -> array` too, for predictions that are vectors,
+(models, rows, names); without it a task combines what it predicts by the weights. Where it does
+not always apply, `misfit(problem)` says why, or None. `problem` is a
+`podium.blending.crossfit.Problem`.
 """
 
 import importlib

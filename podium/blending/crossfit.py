@@ -7,6 +7,7 @@ the nested score: none of them had a say in the weights and thresholds that it i
 beside it; the difference is the optimism that people usually submit with.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
@@ -14,6 +15,7 @@ from types import ModuleType
 import numpy as np
 
 from podium.metrics import Metric, score_or_nan
+from podium.packed import share_of
 from podium.tasks.base import Task
 
 
@@ -45,9 +47,9 @@ class Decider:
             return self.task.fit_decision(self.metric, target, prediction)
         return self.task.default_decision()
 
-    def apply(self, prediction: np.ndarray, decision: dict) -> np.ndarray:
-        """What the metric takes: labels, or the prediction itself."""
-        return self.task.decide(prediction, decision) if self.decides else prediction
+    def apply(self, target: np.ndarray, prediction: np.ndarray, decision: dict) -> np.ndarray:
+        """What the metric takes: labels, the prediction itself, or measures of packed rows."""
+        return self.task.scored(self.metric, target, prediction, decision)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Problem:
 
     Attributes:
         target: (n,) or (n, names).
-        predictions: (models, n, names) float64.
+        predictions: (models, n, names) float64, or (models, n) packed rows.
         space: `probabilities` or `values`.
         seed: of a method that draws at random.
     """
@@ -79,6 +81,12 @@ class Problem:
         rows = np.random.default_rng(self.seed).choice(count, most, replace=False)
         return self.rows(np.sort(rows))
 
+    def searched(self, most: int) -> "Problem":
+        """The problem to search weights on: fewer rows, far fewer where each is a picture."""
+        if self.is_packed:
+            return self.rows(share_of(self.target, PACKED_ROWS))
+        return self.thinned(most)
+
     @property
     def metric(self) -> Metric:
         return self.decider.metric
@@ -87,13 +95,43 @@ class Problem:
     def _decision(self) -> dict:
         # Fitted once, on the plain mean: refitting it for every weighting that is tried would
         # take minutes, and weightings of one set of models share their scale.
-        return self.decider.fit(self.target, self.predictions.mean(axis=0))
+        count = len(self.predictions)
+        return self.decider.fit(self.target, self.combined([1 / count] * count))
+
+    def combined(self, weights: Sequence[float]) -> np.ndarray:
+        """The models' predictions, blended by weights that sum to one."""
+        return self.decider.task.combined(self.predictions, weights)
+
+    def line(self, weights: np.ndarray) -> Callable[[int, float], np.ndarray]:
+        """The blends on the lines through a blend and a model, by the model and the step."""
+        if self.is_packed:
+            return lambda model, step: self.combined(moved(weights, model, step))
+        # On a line a blend is a sum of two arrays, whatever the number of models.
+        blend = self.combined(weights)
+        return lambda model, step: blend + step * (self.predictions[model] - blend)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether predictions are packed rows instead of vectors."""
+        return self.predictions.dtype == object
 
     def score(self, prediction: np.ndarray) -> float:
         """How good a blend (n, names) of these rows is; larger is better for every metric."""
-        scored = self.decider.apply(prediction, self._decision)
+        scored = self.decider.apply(self.target, prediction, self._decision)
         value = self.metric.sign * score_or_nan(self.metric, self.target, scored)
         return value if np.isfinite(value) else -np.inf
+
+
+#: Packed rows to search weights on, about.
+PACKED_ROWS = 150
+
+
+def moved(weights: np.ndarray, model: int, step: float) -> np.ndarray:
+    """Weights after a step towards a model; a negative step leaves it."""
+    weights = np.asarray(weights) * (1 - step)
+    weights[model] += step
+    weights = np.clip(weights, 0, None)
+    return weights / weights.sum()
 
 
 @dataclass(frozen=True)
@@ -101,7 +139,7 @@ class CrossFit:
     """A method's out-of-fold result.
 
     Attributes:
-        prediction: (n, names), each row by parameters of the other folds.
+        prediction: (n, names) or packed rows (n,), each by parameters of the other folds.
         scored: what the metric takes, each row decided by the other folds.
         score: the metric of `scored`: the nested score.
         in_sample: the metric when fitted on all rows, which flatters.
@@ -136,20 +174,20 @@ def cross_fit(method: ModuleType, problem: Problem, folds: np.ndarray) -> CrossF
     """
     assert len(np.unique(folds)) > 1, "nothing to cross over"
     decider = problem.decider
-    prediction = np.zeros(problem.predictions.shape[1:])
+    prediction = np.zeros(problem.predictions.shape[1:], problem.predictions.dtype)
     scored = None
     parameters, decisions = {}, {}
     for fold in np.unique(folds):
         held = folds == fold
         fitted, decision, _ = _fit(method, problem.rows(~held))
-        prediction[held] = method.apply(fitted, problem.predictions[:, held])
-        part = decider.apply(prediction[held], decision)
+        prediction[held] = blended_by(method, fitted, problem.predictions[:, held], decider.task)
+        part = decider.apply(problem.target[held], prediction[held], decision)
         if scored is None:
             scored = np.zeros((len(folds), *part.shape[1:]), dtype=part.dtype)
         scored[held] = part
         parameters[int(fold)], decisions[int(fold)] = fitted, decision
     fitted, decision, blended = _fit(method, problem)
-    everything = decider.apply(blended, decision)
+    everything = decider.apply(problem.target, blended, decision)
     metric = problem.metric
     return CrossFit(
         prediction,
@@ -166,8 +204,17 @@ def cross_fit(method: ModuleType, problem: Problem, folds: np.ndarray) -> CrossF
 
 def _fit(method: ModuleType, problem: Problem) -> tuple[dict, dict, np.ndarray]:
     fitted = method.fit(problem)
-    blended = method.apply(fitted, problem.predictions)
+    blended = blended_by(method, fitted, problem.predictions, problem.decider.task)
     return fitted, problem.decider.fit(problem.target, blended), blended
+
+
+def blended_by(
+    method: ModuleType, parameters: dict, predictions: np.ndarray, task: Task
+) -> np.ndarray:
+    """Predictions (models, n, ...) blended: the method's own way, or by its weights."""
+    if hasattr(method, "apply"):
+        return method.apply(parameters, predictions)
+    return task.combined(predictions, parameters["weights"])
 
 
 def fold_scores(metric: Metric, target: np.ndarray, scored: np.ndarray, folds: np.ndarray) -> list:

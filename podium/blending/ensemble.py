@@ -28,7 +28,7 @@ import numpy as np
 
 from podium import blending, manifest, metrics, oof, predictions, tasks
 from podium.blending import choice
-from podium.blending.crossfit import Decider, Problem, fold_scores
+from podium.blending.crossfit import Decider, Problem, blended_by, fold_scores
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
 from podium.scoring import finite, secondary_scores
@@ -66,16 +66,18 @@ def blend_models(
     chosen_metric = metrics.load(metric)
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
     parts = _by_model(models, oof_parts)
-    values = np.stack([oof.read_predictions(model, parts[model], rows) for model in models])
+    values = np.stack(
+        [oof.read_predictions(model, parts[model], rows, chosen_task) for model in models]
+    )
     decider = Decider(chosen_task, chosen_metric, thresholds["tune"])
     problem = Problem(rows.target, values, decider, chosen_task.space, blend["seed"])
     bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
     result, best = compare(models, blend["methods"], problem, rows.folds, bootstrap)
 
-    test = _test_predictions(models, _by_model(models, test_parts), rows.fingerprint)
+    test = _test_predictions(models, _by_model(models, test_parts), rows.fingerprint, chosen_task)
     result |= {
         "fold_scores": fold_scores(chosen_metric, rows.target, best.scored, rows.folds),
-        "secondary": secondary_scores(decider, rows.target, best.prediction, best.scored),
+        "secondary": secondary_scores(decider, rows, best),
         "fingerprint": rows.fingerprint,
     }
     _add_sizes(result["alone"], summaries)
@@ -86,7 +88,8 @@ def blend_models(
     predictions.write(
         outputs["oof"], predictions.Predictions(header, rows.ids, rows.folds, best.prediction)
     )
-    blended = blending.load(result["method"]).apply(best.parameters, test.values)
+    method = blending.load(result["method"])
+    blended = blended_by(method, best.parameters, test.values, chosen_task)
     everywhere = np.full(len(test.ids), -1)
     predictions.write(
         outputs["test"],
@@ -151,7 +154,7 @@ def compare(
         "direction": "maximize" if metric.greater_is_better else "minimize",
         "needs": metric.needs,
         "rows": len(folds),
-        "correlation": _correlation(problem.predictions),
+        "correlation": _correlation(problem),
     }
     return result, best
 
@@ -167,12 +170,18 @@ def _candidates(models, methods, problem, folds, bootstrap):
     candidates = {}
     for name in names:
         module = blending.load(name)
-        reason = module.misfit(problem) if hasattr(module, "misfit") else None
+        reason = _misfit(module, problem)
         if reason:
             unfit[name] = reason
         else:
             candidates[name] = choice.candidate(module, name, problem, folds, bootstrap)
     return candidates, unfit
+
+
+def _misfit(module, problem: Problem) -> str | None:
+    if problem.is_packed and hasattr(module, "apply"):
+        return f"it blends vectors, not {problem.space}"
+    return module.misfit(problem) if hasattr(module, "misfit") else None
 
 
 def _described(each: choice.Candidate, candidates, models, bootstrap: Bootstrap) -> dict:
@@ -225,10 +234,20 @@ def _short(parameters: dict) -> dict:
     return {key: value for key, value in parameters.items() if len(json.dumps(value)) < 100_000}
 
 
-def _correlation(values: np.ndarray) -> list[list[float | None]]:
-    """Pearson correlation of the models' predictions over all cells."""
-    # Of two classes the columns mirror each other; one of them says it all.
-    flat = values[:, :, -1] if values.shape[2] == 2 else values.reshape(len(values), -1)
+def _correlation(problem: Problem) -> list[list[float | None]]:
+    """Pearson correlation of the models' predictions over all cells; of packed rows' measures."""
+    values = problem.predictions
+    if problem.is_packed:
+        decision = problem.decider.task.default_decision()
+        measures = [problem.decider.apply(problem.target, each, decision) for each in values]
+        if measures[0].dtype == object:
+            return [
+                [1.0 if one == other else None for other in range(len(values))]
+                for one in range(len(values))
+            ]
+        flat = np.nan_to_num(np.stack([each[:, 0] for each in measures]))
+    else:  # of two classes the columns mirror each other; one of them says it all
+        flat = values[:, :, -1] if values.shape[2] == 2 else values.reshape(len(values), -1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return [[finite(value) for value in row] for row in np.atleast_2d(np.corrcoef(flat))]
 
@@ -248,17 +267,17 @@ def _by_model(models: Sequence[str], paths: Sequence[str]) -> dict[str, list[str
     return parts
 
 
-def _test_predictions(models, parts: dict[str, list[str]], fingerprint: str):
-    """All models' test predictions, (models, rows, names), averaged over folds and seeds."""
+def _test_predictions(models, parts: dict[str, list[str]], fingerprint: str, task):
+    """All models' test predictions, (models, rows, ...), averaged over folds and seeds."""
     gathered = []
     for model in models:
         for path in parts[model]:
             predictions.check_fingerprint(
                 path, predictions.read_header(path).fingerprint, fingerprint
             )
-        gathered.append(predictions.gather(parts[model]))
+        gathered.append(predictions.gather(parts[model], task.combined))
     ids = gathered[0].ids
-    values = np.stack([each.aligned(ids) for each in gathered]).astype(np.float64)
+    values = np.stack([oof.as_numbers(each.aligned(ids)) for each in gathered])
     for model, prediction in zip(models, values, strict=True):
         oof.check_finite(model, prediction, ids, None)
     return predictions.Predictions(gathered[0].header, ids, gathered[0].folds, values)

@@ -2,23 +2,25 @@
 
 Rules, scripts, the training loop, scoring, blending and submitting know only this interface.
 Arrays are numpy, (rows, ...) with the rows of the manifest unless said otherwise; tensors live on
-the training device.
+the training device. A task whose answers are vectors is a `Task`; one that answers with masks,
+boxes or pictures is a `podium.tasks.packed.PackedTask`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from podium.config.model import Loss
+from podium.config.model import Loss, Model
 from podium.metrics import Metric
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from podium.frames import Frames
+    from podium.network import Network
 
 #: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
 LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]
@@ -33,8 +35,12 @@ class Task(ABC):
             the prediction's columns.
     """
 
-    #: What a prediction holds: `probabilities` or `values`.
+    #: What a prediction holds: `probabilities` or `values`; packed ones a word of the task's own.
     space: ClassVar[str]
+    #: Whether targets and predictions are packed rows (`podium.packed`) instead of vectors.
+    is_packed: ClassVar[bool] = False
+    #: Whether the network looks at the targets while it learns, see `network`.
+    takes_targets: ClassVar[bool] = False
     #: Whether targets are places in the picture, as the task's `TRAITS` say.
     is_spatial: ClassVar[bool] = False
 
@@ -87,12 +93,14 @@ class Task(ABC):
     def outputs(self) -> int:
         """Width of the network's raw output."""
 
-    def maps(self, approach: str | None) -> int:
-        """How many maps the network answers with, of a model's approach; 0: with a vector.
+    def network(self, settings: Model) -> "Network | None":
+        """The task's own network for a model; None: a backbone and a head with `outputs`.
 
-        Maps are (batch, maps, h, w) raw outputs at a quarter of the picture's size.
+        Where the task `takes_targets`, it is called with (pictures, tabular, targets) and returns
+        `{"losses": {name: scalar}, "answers": what predict takes}`: losses where there are
+        targets, answers in evaluation.
         """
-        return 0
+        return None
 
     @abstractmethod
     def default_loss(self) -> dict[str, float]:
@@ -132,6 +140,14 @@ class Task(ABC):
         Of a spatial task: as seen in the network's picture, see `undo` and `place`.
         """
 
+    def merged(self, predictions: list) -> "Tensor":
+        """Predictions of one batch, made on several views and undone, as one."""
+        return sum(prediction.double() for prediction in predictions) / len(predictions)
+
+    def combined(self, predictions: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+        """Several models' predictions of the same rows, (models, rows, ...), as one's."""
+        return np.tensordot(np.asarray(weights), predictions, axes=1)
+
     def undo(self, view: str, prediction: "Tensor") -> "Tensor":
         """A prediction made on a view, as if it had been made on the picture itself."""
         return prediction
@@ -168,13 +184,28 @@ class Task(ABC):
         """Labels from a prediction, in the form of `encode`'s array."""
         return prediction
 
+    def scored(
+        self, metric: Metric, target: np.ndarray, prediction: np.ndarray, decision: dict
+    ) -> np.ndarray:
+        """What a metric takes: labels, the prediction itself, or measures of packed rows."""
+        return self.decide(prediction, decision) if metric.needs == "labels" else prediction
+
     # ---------------------------------------------------------------- writing
 
     @abstractmethod
     def submission(
         self, prediction: np.ndarray, decision: dict, metric: Metric, sample: pd.DataFrame
     ) -> pd.DataFrame:
-        """The rows of `sample` (text, index `id`) with its columns, filled from `prediction`."""
+        """The rows of `sample` (text, index `id`) with its columns, filled from `prediction`.
+
+        With `TRAITS.several_rows` an id may have several rows or none, `prediction` has one row
+        for each distinct id in the order of the sample, and the answer may have rows of its own.
+        """
+
+    def blank(self, rows: int) -> np.ndarray:
+        """A prediction (rows, names) that knows nothing: equal probabilities, or zeros."""
+        value = 1 / len(self.names) if self.space == "probabilities" else 0.0
+        return np.full((rows, len(self.names)), value)
 
     @abstractmethod
     def read_solution(self, table: pd.DataFrame, columns: list[str]) -> np.ndarray:
@@ -235,6 +266,5 @@ class Task(ABC):
 
 def score(task: Task, metric: Metric, target, prediction, decision: dict | None = None) -> float:
     """The metric of a prediction, deciding labels first where the metric needs them."""
-    if metric.needs == "labels":
-        prediction = task.decide(prediction, decision or task.default_decision())
-    return float(metric(target, prediction))
+    decision = decision or task.default_decision()
+    return float(metric(target, task.scored(metric, target, prediction, decision)))

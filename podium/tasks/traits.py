@@ -12,6 +12,8 @@ class Traits:
         has_classes: whether rows have classes that sampling and class weights can balance.
         is_spatial: whether the target is a place in the picture: it moves with the picture in
             augmentation and in test-time views, and cannot be mixed with another.
+        several_rows: whether a picture may have several rows in the training table and in the
+            sample submission: one for each of its objects, say. Its rows are one example.
         approaches: what a model's `approach` may be, the default first.
         map_approaches: those of them whose networks answer with maps, which no frozen features
             and no linear probe can make.
@@ -20,5 +22,6 @@ class Traits:
     one_target: bool = False
     has_classes: bool = False
     is_spatial: bool = False
+    several_rows: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()

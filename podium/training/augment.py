@@ -130,15 +130,15 @@ def apply(transform, pictures: np.ndarray, seed: int) -> np.ndarray:
 
 
 def apply_together(
-    transform, move: Callable, pictures: np.ndarray, targets: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Augment pictures (batch, 1, H, W, 3) and what is where in them, (batch, ...).
+    transform, move: Callable, pictures: np.ndarray, targets: np.ndarray | list, seed: int
+) -> tuple[np.ndarray, np.ndarray | list]:
+    """Augment pictures (batch, 1, H, W, 3) and what is where in them: an array or a list of it.
 
     Args:
         move: (transform, picture, target) to (picture, target).
     """
     seed_all(transform, seed)
-    changed, there = np.empty_like(pictures), np.empty_like(targets)
+    changed, there = np.empty_like(pictures), targets.copy()
     for row, (picture,) in enumerate(pictures):
         changed[row, 0], there[row] = move(transform, picture, targets[row])
     return changed, there

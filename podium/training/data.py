@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from podium.frames import Frames
+from podium.tasks.packed import Framed
 from podium.training import augment
 
 #: What a network looks at; see `Rows`.
@@ -23,13 +24,13 @@ class Batch:
     Attributes:
         seen: uint8 pictures (batch, pictures, H, W, 3), or float features (batch, width), or None.
         tabular: float (batch, columns), or None.
-        target: what the loss takes, (batch, ...), or None.
+        target: what the loss takes, (batch, ...) or what the task collates, or None.
         rows: positions in the fold's arrays, (batch,) numpy.
     """
 
     seen: Tensor | None
     tabular: Tensor | None
-    target: Tensor | None
+    target: Tensor | list | None
     rows: np.ndarray
 
 
@@ -44,7 +45,8 @@ class Rows:
         places: (n,) positions of the rows within `seen`.
         tabular: float32 (n, columns), or None.
         target: the task's encoded target, (n, ...); None for test rows.
-        learning_target: what the loss takes, (n, ...); None for test rows.
+        learning_target: what the loss takes, (n, ...), or `Framed` rows of a task that packs
+            them; None for test rows.
         frames: of a spatial task, where the network sees the rows' pictures.
     """
 
@@ -52,7 +54,7 @@ class Rows:
     places: np.ndarray
     tabular: np.ndarray | None
     target: np.ndarray | None
-    learning_target: np.ndarray | None
+    learning_target: np.ndarray | Framed | None
     frames: Frames | None = None
 
     def __len__(self) -> int:
@@ -62,6 +64,12 @@ class Rows:
     def has_features(self) -> bool:
         """Whether `seen` is the output of a frozen backbone rather than pictures."""
         return isinstance(self.seen, list)
+
+    def collated(self, targets: np.ndarray | list) -> Tensor | list:
+        """Learning targets of some rows as a batch."""
+        if isinstance(targets, np.ndarray):
+            return torch.from_numpy(targets)
+        return self.learning_target.collated(targets)
 
     def take(self, rows: np.ndarray, view: int | np.ndarray = 0) -> np.ndarray | None:
         """Pictures of some rows, or their features in one view each."""
@@ -91,8 +99,8 @@ class Augmenting:
     together: Callable | None = None
 
     def __call__(
-        self, pictures: np.ndarray, targets: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, pictures: np.ndarray, targets: np.ndarray | list, seed: int
+    ) -> tuple[np.ndarray, np.ndarray | list]:
         """Pictures (batch, pictures, H, W, 3) and learning targets (batch, ...), under a seed."""
         if self.transform is None:
             return pictures, targets
@@ -153,12 +161,12 @@ class _Jobs(torch.utils.data.Dataset):
         target = self.rows.learning_target[rows]
         if self.rows.has_features:
             views = random.integers(0, len(self.rows.seen), len(rows))
-            return torch.from_numpy(self.rows.take(rows, views)), torch.from_numpy(target)
+            return torch.from_numpy(self.rows.take(rows, views)), self.rows.collated(target)
         seen = self.rows.take(rows)
         if seen is None:
-            return torch.empty(0), torch.from_numpy(target)
+            return torch.empty(0), self.rows.collated(target)
         seen, target = self.augmenting(seen, target, int(random.integers(2**31)))
-        return torch.from_numpy(np.ascontiguousarray(seen)), torch.from_numpy(target)
+        return torch.from_numpy(np.ascontiguousarray(seen)), self.rows.collated(target)
 
 
 def _prefetched(jobs: _Jobs, ahead: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
@@ -199,7 +207,11 @@ def _prefetched(jobs: _Jobs, ahead: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def to_device(
-    rows: Rows, which: np.ndarray, seen: Tensor, target: Tensor | None, device: torch.device
+    rows: Rows,
+    which: np.ndarray,
+    seen: Tensor,
+    target: Tensor | list | None,
+    device: torch.device,
 ) -> Batch:
     """A batch on the device, copied without waiting where the device allows."""
     return Batch(
@@ -210,12 +222,25 @@ def to_device(
     )
 
 
-def moved(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
-    """An array on the device, copied without waiting where the device allows."""
+def moved(array, device: torch.device):
+    """An array on the device, or all of a list or dict, copied without waiting where possible."""
+    if isinstance(array, list | tuple):
+        return [moved(each, device) for each in array]
+    if isinstance(array, dict):
+        return {name: moved(each, device) for name, each in array.items()}
     tensor = torch.as_tensor(array)
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
+
+
+def as_arrays(tensors):
+    """A tensor, or all of a list or dict, as numpy arrays."""
+    if isinstance(tensors, list | tuple):
+        return [as_arrays(each) for each in tensors]
+    if isinstance(tensors, dict):
+        return {name: as_arrays(each) for name, each in tensors.items()}
+    return tensors.detach().cpu().numpy()
 
 
 def in_order(count: int, size: int) -> list[np.ndarray]:

@@ -169,13 +169,12 @@ def build_network(inputs: Inputs, fold: Fold, settings: Model, seed: int) -> Net
     """The fold's network, its new weights drawn from the seed."""
     torch.manual_seed(seed)
     columns = 0 if fold.encoder is None else fold.encoder.width
-    return network.build(
+    return network.build_for(
+        inputs.task,
         settings,
         pictures=inputs.pictures,
         features=feature_width(inputs.seen),
         tabular=columns,
-        outputs=inputs.task.outputs,
-        maps=inputs.task.maps(settings.approach),
     )
 
 

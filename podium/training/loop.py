@@ -12,8 +12,10 @@ import torch
 
 from podium.config.model import Model
 from podium.errors import PodiumError
+from podium.frames import Frames
 from podium.metrics import Metric, score_or_nan
 from podium.network import Network
+from podium.packed import column, pack
 from podium.tasks.base import Task
 from podium.training import augment, data, mixing, optimizers, schedules
 from podium.training.checkpoints import Checkpoint
@@ -96,7 +98,7 @@ def train(network: Network, plan: Training) -> list[dict]:
         options = plan.task.compose_options()
         augmenting = data.Augmenting(
             augment.create(settings.augment, size, **options),
-            plan.task.augmented if options else None,
+            plan.task.augmented if plan.task.is_spatial else None,
         )
     loader = data.Loader(plan.train, augmenting, device, plan.threads, plan.seed)
     classes = plan.task.balance_by(plan.train.target)
@@ -122,8 +124,8 @@ def train(network: Network, plan: Training) -> list[dict]:
         network.freeze(_frozen_depth(settings, epoch), settings.freeze.norm)
         network.train()
         sums: dict[str, torch.Tensor] = {}
-        answers = _Answers(plan)
-        seen_rows = []
+        answers = _answers(plan, plan.train)
+        rows_seen = 0
         for number, batch in enumerate(loader.epoch(epoch, _batches(plan, classes, epoch))):
             step = epoch * steps_per_epoch + number
             optimizers.set_rate(
@@ -136,8 +138,8 @@ def train(network: Network, plan: Training) -> list[dict]:
                 if partner is not None and tabular is not None:
                     tabular = share * tabular + (1 - share) * tabular[partner]
             with autocast():
-                raw = forward(seen, tabular)
-            parts = losses(raw.float(), batch.target, share, partner)
+                raw = asked(forward, seen, tabular, batch.target)
+            parts = losses(raw, batch.target, share, partner)
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(parts["loss"]).backward()
             if settings.optimizer.clip:
@@ -151,15 +153,14 @@ def train(network: Network, plan: Training) -> list[dict]:
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach() * len(batch.rows)
             # Augmentation has moved what a spatial task looks for.
-            answers.add(raw.detach(), batch.target if plan.task.is_spatial else None)
-            seen_rows.append(batch.rows)
+            answers.add(raw, batch.rows, batch.target if plan.task.is_spatial else None)
+            rows_seen += len(batch.rows)
             plan.step_done()
 
         kept = network if average is None else average.module
-        rows = np.concatenate(seen_rows)
         row = {"epoch": epoch + 1}
-        row |= {_column(name): (value / len(rows)).item() for name, value in sums.items()}
-        row["train_score"] = answers.score(plan.train, rows)
+        row |= {_column(name): (value / rows_seen).item() for name, value in sums.items()}
+        row["train_score"] = answers.score()
         row |= _validate(kept, plan, losses, autocast)
         row["lr"] = optimizer.param_groups[0]["lr"]
         row["seconds"] = time.perf_counter() - began
@@ -186,6 +187,18 @@ def train(network: Network, plan: Training) -> list[dict]:
     if best is not None:
         network.load_state_dict(best["network"])
     return history
+
+
+def asked(network, seen, tabular, target):
+    """A network's raw outputs, float; of one that takes targets a dict, see `Task.network`."""
+    if not network.takes_targets:
+        return network(seen, tabular).float()
+    return network(seen, tabular, target)
+
+
+def answers_of(raw):
+    """What a task's `predict` takes: raw outputs, or the answers beside losses."""
+    return raw["answers"] if isinstance(raw, dict) else raw
 
 
 def _column(name: str) -> str:
@@ -270,11 +283,11 @@ def raw_outputs(
         seen = rows.take(which, view)
         seen = torch.empty(0) if seen is None else torch.from_numpy(np.ascontiguousarray(seen))
         known = rows.learning_target
-        target = None if known is None else torch.from_numpy(known[which])
+        target = None if known is None else rows.collated(known[which])
         batch = data.to_device(rows, which, seen, target, device)
         looked_at = batch.seen if change is None else change(batch.seen).contiguous()
         with telling_of_memory(), torch.inference_mode(), autocast():
-            raw = network(looked_at, batch.tabular).float()
+            raw = asked(network, looked_at, batch.tabular, batch.target)
         yield batch, raw
 
 
@@ -286,50 +299,98 @@ def validate(network: Network, plan: Training) -> dict:
 
 def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> dict:
     size = 2 * plan.settings.batch_size
-    total, answers = torch.zeros((), device=plan.device), _Answers(plan)
+    total, answers = torch.zeros((), device=plan.device), _answers(plan, plan.valid)
     with torch.inference_mode():
         for batch, raw in raw_outputs(network, plan.valid, plan.device, size, autocast):
             total += losses(raw, batch.target)["loss"] * len(batch.rows)
-            answers.add(raw)
-    score = answers.score(plan.valid, np.arange(len(plan.valid)))
-    return {"valid_loss": total.item() / len(plan.valid), "valid_score": score}
+            answers.add(raw, batch.rows)
+    return {"valid_loss": total.item() / len(plan.valid), "valid_score": answers.score()}
+
+
+def _answers(plan: Training, of: Rows):
+    """Collects what a network answers, batch by batch, and scores it."""
+    return (_PackedAnswers if plan.task.is_packed else _Answers)(plan, of)
 
 
 class _Answers:
-    """What a network answered, batch by batch.
+    """Answers of the rows `of`.
 
     Vectors are kept as they come and become predictions all at once, so that no step waits for
     the device; maps are too large to be kept.
     """
 
-    def __init__(self, plan: Training):
-        self.plan = plan
+    def __init__(self, plan: Training, of: Rows):
+        self.plan, self.of = plan, of
         self.parts: list[torch.Tensor] = []
         self.targets: list[torch.Tensor] = []
+        self.rows: list[np.ndarray] = []
         self.are_raw = True
 
-    def add(self, raw: torch.Tensor, moved: torch.Tensor | None = None) -> None:
+    def add(self, raw: torch.Tensor, rows: np.ndarray, moved: torch.Tensor | None = None) -> None:
         """The raw outputs of the next batch, and its targets where they are not the rows' own."""
+        raw = raw.detach()
         self.are_raw = raw.dim() == 2
         self.parts.append(raw if self.are_raw else self._predicted(raw))
+        self.rows.append(rows)
         if moved is not None:
             self.targets.append(moved)
 
-    def score(self, of: Rows, rows: np.ndarray) -> float:
-        """The metric on `rows` of `of`, which the batches were."""
+    def score(self) -> float:
+        """The metric of all that was added."""
         plan, together = self.plan, torch.cat(self.parts)
+        rows = np.concatenate(self.rows)
         predicted = self._predicted(together) if self.are_raw else together
-        frames = None if of.frames is None else of.frames.take(rows)
+        frames = None if self.of.frames is None else self.of.frames.take(rows)
         prediction = plan.task.place(predicted.float().cpu().numpy(), frames)
-        target = of.target[rows]
+        target = self.of.target[rows]
         if self.targets:
             target = plan.task.place(torch.cat(self.targets).float().cpu().numpy(), frames)
-        if plan.metric.needs == "labels":
-            prediction = plan.task.decide(prediction, plan.task.default_decision())
-        return score_or_nan(plan.metric, target, prediction)
+        decision = plan.task.default_decision()
+        scored = plan.task.scored(plan.metric, target, prediction, decision)
+        return score_or_nan(plan.metric, target, scored)
 
     def _predicted(self, raw: torch.Tensor) -> torch.Tensor:
         return self.plan.task.predict(raw, self.plan.train.target)
+
+
+#: Packed training rows that an epoch's training score is measured on: it is for people to see.
+MEASURED = 64
+
+
+class _PackedAnswers:
+    """Answers of packed rows: measured at once, because an epoch of masks is too large to keep.
+
+    Where targets have moved in augmentation, they are measured as the network sees them.
+    """
+
+    def __init__(self, plan: Training, of: Rows):
+        self.plan, self.of = plan, of
+        self.measures: list[np.ndarray] = []
+        self.count = 0
+
+    def add(self, raw, rows: np.ndarray, moved=None) -> None:
+        """The raw outputs of the next batch, and its targets where they are not the rows' own."""
+        plan, task = self.plan, self.plan.task
+        raw = answers_of(raw)
+        if raw is None or (moved is not None and self.count >= MEASURED):
+            return
+        if moved is None:
+            frames, target = self.of.frames.take(rows), self.of.target[rows]
+        else:
+            frames = Frames.whole(self.of.frames.size, len(rows))
+            target = column(pack(*task.unframed(data.as_arrays(each))) for each in moved)
+        with torch.no_grad():
+            prediction = task.place(task.predict(raw, plan.train.target), frames)
+        if plan.metric.needs == "labels":
+            prediction = task.decide(prediction, task.default_decision())
+        self.measures.append(plan.metric.measured(target, prediction))
+        self.count += len(rows)
+
+    def score(self) -> float:
+        """The metric of all that was measured."""
+        if not self.measures:
+            return float("nan")
+        return score_or_nan(self.plan.metric, self.of.target, np.concatenate(self.measures))
 
 
 def _check_finite(row: dict, settings: Model) -> None:

@@ -16,7 +16,7 @@ from podium.frames import Frames
 from podium.predictions import Header, Predictions
 from podium.tasks import base
 from podium.training.data import Rows
-from podium.training.loop import Training, train
+from podium.training.loop import Training, asked, train
 
 MODEL = {
     "backbone": "test_resnet",
@@ -77,14 +77,7 @@ class Tiny:
     def network(self, settings: Model):
         """A small network with the task's outputs."""
         torch.manual_seed(0)
-        return network.build(
-            settings,
-            pictures=1,
-            features=0,
-            tabular=0,
-            outputs=self.task.outputs,
-            maps=self.task.maps(settings.approach),
-        )
+        return network.build_for(self.task, settings, pictures=1, features=0, tabular=0)
 
     @property
     def approaches(self) -> tuple[str | None, ...]:
@@ -92,8 +85,12 @@ class Tiny:
 
     def raw(self, count: int, approach: str | None) -> torch.Tensor:
         """Random raw outputs."""
-        maps = self.task.maps(approach)
-        return torch.randn(count, maps, 8, 8) if maps else torch.randn(count, self.task.outputs)
+        settings = Model.model_validate({**MODEL, "approach": approach})
+        net = self.network(settings)
+        seen = torch.from_numpy(self.rows(count).seen)
+        with torch.no_grad():
+            like = asked(net.eval(), seen, None, None)
+        return torch.randn(like.shape)
 
 
 @pytest.fixture(scope="module", params=tasks.names())

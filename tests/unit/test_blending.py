@@ -9,9 +9,18 @@ from podium import blending, metrics
 from podium.blending import choice, ensemble
 from podium.blending.crossfit import Decider, Problem, cross_fit
 from podium.bootstrap import Bootstrap
+from podium.tasks import base
 
 
-class FakeTask:
+class Vectors:
+    """What every task of vectors does."""
+
+    is_packed = False
+    combined = base.Task.combined
+    scored = base.Task.scored
+
+
+class FakeTask(Vectors):
     """Two classes or labels; a threshold is all there is to decide. Keeps what it was fitted on."""
 
     space = "probabilities"
@@ -32,7 +41,7 @@ class FakeTask:
         return (prediction[:, 1] >= decision["threshold"]).astype(int)
 
 
-class ValueTask:
+class ValueTask(Vectors):
     space = "values"
 
     def default_decision(self):
@@ -181,7 +190,7 @@ def test_search_is_no_worse_than_the_mean_and_the_best_model(method, metric):
     target, seen = _skilled(rows=800, noises=(1.0, 2.0, 3.0, 5.0))
     problem = _problem(target, seen, metric)
     module = blending.load(method)
-    found = problem.score(module.apply(module.fit(problem), problem.predictions))
+    found = problem.score(problem.combined(module.fit(problem)["weights"]))
     alone = max(problem.score(prediction) for prediction in problem.predictions)
     assert found >= alone
     if method == "weighted":
@@ -192,7 +201,7 @@ def test_weights_are_near_the_best_that_a_grid_finds():
     target, seen = _skilled(rows=1500, noises=(1.0, 1.5, 4.0))
     problem = _problem(target, seen, "log_loss")
     module = blending.load("weighted")
-    found = problem.score(module.apply(module.fit(problem), problem.predictions))
+    found = problem.score(problem.combined(module.fit(problem)["weights"]))
     steps = np.linspace(0, 1, 21)
     grid = [
         problem.score(np.tensordot([a, b, 1 - a - b], problem.predictions, axes=1))

@@ -233,7 +233,7 @@ def test_the_training_score_is_that_of_the_moved_points(task):
     plan = loop.Training(
         task, metrics.registry()["rmse"], settings, rows, rows, torch.device("cpu"), 1, 0
     )
-    answers = loop._Answers(plan)
+    answers = loop._Answers(plan, rows)
     moved = torch.from_numpy(learning) + 0.1
-    answers.add(moved / 0.25, moved)
-    assert answers.score(rows, np.arange(4)) == pytest.approx(0, abs=1e-4)
+    answers.add(moved / 0.25, np.arange(4), moved)
+    assert answers.score() == pytest.approx(0, abs=1e-4)

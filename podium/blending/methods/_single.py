@@ -19,14 +19,9 @@ def fit(problem) -> dict:
     return {"model": best, "weights": weights}
 
 
-def apply(parameters: dict, predictions: np.ndarray) -> np.ndarray:
-    """Its predictions, (rows, names)."""
-    return np.asarray(predictions[parameters["model"]], dtype=np.float64)
-
-
 def _score(problem, model: int) -> float:
     decider, prediction = problem.decider, problem.predictions[model]
     decision = decider.fit(problem.target, prediction)
-    scored = decider.apply(prediction, decision)
+    scored = decider.apply(problem.target, prediction, decision)
     value = problem.metric.sign * score_or_nan(problem.metric, problem.target, scored)
     return value if np.isfinite(value) else -np.inf

@@ -18,17 +18,17 @@ PATIENCE = 5
 
 def fit(problem) -> dict:
     """The weights: how often each model was picked when the score was best."""
-    problem = problem.thinned(ROWS)
+    problem = problem.searched(ROWS)
     count = len(problem.predictions)
     alone = np.array([problem.score(prediction) for prediction in problem.predictions])
-    picks, total, best = _start(problem, np.argsort(-alone, kind="stable"))
+    picks, best = _start(problem, np.argsort(-alone, kind="stable"))
     kept, idle = picks.copy(), 0
     while picks.sum() < PICKS + count and idle < PATIENCE:
-        size = picks.sum() + 1
-        values = [problem.score((total + prediction) / size) for prediction in problem.predictions]
+        along = problem.line(picks / picks.sum())
+        step = 1 / (picks.sum() + 1)
+        values = [problem.score(along(model, step)) for model in range(count)]
         model = int(np.argmax(values))
         picks[model] += 1
-        total = total + problem.predictions[model]
         if values[model] > best:
             best, kept, idle = values[model], picks.copy(), 0
         else:
@@ -36,16 +36,12 @@ def fit(problem) -> dict:
     return {"weights": (kept / kept.sum()).tolist(), "picks": kept.tolist()}
 
 
-def apply(parameters: dict, predictions: np.ndarray) -> np.ndarray:
-    """Weighted mean over the models, (rows, names)."""
-    return np.tensordot(np.asarray(parameters["weights"]), predictions, axes=1)
-
-
-def _start(problem, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def _start(problem, order: np.ndarray) -> tuple[np.ndarray, float]:
     """The best models together, as many of them as score best."""
-    totals = np.cumsum(problem.predictions[order], axis=0)
-    values = [problem.score(total / (size + 1)) for size, total in enumerate(totals)]
-    size = int(np.argmax(values))
-    picks = np.zeros(len(order), dtype=np.int64)
-    picks[order[: size + 1]] = 1
-    return picks, totals[size], values[size]
+    found = []
+    for size in range(1, len(order) + 1):
+        picks = np.zeros(len(order), dtype=np.int64)
+        picks[order[:size]] = 1
+        found.append((problem.score(problem.combined(picks / size)), picks))
+    best, picks = max(found, key=lambda pair: pair[0])
+    return picks.copy(), best

@@ -89,8 +89,10 @@ class Task(base.Task):
         terms = {name: partial(term, error) for name, error in kinds.items()}
         return terms | {"heatmap": losses.heat_map}
 
-    def maps(self, approach):
-        return len(self.points) if approach == "heatmap" else 0
+    def network(self, settings):
+        from podium.maps import build_maps
+
+        return build_maps(settings, len(self.points)) if settings.approach == "heatmap" else None
 
     def learning_target(self, target, train_target, frames=None):
         return _flat(frames.relative(_points(target))).astype(np.float32)

@@ -1,0 +1,245 @@
+"""Tasks that answer with masks, boxes or pictures: rows are packed, and looked at one by one.
+
+A task says what happens to a row; this says it of all rows, remembers what was measured, and
+searches decision parameters. See `podium.tasks.base` for what the methods mean, and
+`podium.packed` for the rows.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from podium.frames import Frames
+from podium.metrics import Metric, score_or_nan
+from podium.packed import column, pack, share_of, unpack
+from podium.tasks.base import Task
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of the pictures when targets are read.
+
+    Attributes:
+        pictures: index `id`, unique; `width` and `height` in pixels (0 where the picture cannot be
+            read) and `path`.
+        root: the competition's folder.
+        table: path of the table that is read, for messages.
+        problems: (file, row, problem, action) of what was wrong and repaired; to be added to.
+    """
+
+    pictures: pd.DataFrame
+    root: Path
+    table: str
+    problems: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+
+class PackedTask(Task):
+    """A task whose targets and predictions are object arrays (n,) of packed rows."""
+
+    is_packed: ClassVar[bool] = True
+    is_spatial: ClassVar[bool] = True
+    #: Rows that decision parameters are searched on, at most.
+    fitted_on: ClassVar[int] = 400
+    #: Bytes of combined rows that are remembered.
+    remembered: ClassVar[int] = 512 * 2**20
+
+    def __init__(self, options: Any, info: dict):
+        super().__init__(options, info)
+        self._measures: dict[str, dict] = {}
+        self._combined: dict[tuple, bytes] = {}
+        self._size = 0
+
+    # ---------------------------------------------------------------- reading
+
+    @classmethod
+    @abstractmethod
+    def read_targets(
+        cls,
+        table: pd.DataFrame,
+        columns: list[str],
+        options: Any,
+        sample: pd.DataFrame,
+        found: Found,
+    ) -> tuple[pd.DataFrame, dict]:
+        """Targets of all pictures: a column `packed`, the index that of `found.pictures`.
+
+        Raises:
+            DataError: naming file, row and value of what is wrong, all of it at once.
+        """
+
+    @abstractmethod
+    def read_solution(self, table: pd.DataFrame, columns: list[str], found: Found) -> np.ndarray:
+        """Test targets, in the order of `found.pictures`."""
+
+    def encode(self, targets):
+        return column(targets["packed"])
+
+    # --------------------------------------------------------------- learning
+
+    @property
+    def outputs(self):
+        return 0  # its networks are its own
+
+    def probe(self, features, target, strength, seed):
+        raise TypeError("maps have no linear probe")
+
+    def learning_target(self, target, train_target, frames=None):
+        return Framed(self, target, frames)
+
+    @abstractmethod
+    def framed(self, arrays: Arrays, frames: Frames, row: int):
+        """A row's target as seen in the network's picture: an array, or a dict of arrays."""
+
+    @abstractmethod
+    def unframed(self, framed) -> Arrays:
+        """A framed target as the target of a picture of the network's size."""
+
+    @abstractmethod
+    def augmented(self, transform, picture, target):
+        """A picture (H, W, 3) and its framed target, moved together."""
+
+    def collated(self, framed: list):
+        """Framed targets of a batch as what the loss takes."""
+        return torch.stack([torch.as_tensor(np.ascontiguousarray(each)) for each in framed])
+
+    def merged(self, predictions):
+        return sum(predictions) / len(predictions)
+
+    @abstractmethod
+    def place_row(self, prediction, frames: Frames, row: int) -> Arrays:
+        """A row's prediction, as seen in the network's picture, at home in the row's own."""
+
+    def place(self, prediction, frames):
+        return column(
+            pack(*self.place_row(prediction[row], frames, row)) for row in range(len(frames))
+        )
+
+    # -------------------------------------------------------------- combining
+
+    @abstractmethod
+    def combine_row(self, parts: list[Arrays], weights: list[float]) -> Arrays:
+        """Several models' predictions of a row as one's; a single one stays as it is."""
+
+    def combined(self, predictions, weights):
+        used = [(model, weight) for model, weight in enumerate(weights) if weight > 0]
+        total = sum(weight for _, weight in used)
+        shares = [weight / total for _, weight in used]
+        if len(used) == 1:
+            return predictions[used[0][0]].copy()
+        rows = zip(*(predictions[model] for model, _ in used), strict=True)
+        return column(self._combined_row(parts, shares) for parts in rows)
+
+    def _combined_row(self, parts: tuple[bytes, ...], shares: list[float]) -> bytes:
+        key = (*parts, *(round(share, 6) for share in shares))
+        known = self._combined.get(key)
+        if known is None:
+            if self._size > self.remembered:
+                self._combined.clear()
+                self._size = 0
+            known = pack(*self.combine_row([unpack(part) for part in parts], shares))
+            self._combined[key] = known
+            self._size += len(known)
+        return known
+
+    # --------------------------------------------------------------- deciding
+
+    @abstractmethod
+    def decide_row(self, arrays: Arrays, decision: dict) -> Arrays:
+        """A row's answer, in the form of a target, from its prediction."""
+
+    def decide(self, prediction, decision):
+        return column(pack(*self.decide_row(unpack(row), decision)) for row in prediction)
+
+    def scored(self, metric, target, prediction, decision):
+        """Measures of the rows; what was measured before is remembered."""
+        decides = metric.needs == "labels"
+        key = json.dumps([metric.name, metric.options, decision if decides else None], default=str)
+        known = self._measures.setdefault(key, {})
+        pairs = list(zip(target, prediction, strict=True))
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
+        said = column(row for _, row in new)
+        answers = self.decide(said, decision) if decides else said
+        known.update(zip(new, metric.measured([true for true, _ in new], answers), strict=True))
+        measures = [known[pair] for pair in pairs]
+        if measures and isinstance(measures[0], np.ndarray):
+            return np.stack(measures)
+        return column(measures)
+
+    def grid(self, metric: Metric) -> dict[str, list]:
+        """Decision parameters to search for a metric, each with the values to try.
+
+        `threshold.1` is the second value of the list `threshold`.
+        """
+        return {}
+
+    def fit_decision(self, metric, target, prediction):
+        """The best decision by coordinate search over the grid, on a share of the rows."""
+        rows = share_of(target, self.fitted_on)
+        target, prediction = target[rows], prediction[rows]
+
+        def value(decision: dict) -> float:
+            scored = self.scored(metric, target, prediction, decision)
+            found = metric.sign * score_or_nan(metric, target, scored)
+            return found if np.isfinite(found) else -np.inf
+
+        best = self.default_decision()
+        reached = value(best)
+        for _ in range(2):
+            before = reached
+            for name, choices in self.grid(metric).items():
+                for choice in choices:
+                    tried = _with(best, name, choice)
+                    if tried != best and (found := value(tried)) > reached:
+                        best, reached = tried, found
+            if reached <= before:
+                break
+        return best
+
+    # ---------------------------------------------------------------- writing
+
+    def blank(self, rows):
+        """No rows: an empty mask has a size, which nobody knows yet."""
+        return column([])
+
+
+@dataclass(frozen=True)
+class Framed:
+    """Targets as seen in the network's pictures, made when they are asked for.
+
+    Attributes:
+        target: (n,) packed.
+    """
+
+    task: PackedTask
+    target: np.ndarray
+    frames: Frames
+
+    def __getitem__(self, rows):
+        """Some rows' framed targets; a mask of rows gives the same of fewer rows."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            return Framed(self.task, self.target[rows], self.frames.take(rows))
+        return [self.task.framed(unpack(self.target[row]), self.frames, row) for row in rows]
+
+    def collated(self, framed: list):
+        """Framed targets as a batch of them."""
+        return self.task.collated(framed)
+
+
+def _with(decision: dict, name: str, value) -> dict:
+    """The decision with another value; `name.2` is a place in a list."""
+    name, _, place = name.partition(".")
+    if not place:
+        return {**decision, name: value}
+    values: Sequence = list(decision[name])
+    values[int(place)] = value
+    return {**decision, name: values}
