@@ -25,6 +25,11 @@ def score(name, target, prediction, **options):
     return metrics.load({"name": name, "options": options})(target, prediction)
 
 
+def of_vectors():
+    """The metrics of answers that are vectors."""
+    return [m for m in metrics.registry().values() if m.total is None]
+
+
 def classes(seed, rows=200, count=4):
     """Class indexes, decided labels that are half right, and probabilities with many ties."""
     random = np.random.default_rng(seed)
@@ -45,7 +50,7 @@ def label_sets(seed, rows=200, count=5):
 
 
 def test_every_metric_of_the_manual_is_there_with_its_direction_and_needs():
-    found = {m.name: (m.greater_is_better, m.needs) for m in metrics.registry().values()}
+    found = {m.name: (m.greater_is_better, m.needs) for m in of_vectors()}
     assert found == {
         "accuracy": (True, "labels"),
         "average_precision": (True, "ranks"),
@@ -70,7 +75,7 @@ def test_every_metric_of_the_manual_is_there_with_its_direction_and_needs():
     }
 
 
-@pytest.mark.parametrize("name", sorted(metrics.registry()))
+@pytest.mark.parametrize("name", [m.name for m in of_vectors()])
 def test_a_perfect_prediction_has_the_best_score(name):
     chosen = metrics.load({"name": name})
     assert chosen.tasks
@@ -363,7 +368,7 @@ def test_r2_leaves_a_constant_target_out():
 # -------------------------------------------------------------------------------- bootstrap
 
 
-@pytest.mark.parametrize("name", sorted(metrics.registry()))
+@pytest.mark.parametrize("name", [m.name for m in of_vectors()])
 def test_a_sample_of_rows_with_replacement_is_scored(name):
     chosen = metrics.load({"name": name})
     target, predicted, probabilities = classes(3, rows=60)

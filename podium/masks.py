@@ -1,0 +1,441 @@
+"""Masks: run lengths, COCO segmentations and pictures of labels, read, checked and written.
+
+A mask is uint8 (height, width) of 0 and 1; a label picture holds 0 where there is no object and
+the number of the object, from 1, elsewhere. Runs are int64 (k, 2): start, from 0, and length, in
+pixels counted down the columns or along the rows. A size is (height, width).
+
+What reads text returns what can be used of it and a list of what is wrong, sentences without file
+and row: the caller refuses or repairs.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from podium.errors import DataError, some_of
+
+Order = Literal["columns", "rows"]
+Size = tuple[int, int]
+#: What an empty mask is written as, in lower case.
+EMPTY = ("", "nan", "none", "<na>", "-1")
+#: Wrong pixels of a picture of labels that are named, at most.
+NAMED = 5
+_FAR = 2**60
+
+
+class MaskError(DataError):
+    """A mask that cannot be read; the text is a sentence without its file and row."""
+
+
+def is_empty(text: Any) -> bool:
+    """Whether a cell is an empty mask: empty, NaN or -1."""
+    return text is None or text != text or str(text).strip().lower() in EMPTY
+
+
+# ------------------------------------------------------------------------------- run lengths
+
+
+def read_runs(text: Any, size: Size, *, first_pixel: int = 1) -> tuple[np.ndarray, list[str]]:
+    """Runs of the text `start length start length ...`, and what is wrong with it.
+
+    The runs are those that are usable: sorted, merged where they overlap, cut off where the
+    picture ends. Of text that is not all numbers there are none.
+    """
+    if is_empty(text):
+        return _no_runs(), []
+    words = str(text).split()
+    try:
+        # Clipped, so that start and length can be added.
+        numbers = np.array([int(word) for word in words], dtype=np.int64).clip(-_FAR, _FAR)
+    except (ValueError, OverflowError):
+        wrong = [repr(word) for word in words if not word.removeprefix("-").isdecimal()]
+        return _no_runs(), [f"found {some_of(wrong or ['a huge number'])}, expected whole numbers"]
+    problems = []
+    if len(numbers) % 2:
+        problems.append(f"found {len(numbers)} numbers, expected pairs of start and length")
+    runs = numbers[: len(numbers) // 2 * 2].reshape(-1, 2) - (first_pixel, 0)
+    usable, faults = _checked(runs, size, first_pixel)
+    return usable, problems + faults
+
+
+def _checked(runs: np.ndarray, size: Size, first_pixel: int) -> tuple[np.ndarray, list[str]]:
+    pixels = size[0] * size[1]
+    ends = runs.sum(axis=1)
+    last = f"the last pixel of the picture, {size[1]} x {size[0]}, is {pixels - 1 + first_pixel}"
+    faults = {
+        "{n} of no length: {run}": runs[:, 1] <= 0,
+        f"{{n}} before the first pixel, which is {first_pixel}: {{run}}": runs[:, 0] < 0,
+        f"{{n}} past the end: {{run}}, but {last}": (ends > pixels) & (runs[:, 1] > 0),
+        "{n} out of order: {run}": np.diff(runs[:, 0], prepend=-2 * _FAR) < 0,
+    }
+    problems = [
+        text.format(n=_runs(wrong.sum()), run=_told(runs[wrong.argmax()], first_pixel))
+        for text, wrong in faults.items()
+        if wrong.any()
+    ]
+    start, end = runs[:, 0].clip(0, pixels), ends.clip(0, pixels)
+    kept = end > start
+    order = np.argsort(start[kept], kind="stable")
+    start, end = start[kept][order], end[kept][order]
+    if not len(start):
+        return _no_runs(), problems
+    reached = np.maximum.accumulate(end)
+    overlapping = start[1:] < reached[:-1]
+    if overlapping.any():
+        at = start[1:][overlapping][0] + first_pixel
+        problems.append(f"{_runs(overlapping.sum())} over another, the first at pixel {at}")
+        begins = np.r_[True, ~overlapping]
+        start, end = start[begins], reached[np.r_[begins[1:], True]]
+    return np.stack([start, end - start], axis=1), problems
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' if count > 1 else ''}"
+
+
+def _told(run: np.ndarray, first_pixel: int) -> str:
+    return f"start {run[0] + first_pixel}, length {run[1]}"
+
+
+def write_runs(runs: np.ndarray, *, first_pixel: int = 1) -> str:
+    """Runs as the text `start length start length ...`; empty for none."""
+    return " ".join(map(str, np.add(runs, (first_pixel, 0)).ravel().tolist()))
+
+
+def decode(
+    text: Any, size: Size, *, order: Order = "columns", first_pixel: int = 1
+) -> tuple[np.ndarray, list[str]]:
+    """The mask of run-length text, as far as it can be used, and what is wrong with the text."""
+    runs, problems = read_runs(text, size, first_pixel=first_pixel)
+    return mask_of_runs(runs, size, order), problems
+
+
+def encode(mask: np.ndarray, *, order: Order = "columns", first_pixel: int = 1) -> str:
+    """A mask as run-length text."""
+    return write_runs(runs_of_mask(mask, order), first_pixel=first_pixel)
+
+
+def mask_of_runs(runs: np.ndarray, size: Size, order: Order = "columns") -> np.ndarray:
+    """The mask of some runs."""
+    flat = np.zeros(size[0] * size[1], np.uint8)
+    flat[_pixels_of(runs)] = 1
+    return _shaped(flat, size, order)
+
+
+def runs_of_mask(mask: np.ndarray, order: Order = "columns") -> np.ndarray:
+    """Runs of what is not 0 in a mask."""
+    flat = np.ravel(np.asarray(mask) != 0, order=_NUMPY_ORDER[order]).view(np.int8)
+    edges = np.flatnonzero(np.diff(flat, prepend=0, append=0)).reshape(-1, 2)
+    return np.stack([edges[:, 0], edges[:, 1] - edges[:, 0]], axis=1).astype(np.int64)
+
+
+def labels_of_runs(
+    objects: Sequence[np.ndarray], size: Size, order: Order = "columns"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The label picture of objects, each given by its runs, and where they overlap.
+
+    Object k has label k + 1. A pixel of several objects belongs to the one listed first.
+
+    Returns:
+        Labels, uint16 (uint32 for more than 65,535 objects), and (overlaps, 3): the objects, from
+        0, that share pixels, the owner first, and how many pixels.
+    """
+    kind = np.uint16 if len(objects) < 2**16 else np.uint32
+    runs = np.concatenate([_no_runs(), *objects])
+    owners = np.repeat(np.arange(1, len(objects) + 1), [len(each) for each in objects])
+    pixels, owners = _pixels_of(runs), np.repeat(owners, runs[:, 1])
+    flat = np.zeros(size[0] * size[1], kind)
+    flat[pixels[::-1]] = owners[::-1]  # of several values numpy keeps the last
+    kept = flat[pixels]
+    lost = kept != owners
+    pairs = np.stack([kept[lost], owners[lost]], axis=1).astype(np.int64) - 1
+    pairs, counts = np.unique(pairs, axis=0, return_counts=True)
+    return _shaped(flat, size, order), np.column_stack([pairs, counts])
+
+
+def runs_of_labels(labels: np.ndarray, order: Order = "columns") -> list[np.ndarray]:
+    """Runs of each object of a label picture, from label 1 to the largest."""
+    flat = np.ravel(labels, order=_NUMPY_ORDER[order])
+    if not flat.size:
+        return []
+    starts = np.r_[0, np.flatnonzero(flat[1:] != flat[:-1]) + 1]
+    lengths, values = np.diff(starts, append=len(flat)), flat[starts].astype(np.int64)
+    by_label = np.argsort(values, kind="stable")
+    by_label = by_label[np.count_nonzero(values == 0) :]
+    runs = np.stack([starts, lengths], axis=1)[by_label]
+    return np.split(runs, np.searchsorted(values[by_label], np.arange(2, values.max() + 1)))[
+        : values.max()
+    ]
+
+
+_NUMPY_ORDER = {"columns": "F", "rows": "C"}
+
+
+def _no_runs() -> np.ndarray:
+    return np.zeros((0, 2), np.int64)
+
+
+def _shaped(flat: np.ndarray, size: Size, order: Order) -> np.ndarray:
+    return np.ascontiguousarray(flat.reshape(size, order=_NUMPY_ORDER[order]))
+
+
+def _pixels_of(runs: np.ndarray) -> np.ndarray:
+    """The pixels of all runs, one after the other."""
+    lengths = runs[:, 1]
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(runs[:, 0] - before, lengths)
+
+
+# -------------------------------------------------------------------------------------- COCO
+
+
+def read_coco(segmentation: Any, size: Size) -> tuple[np.ndarray, list[str]]:
+    """Runs down the columns of a COCO `segmentation`, and what is wrong with it.
+
+    It is a list of polygons [x, y, x, y ...], whose union counts, or {"size": [height, width],
+    "counts": list of run lengths or COCO's compressed text}. A polygon's pixels are those whose
+    middles it holds; (0, 0) is the corner of the picture.
+    """
+    if isinstance(segmentation, Mapping):
+        return _read_counts(segmentation, size)
+    if not isinstance(segmentation, list | tuple):
+        return _no_runs(), [f"found {segmentation!r:.40}, expected polygons or run lengths"]
+    is_flat = bool(segmentation) and not isinstance(segmentation[0], list | tuple | np.ndarray)
+    pixels, problems = [np.zeros(0, np.int64)], []
+    for number, polygon in enumerate([segmentation] if is_flat else segmentation):
+        try:
+            points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
+        except (ValueError, TypeError):
+            problems.append(f"polygon {number + 1}: found {polygon!r:.40}, expected x, y, x, y ...")
+            continue
+        if len(points) < 3 or not np.isfinite(points).all():
+            problems.append(f"polygon {number + 1}: found {len(points)} points, expected 3 or more")
+            continue
+        low, high = points.min(axis=0), points.max(axis=0)
+        if (low < -1).any() or (high > np.array(size[::-1]) + 1).any():
+            problems.append(
+                f"polygon {number + 1}: reaches from {low[0]:g}, {low[1]:g} to {high[0]:g}, "
+                f"{high[1]:g}, but the picture is {size[1]} x {size[0]}"
+            )
+        pixels.append(_pixels_in(points, size))
+    return _runs_of_pixels(np.unique(np.concatenate(pixels))), problems
+
+
+def _pixels_in(points: np.ndarray, size: Size) -> np.ndarray:
+    from skimage.draw import polygon
+
+    rows, columns = polygon(points[:, 1] - 0.5, points[:, 0] - 0.5, size)
+    return columns.astype(np.int64) * size[0] + rows
+
+
+def _runs_of_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Runs of sorted pixels."""
+    starts = np.flatnonzero(np.diff(pixels, prepend=-2) > 1)
+    return np.stack([pixels[starts], np.diff(starts, append=len(pixels))], axis=1)
+
+
+def _read_counts(segmentation: Mapping, size: Size) -> tuple[np.ndarray, list[str]]:
+    counts, said = segmentation.get("counts"), segmentation.get("size", size)
+    if list(said) != list(size):
+        return _no_runs(), [
+            f"its size is {' x '.join(map(str, said[::-1]))}, but the picture is "
+            f"{size[1]} x {size[0]}"
+        ]
+    try:
+        if isinstance(counts, str | bytes):
+            counts = read_counts(counts)
+        counts = np.array(counts, dtype=np.int64).reshape(-1)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return _no_runs(), [f"counts: found {counts!r:.40}, expected run lengths or COCO's text"]
+    if (counts < 0).any() or counts.sum() != size[0] * size[1]:
+        return _no_runs(), [
+            f"counts: they add up to {counts.sum()}, but the picture, {size[1]} x {size[0]}, has "
+            f"{size[0] * size[1]} pixels"
+        ]
+    ends = np.cumsum(counts)
+    runs = np.stack([ends[: len(ends) // 2 * 2 : 2], counts[1::2]], axis=1)
+    return runs[runs[:, 1] > 0], []
+
+
+def read_counts(text: str | bytes) -> list[int]:
+    """The run lengths in COCO's compressed text: five bits a letter, differences to the last but
+    one."""
+    letters = text if isinstance(text, bytes) else text.encode()
+    counts, place = [], 0
+    while place < len(letters):
+        value, shift, more = 0, 0, True
+        while more:
+            letter = letters[place] - 48
+            if not 0 <= letter < 64:
+                raise ValueError(f"letter {chr(letters[place])!r}")
+            value |= (letter & 31) << shift
+            more, shift, place = bool(letter & 32), shift + 5, place + 1
+        if letter & 16:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+    return counts
+
+
+def write_coco(mask: np.ndarray) -> dict:
+    """A mask as COCO's uncompressed run lengths."""
+    size = mask.shape
+    edges = runs_of_mask(mask)
+    edges[:, 1] += edges[:, 0]
+    counts = np.diff(np.r_[0, edges.ravel(), size[0] * size[1]])
+    return {"size": list(size), "counts": counts.tolist()}
+
+
+# ---------------------------------------------------------------------------------- pictures
+
+
+def read_labels(path: Path | str, size: Size | None = None) -> np.ndarray:
+    """The numbers in a picture of labels, int32 (height, width): those of the palette, if any.
+
+    Args:
+        size: of the picture that it belongs to.
+
+    Raises:
+        MaskError: missing, not a picture, of another size, or in colours.
+    """
+    values = _values(path, size)
+    if values.ndim == 3:
+        if (values != values[..., :1]).any():
+            raise MaskError(
+                "is a picture in colours, expected a number per pixel (grey or palette)"
+            )
+        values = values[..., 0]
+    if values.dtype.kind == "f" and (values != np.round(values)).any():
+        raise MaskError("holds fractions, expected whole numbers")
+    return values.astype(np.int32)
+
+
+def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
+    """The mask in a picture of two values; of more (of a JPEG, say) what is 128 or brighter.
+
+    Raises:
+        MaskError: as `read_labels`, or for several values that are all dark.
+    """
+    labels = read_labels(path, size)
+    values = np.unique(labels)
+    if len(values) <= 2:
+        return (labels > values[0] if len(values) == 2 else labels > 0).astype(np.uint8)
+    if values[-1] < 128:
+        raise MaskError(f"holds the values {some_of(values.tolist())}, expected two")
+    return (labels >= (128 if values[-1] < 256 else (int(values[-1]) + 1) // 2)).astype(np.uint8)
+
+
+def read_colours(
+    path: Path | str, colours: Sequence[tuple[int, int, int]], size: Size | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Which of some colours each pixel of a picture has, int32 (height, width), and what is wrong.
+
+    Pixels of another colour get -1. Raises MaskError as `read_labels`.
+    """
+    values = _values(path, size, colours=True)
+    table = np.array(colours, dtype=np.int64) @ _PLACES
+    keys = values[..., :3].astype(np.int64) @ _PLACES
+    order = np.argsort(table)
+    found = order[np.searchsorted(table[order], keys).clip(max=len(table) - 1)]
+    found = np.where(table[found] == keys, found, -1).astype(np.int32)
+    unknown, counts = np.unique(keys[found < 0], return_counts=True)
+    if not len(unknown):
+        return found, []
+    most = np.argsort(-counts)[:NAMED]
+    named = [
+        f"{tuple((key // _PLACES % 256).tolist())} ({count} pixels)"
+        for key, count in zip(unknown[most], counts[most], strict=True)
+    ]
+    return found, [f"{len(unknown)} colours that stand for nothing: {some_of(named)}"]
+
+
+_PLACES = np.array([256 * 256, 256, 1])
+
+
+def _values(path: Path | str, size: Size | None, colours: bool = False) -> np.ndarray:
+    """The numbers in a picture, (height, width) or (height, width, 3), as a person sees it."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            image = ImageOps.exif_transpose(image)
+            if colours or image.mode in ("RGBA", "CMYK", "YCbCr", "LAB", "HSV"):
+                image = image.convert("RGB")
+            elif image.mode in ("LA", "PA", "La"):
+                image = image.getchannel(0)
+            values = np.asarray(image)
+    except FileNotFoundError:
+        raise MaskError("does not exist") from None
+    except UnidentifiedImageError:
+        raise MaskError("is not a picture of a known format, or its header is broken") from None
+    # Broken files make the decoders raise anything from EOFError to struct.error.
+    except Exception as error:
+        raise MaskError(f"cannot be read: {error}") from None
+    if size is not None and values.shape[:2] != tuple(size):
+        raise MaskError(
+            f"is {values.shape[1]} x {values.shape[0]} pixels, but its picture is "
+            f"{size[1]} x {size[0]}"
+        )
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+# ------------------------------------------------------------------------------------ objects
+
+
+def pieces(mask: np.ndarray) -> np.ndarray:
+    """A label picture of the connected pieces of a mask, diagonals included, int32."""
+    import cv2
+
+    return cv2.connectedComponents(np.ascontiguousarray(mask, np.uint8), connectivity=8)[1]
+
+
+def without_small(mask: np.ndarray, least: int) -> np.ndarray:
+    """A mask without its pieces of fewer than `least` pixels."""
+    found = pieces(mask)
+    is_kept = np.bincount(found.ravel()) >= least
+    is_kept[0] = False
+    return is_kept[found].astype(np.uint8)
+
+
+def without_holes(mask: np.ndarray, least: int | None = None) -> np.ndarray:
+    """A mask without holes (of fewer than `least` pixels); what touches the edge is no hole."""
+    import cv2
+
+    found = cv2.connectedComponents(np.ascontiguousarray(mask == 0, np.uint8), connectivity=4)[1]
+    is_hole = np.bincount(found.ravel()) < (least or mask.size + 1)
+    is_hole[np.concatenate([found[[0, -1]].ravel(), found[:, [0, -1]].ravel()])] = False
+    is_hole[0] = False
+    return (is_hole[found] | (mask != 0)).astype(np.uint8)
+
+
+def areas(labels: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Pixels of each object of a label picture, (count,); by default up to the largest label."""
+    found = np.bincount(labels.ravel(), minlength=(count or 0) + 1)[1:]
+    return found if count is None else found[:count]
+
+
+def renumbered(labels: np.ndarray, keep: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A label picture with its objects numbered from 1 without gaps, and their old labels.
+
+    Args:
+        keep: (largest label,) whether to keep each object that is there.
+    """
+    is_there = areas(labels) > 0
+    is_there &= True if keep is None else keep[: len(is_there)]
+    old = np.flatnonzero(is_there) + 1
+    new = np.zeros(len(is_there) + 1, labels.dtype)
+    new[old] = np.arange(1, len(old) + 1)
+    return new[labels], old
+
+
+def boxes(labels: np.ndarray, count: int) -> np.ndarray:
+    """The box of each object of a label picture, (count, 4) x0, y0, x1, y1 with x1, y1 outside;
+    zeros where the object is not there."""
+    from scipy.ndimage import find_objects
+
+    found = np.zeros((count, 4), np.int64)
+    for number, place in enumerate(find_objects(labels, count)):
+        if place is not None:
+            found[number] = place[1].start, place[0].start, place[1].stop, place[0].stop
+    return found

@@ -1,0 +1,163 @@
+"""Metrics of objects with masks.
+
+A row's target is a label picture (height, width), 0 where there is no object and its number, from
+1, elsewhere, with the objects' classes (objects,) where there are several. An answer is a label
+picture, the objects' scores (objects,), larger is surer, and their classes. An object is only
+compared to objects of its own class.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from podium.metrics import mean_of_rows, metric
+
+_TASKS = ("instance_segmentation",)
+#: The thresholds of COCO, as its own code makes them.
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+#: The recalls at which COCO asks for the precision.
+RECALLS = np.linspace(0.0, 1.0, 101)
+#: Pairs of objects up to which a table of all pairs is faster than sorting the pixels.
+COUNTED = 2**22
+
+
+@metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=mean_of_rows)
+def dsb_precision(target, prediction):
+    """Right objects over right, false and missed ones, mean over thresholds and pictures.
+
+    The rule of the Data Science Bowl 2018: an object is right where its intersection over union
+    with a true one exceeds 0.50, 0.55 ... 0.95. A picture with neither true nor predicted objects,
+    which the competition did not have, counts as 1. Scores do not matter.
+    """
+    count = len(_target(target)[1]) + len(_answer(prediction)[1])
+    pairs = _pairs(target, prediction)
+    # In whole numbers, because no float is 0.55. Above a half, nothing matches two objects.
+    hits = 20 * pairs.shared[:, None] > np.arange(10, 20) * pairs.union[:, None]
+    right = hits.sum(axis=0)
+    return np.array([np.mean(right / (count - right)) if count else 1.0])
+
+
+def _pooled_precision(measures: np.ndarray) -> float:
+    """A `total`: average precision of all rows' objects by score, mean over classes."""
+    true = np.concatenate([row["true"] for row in measures])
+    classes = np.concatenate([row["classes"] for row in measures])
+    scores = np.concatenate([row["scores"] for row in measures])
+    hits = np.concatenate([row["hits"] for row in measures], axis=1)
+    found = [
+        average_precision(scores[classes == number], hits[:, classes == number], count)
+        for number, count in zip(*np.unique(true, return_counts=True), strict=True)
+    ]
+    return float(np.mean(found)) if found else float("nan")
+
+
+@metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=_pooled_precision)
+def mask_map(target, prediction, *, threshold: float | None = None, max_objects: int = 100):
+    """Mean average precision of masks (COCO), over thresholds 0.50, 0.55 ... 0.95 and classes.
+
+    Args:
+        threshold: of the intersection over union, instead of the ten.
+        max_objects: the surest objects of a class and picture that count.
+    """
+    thresholds = THRESHOLDS if threshold is None else np.array([threshold])
+    (_, classes), (_, scores, said) = _target(target), _answer(prediction)
+    order = np.argsort(-scores, kind="stable")
+    # The place of each object among the picture's objects of its class.
+    place = np.empty(len(scores), np.int64)
+    for each in np.unique(said):
+        of_class = order[said[order] == each]
+        place[of_class] = np.arange(len(of_class))
+    counted = order[place[order] < max_objects]
+    pairs = _pairs(target, prediction)
+    hits = _matched(pairs, thresholds, counted, len(scores))[:, counted]
+    return {
+        "true": classes, "classes": said[counted], "scores": scores[counted], "hits": hits,
+    }  # fmt: skip
+
+
+def average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
+    """COCO's: precision, made to fall, at 101 recalls; mean over thresholds.
+
+    Args:
+        scores: (n,), of all predicted objects.
+        hits: (thresholds, n), whether they are right.
+        count: of true objects.
+    """
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(hits[:, order], axis=1)
+    recall = right / count
+    precision = right / np.arange(1, len(order) + 1)
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    total = 0.0
+    for each, falling in zip(recall, precision, strict=True):
+        at = np.searchsorted(each, RECALLS)
+        total += falling[at[at < len(falling)]].sum()
+    return total / (len(RECALLS) * len(hits))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """True and predicted objects of one class that share pixels.
+
+    Attributes:
+        true, said: their labels, (n,).
+        shared, union: pixels, (n,).
+    """
+
+    true: np.ndarray
+    said: np.ndarray
+    shared: np.ndarray
+    union: np.ndarray
+
+    def take(self, which) -> "_Pairs":
+        return _Pairs(self.true[which], self.said[which], self.shared[which], self.union[which])
+
+
+def _pairs(target, prediction) -> _Pairs:
+    (true, true_classes), (said, _, said_classes) = _target(target), _answer(prediction)
+    height, width = len(true_classes) + 1, len(said_classes) + 1
+    keys = true.astype(np.int64).ravel() * width + said.ravel()
+    if height * width <= COUNTED:
+        table = np.bincount(keys, minlength=height * width)
+        keys = np.flatnonzero(table)
+        shared = table[keys]
+    else:
+        keys, shared = np.unique(keys, return_counts=True)
+    one, other = keys // width, keys % width
+    sizes = [
+        np.bincount(labels, shared, minlength=count).astype(np.int64)
+        for labels, count in ((one, height), (other, width))
+    ]
+    pairs = _Pairs(one, other, shared, sizes[0][one] + sizes[1][other] - shared)
+    pairs = pairs.take((one > 0) & (other > 0))
+    return pairs.take(true_classes[pairs.true - 1] == said_classes[pairs.said - 1])
+
+
+def _matched(pairs: _Pairs, thresholds: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+    """Whether predicted objects, asked in some order, find a true one: (thresholds, count)."""
+    rank = np.full(count + 1, -1)
+    rank[order + 1] = np.arange(len(order))
+    overlap = pairs.shared / pairs.union
+    kept = (rank[pairs.said] >= 0) & (overlap >= thresholds.min())
+    pairs, overlap = pairs.take(kept), overlap[kept]
+    asked = np.lexsort((-overlap, rank[pairs.said]))
+    hits = np.zeros((len(thresholds), count), bool)
+    for row, threshold in enumerate(thresholds):
+        taken: set[int] = set()
+        for pair in asked[overlap[asked] >= threshold]:
+            one, other = int(pairs.true[pair]), int(pairs.said[pair]) - 1
+            if one not in taken and not hits[row, other]:
+                taken.add(one)
+                hits[row, other] = True
+    return hits
+
+
+def _target(target) -> tuple[np.ndarray, np.ndarray]:
+    """The label picture, and a class per object."""
+    labels, *classes = target if isinstance(target, tuple) else (target,)
+    return labels, classes[0] if classes else np.zeros(int(labels.max(initial=0)), np.int16)
+
+
+def _answer(prediction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The label picture, a score and a class per object."""
+    labels, scores, *classes = prediction
+    return labels, scores, classes[0] if classes else np.zeros(len(scores), np.int16)
