@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 #: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
 LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]
 
+#: Kinds of targets that are one of some names, or several of them (see `Task.describe_targets`).
+NAMED_KINDS = ("classes", "labels")
+#: Kinds that exploration and scoring know; a task with another speaks for itself.
+KINDS = (*NAMED_KINDS, "values")
+
 
 class Task(ABC):
     """A task on targets that `info` describes.
