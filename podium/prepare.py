@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +73,11 @@ def prepare(
     stopped = Path(problems).with_name("unreadable.csv")
     stopped.unlink(missing_ok=True)
 
-    found = read_tables(competition)
-    job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
     options = tasks.options_module(task["name"]).Options.model_validate(task["options"])
-    target_table, info = tasks.task_class(task["name"]).read_targets(
+    kind = tasks.task_class(task["name"])
+    found = read_tables(competition, partial(kind.index_sample, options=options))
+    job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
+    target_table, info = kind.read_targets(
         found.train,
         tables.expanded(competition["target"], list(found.train.columns)),
         options,
@@ -103,8 +105,11 @@ def prepare(
 # ------------------------------------------------------------------------------------- tables
 
 
-def read_tables(competition: dict) -> Tables:
+def read_tables(competition: dict, index_sample: Callable = tables.index_by_id) -> Tables:
     """The competition's tables, checked by themselves and against each other.
+
+    Args:
+        index_sample: (sample submission, its path, id column) to the sample by picture.
 
     Raises:
         DataError: what is wrong with any of the tables, all of it at once.
@@ -123,9 +128,7 @@ def read_tables(competition: dict) -> Tables:
             "(`pictures.folder_per_class: true`), so set it to null"
         )
     train = _collect(faults, lambda: _train_of(competition, None if by_class else train_path))
-    sample = _collect(
-        faults, lambda: _indexed(competition, sample_path, [], "competition.sample_submission")
-    )
+    sample = _collect(faults, lambda: _sample_of(competition, sample_path, index_sample))
     test = None
     if test_path:
         needed = [*competition["tabular"], *_picture_columns(competition)]
@@ -169,14 +172,23 @@ def _train_of(competition: dict, path: Path | None) -> pd.DataFrame:
 
 
 def _indexed(competition: dict, path: Path, needed: Sequence[str], key: str) -> pd.DataFrame:
-    try:
-        table = tables.read_table(path, competition["separator"], competition["encoding"])
-    except DataError as error:
-        raise DataError(f"{key}: {error}") from None
+    table = _read(competition, path, key)
     id_column = competition["id"]
     needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
     tables.check_columns(table, path, [id_column, *needed])
     return tables.index_by_id(table, path, id_column)
+
+
+def _sample_of(competition: dict, path: Path, index_sample: Callable) -> pd.DataFrame:
+    table = _read(competition, path, "competition.sample_submission")
+    return index_sample(table, path, competition["id"])
+
+
+def _read(competition: dict, path: Path, key: str) -> pd.DataFrame:
+    try:
+        return tables.read_table(path, competition["separator"], competition["encoding"])
+    except DataError as error:
+        raise DataError(f"{key}: {error}") from None
 
 
 def _picture_columns(competition: dict) -> list[str]:
@@ -196,7 +208,7 @@ def _test_from_sample(competition: dict, sample: pd.DataFrame, path: Path) -> pd
             f"competition.test: without a test table the rows of {path} are the test rows, but it "
             f"has no column {some_of(missing)}; name the test table"
         )
-    return sample[list(dict.fromkeys(needed))]
+    return sample.loc[~sample.index.duplicated(), list(dict.fromkeys(needed))]
 
 
 def _check_same_ids(

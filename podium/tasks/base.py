@@ -7,11 +7,13 @@ the training device.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from podium import tables
 from podium.config.model import Loss
 from podium.metrics import Metric
 
@@ -72,6 +74,20 @@ class Task(ABC):
         Raises:
             DataError: naming row, column and value of what is wrong, all of it at once.
         """
+
+    @classmethod
+    def index_sample(
+        cls, sample: pd.DataFrame, path: Path | str, id_column: str, options: Any
+    ) -> pd.DataFrame:
+        """The sample submission, as text, by the id of the picture that each row asks about.
+
+        Several rows may ask about one picture where the task can fill such a sample.
+
+        Args:
+            path: of the sample submission, for messages.
+            id_column: `competition.id`.
+        """
+        return tables.index_by_id(sample, path, id_column)
 
     @abstractmethod
     def encode(self, targets: pd.DataFrame) -> np.ndarray:
@@ -179,7 +195,11 @@ class Task(ABC):
     def submission(
         self, prediction: np.ndarray, decision: dict, metric: Metric, sample: pd.DataFrame
     ) -> pd.DataFrame:
-        """The rows of `sample` (text, index `id`) with its columns, filled from `prediction`."""
+        """The rows of `sample` (see `index_sample`) with its columns, filled.
+
+        Args:
+            prediction: a row for each distinct id of the sample, in its order.
+        """
 
     @abstractmethod
     def read_solution(self, table: pd.DataFrame, columns: list[str]) -> np.ndarray:
