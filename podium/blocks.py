@@ -43,6 +43,11 @@ def blocks_of_rows(table: pd.DataFrame, near: bool = True) -> np.ndarray:
     return blocks_of(*keys)
 
 
+def keep_near(folds: dict) -> bool:
+    """Whether the config's `folds` ask for nearly equal pictures to share a fold."""
+    return folds["near_duplicates"] and folds["scheme"] != "column"
+
+
 def shown_in(table: pd.DataFrame) -> pd.Series:
     """Digests of the pictures of each row; a single one where rows have one picture."""
     return table.get("digests", table["digest"])

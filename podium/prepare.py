@@ -80,9 +80,10 @@ def prepare(
     stopped.unlink(missing_ok=True)
 
     task_class, traits = tasks.task_class(task["name"]), tasks.traits(task["name"])
-    found = read_tables(competition, traits.several_rows)
-    job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
     options = tasks.options_module(task["name"]).Options.model_validate(task["options"])
+    index_sample = partial(task_class.index_sample, options=options)
+    found = read_tables(competition, traits.several_rows, index_sample)
+    job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
     columns = tables.expanded(competition["target"], list(found.rows.columns))
     read = partial(task_class.read_targets, found.rows, columns, options, found.sample)
     if not task_class.is_packed:  # what is wrong with them is said before pictures are read
@@ -123,11 +124,16 @@ def found_in(part: pd.DataFrame, root: Path | str, table: str):
     return Found(places, Path(root), str(table))
 
 
-def read_tables(competition: dict, several_rows: bool = False) -> Tables:
+def read_tables(
+    competition: dict,
+    several_rows: bool = False,
+    index_sample: Callable = tables.index_by_id,
+) -> Tables:
     """The competition's tables, checked by themselves and against each other.
 
     Args:
-        several_rows: whether an id may have several rows in the training table and the sample.
+        several_rows: whether an id may have several rows in the training table.
+        index_sample: (sample submission, its path, id column) to the sample by picture.
 
     Raises:
         DataError: what is wrong with any of the tables, all of it at once.
@@ -149,12 +155,7 @@ def read_tables(competition: dict, several_rows: bool = False) -> Tables:
         faults,
         lambda: _train_of(competition, None if by_class else train_path, not several_rows),
     )
-    sample = _collect(
-        faults,
-        lambda: _indexed(
-            competition, sample_path, [], "competition.sample_submission", not several_rows
-        ),
-    )
+    sample = _collect(faults, lambda: _sample_of(competition, sample_path, index_sample))
     test = None
     if test_path:
         needed = [*competition["tabular"], *_picture_columns(competition)]
@@ -209,14 +210,23 @@ def _train_of(competition: dict, path: Path | None, unique: bool) -> pd.DataFram
 def _indexed(
     competition: dict, path: Path, needed: Sequence[str], key: str, unique: bool = True
 ) -> pd.DataFrame:
-    try:
-        table = tables.read_table(path, competition["separator"], competition["encoding"])
-    except DataError as error:
-        raise DataError(f"{key}: {error}") from None
+    table = _read(competition, path, key)
     id_column = competition["id"]
     needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
     tables.check_columns(table, path, [id_column, *needed])
     return tables.index_by_id(table, path, id_column, unique)
+
+
+def _sample_of(competition: dict, path: Path, index_sample: Callable) -> pd.DataFrame:
+    table = _read(competition, path, "competition.sample_submission")
+    return index_sample(table, path, competition["id"])
+
+
+def _read(competition: dict, path: Path, key: str) -> pd.DataFrame:
+    try:
+        return tables.read_table(path, competition["separator"], competition["encoding"])
+    except DataError as error:
+        raise DataError(f"{key}: {error}") from None
 
 
 def _picture_columns(competition: dict) -> list[str]:
@@ -236,7 +246,7 @@ def _test_from_sample(competition: dict, sample: pd.DataFrame, path: Path) -> pd
             f"competition.test: without a test table the rows of {path} are the test rows, but it "
             f"has no column {some_of(missing)}; name the test table"
         )
-    return sample[list(dict.fromkeys(needed))]
+    return sample.loc[~sample.index.duplicated(), list(dict.fromkeys(needed))]
 
 
 def _check_same_ids(

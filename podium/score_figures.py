@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from podium import figures
+from podium.tasks.base import NAMED_KINDS
 
 #: Classes of a confusion matrix at most; beyond, the largest confusions are drawn as bars.
 MOST_CLASSES = 20
@@ -44,7 +45,7 @@ def draw_model(
         drawn["folds"] = folds(result)
     if result["confusion"]:
         drawn["confusion"] = confusion(result["confusion"])
-    has_classes = kind in ("classes", "labels")
+    has_classes = kind in NAMED_KINDS
     true = _columns(kind, target, len(names)) if has_classes else target
     if has_classes and prediction.shape[1] == len(names):
         drawn["roc"] = roc(names, true, prediction)

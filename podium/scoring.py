@@ -38,9 +38,8 @@ from podium.blending.methods import _single
 from podium.bootstrap import Bootstrap
 from podium.errors import PodiumError
 from podium.metrics import Metric, score_or_nan
+from podium.tasks.base import KINDS
 
-#: Kinds of targets that are known here; a task with another speaks for itself.
-KINDS = ("classes", "labels", "values")
 #: Bins of the calibration curve, each with as many rows.
 BINS = 10
 #: Confusions that are named.

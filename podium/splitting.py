@@ -13,7 +13,7 @@ import pandas as pd
 
 from podium import folds as fold_map
 from podium import manifest
-from podium.blocks import blocks_of, blocks_of_rows, codes_of, shown_in
+from podium.blocks import blocks_of, blocks_of_rows, codes_of, keep_near, shown_in
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
 
 
@@ -75,7 +75,7 @@ def make_folds(
     table = manifest.readable(manifest.read(train))
     known = tasks.load(task["name"], task["options"], manifest.read_json(target))
     target_table = manifest.read(targets).loc[table.index]
-    blocks = blocks_of_rows(table, near=folds["near_duplicates"] and folds["scheme"] != "column")
+    blocks = blocks_of_rows(table, near=keep_near(folds))
     plan = plan_folds(table, target_table, known, blocks, folds)
     frame = _frame(table.index, plan)
     content = _summary(frame, plan, table, target_table, known, blocks, folds)
@@ -459,7 +459,7 @@ def _summary(frame, plan, table, targets, task, blocks, folds) -> dict:
     near = codes_of(table["alike"]) if "alike" in table else equal[:0]
     merged = {
         "duplicates": _shared(equal),
-        "near_duplicates": _shared(near) if folds["near_duplicates"] else 0,
+        "near_duplicates": _shared(near) if keep_near(folds) else 0,
         "groups": _shared(groups),
     }
     described = []

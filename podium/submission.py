@@ -65,8 +65,7 @@ def write_submission(
         )
     competition = config["competition"]
     raw = tables.read_table(sample, competition["separator"], competition["encoding"])
-    several = tasks.traits(config["task"]["name"]).several_rows
-    asked = tables.index_by_id(raw, sample, competition["id"], not several)
+    asked = task.index_sample(raw, sample, competition["id"], task.options)
     table = manifest.read(test)
     lost = left_out(asked, table, found)
     kept = asked.loc[~asked.index.isin(lost)]
@@ -75,7 +74,7 @@ def write_submission(
     filled = fill_left_out(answer, asked, lost)
     check(filled, answer, asked, task, metric, sample)
     separator = competition["separator"] or separator_of(sample, list(raw.columns))
-    text = as_csv(filled, list(raw.columns), competition["id"], separator)
+    text = as_csv(filled, list(raw.columns), separator)
     path = Path(outputs["submission"])
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -106,10 +105,11 @@ def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) ->
         DataError: columns or values that the task and metric cannot fill.
     """
     raw = tables.read_table(sample, table_format["separator"], table_format["encoding"])
-    asked = tables.index_by_id(raw, sample, table_format["id"], not task.is_packed)
+    asked = task.index_sample(raw, sample, table_format["id"], task.options)
     asked = asked.head(0 if task.is_packed else REHEARSED)
+    made_up = task.blank(asked.index.nunique())
     try:
-        answer = task.submission(task.blank(len(asked)), task.default_decision(), metric, asked)
+        answer = task.submission(made_up, task.default_decision(), metric, asked)
     except DataError as error:
         raise DataError(f"competition.sample_submission, {sample}: {error}") from None
     check(fill_left_out(answer, asked, []), answer, asked, task, metric, sample)
@@ -120,7 +120,8 @@ def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:
 
     Raises DataError for ids that have no prediction and no such excuse.
     """
-    unknown = [id_ for id_ in sample.index if id_ not in table.index]
+    asked = sample.index.unique()
+    unknown = [id_ for id_ in asked if id_ not in table.index]
     if unknown:
         raise DataError(
             f"The sample submission asks for {len(unknown)} ids that are no test rows: "
@@ -128,13 +129,13 @@ def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:
         )
     broken = set(table.index[table["problem"] != ""])
     predicted = set(found.ids)
-    missing = [id_ for id_ in sample.index if id_ not in predicted and id_ not in broken]
+    missing = [id_ for id_ in asked if id_ not in predicted and id_ not in broken]
     if missing:
         raise DataError(
             f"{len(missing)} rows of the sample submission have no test prediction: "
             f"{some_of(missing)}. Delete the predict/ folder and run the workflow again."
         )
-    return [id_ for id_ in sample.index if id_ in broken]
+    return [id_ for id_ in asked if id_ in broken]
 
 
 def fill_left_out(answer: pd.DataFrame, sample: pd.DataFrame, lost: Sequence[str]) -> pd.DataFrame:
@@ -142,9 +143,13 @@ def fill_left_out(answer: pd.DataFrame, sample: pd.DataFrame, lost: Sequence[str
     text = answer.apply(lambda column: column.map(as_text)).astype(object)
     if not lost:
         return text
-    kept = sample.loc[list(lost), list(answer.columns)].fillna("")
+    filled = sample[list(answer.columns)].fillna("")
+    if list(answer.index) == list(filled.index[~filled.index.isin(lost)]):
+        filled[~filled.index.isin(lost)] = text.to_numpy()
+        return filled
+    # A task that answers with rows of its own: in the order of the sample's ids.
     place = {id_: number for number, id_ in enumerate(dict.fromkeys(sample.index))}
-    whole = pd.concat([text, kept])
+    whole = pd.concat([text, filled[filled.index.isin(lost)]])
     return whole.iloc[np.argsort([place[id_] for id_ in whole.index], kind="stable")]
 
 
@@ -184,7 +189,7 @@ def check(
             for name in sample.columns
             for problem in _column_problems(name, filled[name], answer[name], sample[name], task)
         ]
-        problems += _sum_problems(filled.loc[answer.index], task, metric)
+        problems += _sum_problems(filled[filled.index.isin(answer.index)], task, metric)
     if problems:
         raise DataError(
             f"The submission does not match the sample submission {path}:\n{numbered(problems)}"
@@ -267,12 +272,15 @@ def separator_of(path: Path | str, columns: Sequence[str]) -> str:
     return next(found, ",")
 
 
-def as_csv(filled: pd.DataFrame, columns: Sequence[str], id_column: str, separator: str) -> str:
-    """The file's text: the sample's columns in the sample's order, lines ending in a newline."""
+def as_csv(filled: pd.DataFrame, columns: Sequence[str], separator: str) -> str:
+    """The file's text: the sample's columns in the sample's order, lines ending in a newline.
+
+    The column that `filled` does not have is its index.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
     writer.writerow(columns)
-    cells = [filled.index if name == id_column else filled[name] for name in columns]
+    cells = [filled.get(name, filled.index) for name in columns]
     writer.writerows(zip(*cells, strict=True))
     return buffer.getvalue()
 

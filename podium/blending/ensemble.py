@@ -3,7 +3,7 @@
 Writes `blend.json`:
 
 - `method`: the chosen one; `models`: their names, in the order of all weights; `weights`: model
-  to weight, null where the method has none (stacking); `fold_weights`: the same for each fold;
+  to weight, null where the method has none (median, stack); `fold_weights`: the same for each fold;
   `parameters`: the method's own, and `decision`: thresholds, both fitted on all rows, for the
   test; `fold_decisions`: what each fold's rows were decided by;
 - `score`: nested; `interval`: [low, high] at `confidence`; `in_sample`; `optimism`: by how much

@@ -145,8 +145,8 @@ class Blend(Section):
     methods: Names = Field(
         ["mean", "weighted", "hill_climb"],
         min_length=1,
-        description="Methods to compare, from: mean, weighted, hill_climb, rank_mean, stack. The "
-        "simplest that is not worse outside the noise is taken.",
+        description="Methods to compare, from: mean, median, weighted, hill_climb, rank_mean, "
+        "stack. The simplest that is not worse outside the noise is taken.",
     )
     models: Names | None = Field(None, description="The models to blend; all when unset.")
     bootstrap: int = Field(

@@ -63,7 +63,7 @@ def explore(
                 seen["train"], seen["test"], looks, folder
             ),
             "duplicates": lambda: duplicates.explore_duplicates(
-                seen["train"], seen["test"], readable, looks, folder
+                seen["train"], seen["test"], readable, looks, folds, folder
             ),
             "leaks": lambda: leaks.explore_leaks(
                 seen["train"], seen["test"], readable, folds, folder

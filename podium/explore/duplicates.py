@@ -7,6 +7,7 @@ import pandas as pd
 
 from podium import figures
 from podium.alike import Pairs, near_pairs
+from podium.blocks import keep_near
 from podium.explore import samples
 from podium.explore.findings import Finding, count
 from podium.explore.samples import Looks
@@ -21,13 +22,19 @@ _LATER = (
 
 
 def explore_duplicates(
-    train: pd.DataFrame, test: pd.DataFrame, target: Target, looks: dict[str, Looks], folder
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    target: Target,
+    looks: dict[str, Looks],
+    folds: dict,
+    folder,
 ) -> tuple[dict, list[Finding]]:
     """Summary and findings; draws `duplicates.png` and `near-duplicates.png` where there are any.
 
     Args:
         train, test: readable rows of the manifests; `target` has the rows of `train`.
         looks: `train` and `test`, what was seen of a sample of them.
+        folds: the config's `folds`.
     """
     groups = list(equal_rows(train["digest"]))
     conflicts = [rows for rows in groups if targets_differ(target, rows[:1], rows[1:]).any()]
@@ -51,7 +58,7 @@ def explore_duplicates(
         *_conflict_findings(train, target, conflicts),
         *_equal_findings(train, target, groups, len(conflicts)),
         *_leak_findings(train, test, target, leaked),
-        *_near_findings(train, test, target, near, suspicious, across),
+        *_near_findings(train, test, target, near, suspicious, across, folds),
     ]
     _draw_groups(train, target, conflicts or groups, bool(conflicts), folder)
     first = np.argsort(~differ, kind="stable")
@@ -140,7 +147,7 @@ def _leak_findings(train, test, target: Target, leaked: np.ndarray) -> list[Find
     return [Finding(2, title, text, rows)]
 
 
-def _near_findings(train, test, target, near, suspicious, across) -> list[Finding]:
+def _near_findings(train, test, target, near, suspicious, across, folds: dict) -> list[Finding]:
     found = []
     if len(near) >= MOST_PAIRS:
         text = (
@@ -156,18 +163,8 @@ def _near_findings(train, test, target, near, suspicious, across) -> list[Findin
         title = f"{count(len(suspicious), 'pair')} of near-duplicates with different targets"
         found.append(Finding(2, title, text, _pair_rows(train, train, target, suspicious)))
     if len(near):
-        are_kept = train["alike"].notna().any()
-        text = (
-            "Folds keep them together (`folds.near_duplicates`), so a near-copy on the other side "
-            "does not flatter the score. If more rows than these show one object or scene, name "
-            "its column in `competition.group`."
-        )
-        if not are_kept:
-            text = (
-                "So many look alike that folds do not keep them together: one fixed set-up gives "
-                "such pictures. If some show one object or scene, give these rows a common value "
-                "in a column and name it in `competition.group`, or they flatter the score."
-            )
+        are_kept = keep_near(folds) and train["alike"].notna().any()
+        text = _what_folds_do(folds, are_kept)
         title = f"{count(len(near), 'pair')} of near-duplicates in train"
         severity = 2 if not are_kept and len(near) > 0.01 * len(train) else 1
         found.append(Finding(severity, title, text, _pair_rows(train, train, target, near)))
@@ -180,6 +177,31 @@ def _near_findings(train, test, target, near, suspicious, across) -> list[Findin
         rows = _pair_rows(train, test, target, across)
         found.append(Finding(1, title, text, rows))
     return found
+
+
+def _what_folds_do(folds: dict, are_kept: bool) -> str:
+    """Whether near-duplicates share a fold, why, and what to do."""
+    if are_kept:
+        return (
+            "Folds keep them together (`folds.near_duplicates`), so a near-copy on the other side "
+            "does not flatter the score. If more rows than these show one object or scene, name "
+            "its column in `competition.group`."
+        )
+    if not folds["near_duplicates"]:
+        return (
+            "Folds do not keep them together (`folds.near_duplicates: false`). A near-copy on the "
+            "other side flatters the score, unless test has such copies of train too."
+        )
+    remedy = (
+        "If some show one object or scene, give these rows a common value in a column and name it "
+        "in `competition.group`, or they flatter the score."
+    )
+    if folds["scheme"] == "column":
+        return f"Folds are taken as given (`folds.scheme: column`). {remedy}"
+    return (
+        "So many look alike that folds do not keep them together: one fixed set-up gives such "
+        f"pictures. {remedy}"
+    )
 
 
 def _pair_rows(left, right, target: Target, pairs: Pairs) -> list[dict]:

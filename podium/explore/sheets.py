@@ -9,6 +9,7 @@ from podium import figures
 from podium.explore.findings import count, number
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
+from podium.tasks.base import KINDS
 
 PER_CLASS, PER_SHEET, MOST_SHEETS, TEST_PICTURES = 8, 12, 9, 32
 #: Bins of equal size that continuous targets are shown in.
@@ -17,7 +18,7 @@ QUANTILES = 6
 
 def classes_of(target: Target) -> list[tuple[str, np.ndarray]]:
     """Groups of rows to show: name and places; classes, labels, or quantiles of the first value."""
-    if target.kind not in ("classes", "labels", "values"):
+    if target.kind not in KINDS:
         return [("at random", np.arange(len(target.array)))]
     if target.kind == "values":
         return _quantiles(target.names[0], target.matrix[:, 0].astype(float))

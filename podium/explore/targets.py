@@ -8,6 +8,7 @@ import pandas as pd
 from podium import figures
 from podium.errors import some_of
 from podium.explore.findings import Finding, count, number, share
+from podium.tasks.base import KINDS, NAMED_KINDS
 
 #: Labels whose co-occurrence is drawn.
 MOST_LABELS = 30
@@ -34,7 +35,7 @@ class Target:
     @property
     def is_continuous(self) -> bool:
         """Whether targets are numbers, of which no two need be equal."""
-        return self.kind not in ("classes", "labels")
+        return self.kind not in NAMED_KINDS
 
     @property
     def matrix(self) -> np.ndarray:
@@ -64,9 +65,9 @@ def read_target(task, targets: pd.DataFrame) -> Target:
 
 def explore_target(target: Target, folds: dict, folder) -> tuple[dict, list[Finding]]:
     """Summary and findings of the target; draws `target.png` and `cooccurrence.png`."""
-    by_kind = {"classes": _classes, "labels": _labels, "values": _values}
-    if target.kind in by_kind:
-        summary, found = by_kind[target.kind](target, folds, folder)
+    if target.kind in KINDS:
+        explore_kind = {"classes": _classes, "labels": _labels, "values": _values}[target.kind]
+        summary, found = explore_kind(target, folds, folder)
     else:  # a task of another kind speaks for itself
         summary = {key: target.told[key] for key in ("counts", "numbers") if key in target.told}
         found = [Finding(*each) for each in target.told["findings"]]

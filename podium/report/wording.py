@@ -16,6 +16,7 @@ _WORDS = {
 METHODS = {
     "single": "the best single model",
     "mean": "the plain mean",
+    "median": "the median",
     "rank_mean": "the mean of ranks",
     "weighted": "the weighted mean",
     "hill_climb": "hill climbing",

@@ -8,11 +8,13 @@ boxes or pictures is a `podium.tasks.packed.PackedTask`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from podium import tables
 from podium.config.model import Loss, Model
 from podium.metrics import Metric
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
 #: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
 LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]
+
+#: Kinds of targets that are one of some names, or several of them (see `Task.describe_targets`).
+NAMED_KINDS = ("classes", "labels")
+#: Kinds that exploration and scoring know; a task with another speaks for itself.
+KINDS = (*NAMED_KINDS, "values")
 
 
 class Task(ABC):
@@ -73,6 +80,20 @@ class Task(ABC):
         Raises:
             DataError: naming row, column and value of what is wrong, all of it at once.
         """
+
+    @classmethod
+    def index_sample(
+        cls, sample: pd.DataFrame, path: Path | str, id_column: str, options: Any
+    ) -> pd.DataFrame:
+        """The sample submission, as text, by the id of the picture that each row asks about.
+
+        Several rows may ask about one picture where the task can fill such a sample.
+
+        Args:
+            path: of the sample submission, for messages.
+            id_column: `competition.id`.
+        """
+        return tables.index_by_id(sample, path, id_column)
 
     @abstractmethod
     def encode(self, targets: pd.DataFrame) -> np.ndarray:
@@ -196,10 +217,12 @@ class Task(ABC):
     def submission(
         self, prediction: np.ndarray, decision: dict, metric: Metric, sample: pd.DataFrame
     ) -> pd.DataFrame:
-        """The rows of `sample` (text, index `id`) with its columns, filled from `prediction`.
+        """The rows of `sample` (see `index_sample`) with its columns, filled.
 
-        With `TRAITS.several_rows` an id may have several rows or none, `prediction` has one row
-        for each distinct id in the order of the sample, and the answer may have rows of its own.
+        Args:
+            prediction: a row for each distinct id of the sample, in its order.
+
+        A task that packs its answers may give an id as many rows as it has objects, or none.
         """
 
     def blank(self, rows: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from podium import tables
 from podium.frames import Frames
 from podium.metrics import Metric, score_or_nan
 from podium.packed import column, pack, share_of, unpack
@@ -75,6 +76,10 @@ class PackedTask(Task):
         Raises:
             DataError: naming file, row and value of what is wrong, all of it at once.
         """
+
+    @classmethod
+    def index_sample(cls, sample, path, id_column, options):
+        return tables.index_by_id(sample, path, id_column, unique=False)
 
     @abstractmethod
     def read_solution(self, table: pd.DataFrame, columns: list[str], found: Found) -> np.ndarray:

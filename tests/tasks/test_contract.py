@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from podium import config as podium_config
-from podium import metrics, network, predictions, scoring, tables, tasks, views
+from podium import metrics, network, predictions, tables, tasks, views
 from podium.config.model import Model
 from podium.errors import PodiumError
 from podium.frames import Frames
@@ -230,7 +230,7 @@ def test_mistakes_are_smallest_where_the_prediction_is_right(tiny):
 
 def test_targets_are_described_for_the_exploration(tiny):
     described = tiny.task.describe_targets(tiny.targets)
-    assert described["kind"] in scoring.KINDS or described["findings"]
+    assert described["kind"] in base.KINDS or described["findings"]
     labels = tiny.task.example_labels(tiny.targets)
     assert len(labels) == len(tiny.targets)
     assert all(isinstance(label, str) for label in labels)

@@ -256,6 +256,35 @@ def test_ranks_are_refused_where_they_change_the_score(metric):
     assert metric in reason
 
 
+def test_a_median_shrugs_off_the_model_that_is_far_off():
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(400, 2))
+    seen = target + rng.normal(0, 0.1, (3, 400, 2))
+    wild = rng.integers(0, 3, 400)
+    seen[wild, np.arange(400), 0] += 20  # each row's first value is wild in one of the models
+    decider = Decider(ValueTask(), metrics.load({"name": "rmse"}))
+    result, best = ensemble.compare(
+        ["a", "b", "c"],
+        ["mean", "median", "weighted"],
+        Problem(target, seen, decider, "values"),
+        np.arange(400) % 5,
+        Bootstrap(np.arange(400), 200),
+    )
+    assert result["method"] == "median"
+    assert result["weights"] is None
+    np.testing.assert_array_equal(best.prediction, np.median(seen, axis=0))
+    assert result["score"] < 0.3 < result["methods"]["mean"]["score"]
+
+
+def test_a_median_is_for_three_models_and_for_what_need_not_sum_to_one():
+    target, seen = _skilled(rows=60)
+    module = blending.load("median")
+    assert "sum to one" in module.misfit(_problem(target, seen))
+    labels = np.stack([1 - target, target], axis=1)
+    assert module.misfit(_problem(labels, seen)) is None
+    assert "of 2 models" in module.misfit(_problem(labels, seen[:2]))
+
+
 def test_stack_of_values_is_a_regression_within_the_targets_range():
     rng = np.random.default_rng(0)
     target = rng.normal(size=(500, 2)) * [1, 10] + [0, 100]

@@ -158,8 +158,8 @@ ONE_PROBLEM = [
     ),
     (
         {"blend/methods": ["wieghted"]},
-        "blend.methods: found 'wieghted', expected one of hill_climb, mean, rank_mean, stack, "
-        'weighted (did you mean "weighted"?)',
+        "blend.methods: found 'wieghted', expected one of hill_climb, mean, median, rank_mean, "
+        'stack, weighted (did you mean "weighted"?)',
     ),
     (
         {"blend/models": ["ned"]},

@@ -304,12 +304,12 @@ def test_example_of_a_loss():
 
 
 def test_example_of_a_blend_method():
-    median = executed(example("A blend method"))
+    trimmed = executed(example("A blend method"))
     problem = types.SimpleNamespace(space="probabilities", target=np.array([0, 1]))
     predictions = np.array([[[0.9, 0.1]], [[0.5, 0.5]], [[0.6, 0.4]]])
-    blended = median.apply(median.fit(problem), predictions)
+    blended = trimmed.apply(trimmed.fit(problem), predictions)
     np.testing.assert_allclose(blended, [[0.6, 0.4]])
-    assert isinstance(median.COMPLEXITY, int)
+    assert isinstance(trimmed.COMPLEXITY, int)
 
 
 def test_example_of_a_source(tmp_path):
@@ -328,4 +328,4 @@ def test_example_of_a_source(tmp_path):
 def test_table_of_a_tasks_files_is_the_house():
     for name in tasks.names():
         files = {path.name for path in (ROOT / "podium/tasks" / name).glob("*.py")}
-        assert files == {"__init__.py", "options.py", "task.py", "tiny.py"}
+        assert files >= {"__init__.py", "options.py", "task.py", "tiny.py"}

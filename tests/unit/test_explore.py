@@ -18,7 +18,15 @@ from podium.explore.targets import Target
 from podium.pictures import inspect
 
 ROOT = Path(__file__).parents[2]
-FOLDS = {"scheme": "auto", "count": 5, "repeats": 1, "seed": 0, "stratify": None, "bins": 10}
+FOLDS = {
+    "scheme": "auto",
+    "count": 5,
+    "repeats": 1,
+    "seed": 0,
+    "stratify": None,
+    "bins": 10,
+    "near_duplicates": True,
+}
 
 
 def scene(seed, side=48, level=128):
@@ -53,7 +61,17 @@ def build(folder, pictures, extra=None):
     return table
 
 
-def run(tmp_path, train, test, labels, task="classification", options=None, tabular=(), out="out"):
+def run(
+    tmp_path,
+    train,
+    test,
+    labels,
+    task="classification",
+    options=None,
+    tabular=(),
+    out="out",
+    folds=FOLDS,
+):
     """Summary, findings and names of figures; `labels` a Series or a frame, as text."""
     table = pd.DataFrame(labels).astype(str)
     table.index = train.index
@@ -72,7 +90,7 @@ def run(tmp_path, train, test, labels, task="classification", options=None, tabu
     explore(
         train=tmp_path / "train.parquet", test=tmp_path / "test.parquet",
         targets=tmp_path / "targets.parquet", target_info=tmp_path / "target.json",
-        task_choice={"name": task, "options": options or {}}, tabular=list(tabular), folds=FOLDS,
+        task_choice={"name": task, "options": options or {}}, tabular=list(tabular), folds=folds,
         summary_out=folder / "summary.json", findings_out=folder / "findings.json",
         figures_out=folder / "figures", job=SimpleNamespace(say=said.append, spool=spool),
     )  # fmt: skip
@@ -259,6 +277,30 @@ def test_values_within_noise_are_no_conflict():
     target = target_of(np.array([[10.0], [10.1], [20.0]]), "values")
     assert not duplicates.targets_differ(target, np.array([0]), np.array([1])).any()
     assert duplicates.targets_differ(target, np.array([0]), np.array([2])).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "marked", "said"),
+    [
+        ({}, True, "Folds keep them together"),
+        ({"near_duplicates": False}, True, "`folds.near_duplicates: false`"),
+        ({"scheme": "column"}, True, "Folds are taken as given"),
+        ({}, False, "So many look alike that folds do not keep them together"),
+    ],
+)
+def test_near_duplicates_are_said_to_be_kept_only_where_folds_keep_them(
+    tmp_path, changed, marked, said
+):
+    pictures = {f"a{n}": scene(n) for n in range(30)}
+    pictures["a1"] = np.clip(pictures["a0"].astype(int) + 12, 0, 255).astype(np.uint8)
+    train = build(tmp_path / "train", pictures)
+    if marked:
+        train.loc[["a0", "a1"], "alike"] = "set 0"
+    test = build(tmp_path / "test", {"b": scene(99)})
+    _, found, _ = run(tmp_path, train, test, pd.Series(["x", "y"] * 15), folds={**FOLDS, **changed})
+    near = one(found, "near-duplicates in train")
+    assert said in near["text"]
+    assert near["severity"] == (1 if said == "Folds keep them together" else 2)
 
 
 # ---------------------------------------------------------------------------------- samples

@@ -444,8 +444,9 @@ def test_near_duplicates_share_a_fold_where_the_config_wants_it(run):
     _, summary = run(table, targets, info, count=4, near_duplicates=False)
     assert summary["blocks"] == 40
     assert summary["merged"]["near_duplicates"] == 0
-    frame, _ = run(table, targets, info, scheme="column", column="part", count=4)
+    frame, summary = run(table, targets, info, scheme="column", column="part", count=4)
     assert frame["fold"].tolist() == [row % 4 for row in range(40)]  # the user's own word
+    assert summary["merged"]["near_duplicates"] == 0
 
 
 def test_many_blocks_are_split_in_seconds():

@@ -77,13 +77,13 @@ def test_written_numbers_have_eight_digits_and_the_samples_layout():
     answer = _sample([[1 / 3, 7], [1e-12, 8], [1.0, 9]], ["p", "n"])
     answer = answer.astype({"p": float, "n": int})
     filled = submission.fill_left_out(answer, _sample([["0", "0"]] * 3, ["p", "n"]), [])
-    text = submission.as_csv(filled, ["p", "id", "n"], "id", ",")
+    text = submission.as_csv(filled, ["p", "id", "n"], ",")
     assert text == "p,id,n\n0.33333333,a,7\n1e-12,b,8\n1,c,9\n"
 
 
 def test_cells_with_separators_are_quoted():
     filled = _sample([["a,b"], ['say "x"'], [""]])
-    assert submission.as_csv(filled, ["id", "label"], "id", ",") == (
+    assert submission.as_csv(filled, ["id", "label"], ",") == (
         'id,label\na,"a,b"\nb,"say ""x"""\nc,\n'
     )
 

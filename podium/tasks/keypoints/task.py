@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import views
+from podium import tables, views
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
 from podium.tasks import base, probes, targets
+from podium.tasks.keypoints import long
 from podium.tasks.keypoints.options import TRAITS
 
 #: A vector of raw outputs is relative coordinates in this unit: about the spread of points. Maps
@@ -47,8 +48,23 @@ class Task(base.Task):
                 problems.append(f"point {point!r}: no training row has it")
         if problems:
             raise DataError("The points are not whole:\n" + numbered(problems))
-        info = {"names": names, "points": list(points)}
-        return frame, info | {"mirrored": _mirrored(list(points), options.flip)}
+        info = {
+            "names": names,
+            "points": list(points),
+            "mirrored": _mirrored(list(points), options.flip),
+            "long": None,
+        }
+        if long.is_long(sample.index, options):
+            info["long"] = long.columns_of(sample, names, options)
+        return frame, info
+
+    @classmethod
+    def index_sample(cls, sample, path, id_column, options):
+        """See `base.Task.index_sample`; a long sample has a row for each coordinate."""
+        column = options.picture_column or id_column
+        tables.check_columns(sample, path, [column])
+        unique = not long.is_long(sample[column], options)
+        return tables.index_by_id(sample, path, column, unique)
 
     @property
     def points(self) -> list[str]:
@@ -147,6 +163,8 @@ class Task(base.Task):
         return probes.ridge(features, np.where(np.isnan(target), means, target) / UNIT, strength)
 
     def submission(self, prediction, decision, metric, sample):
+        if self.info["long"]:
+            return long.fill(sample, self.names, prediction, **self.info["long"])
         return targets.fill(sample, dict(zip(self.names, prediction.T, strict=True)))
 
     def read_solution(self, table, columns):
