@@ -165,3 +165,112 @@ def class_weight_tensor(choice, counts) -> Tensor | None:
             "class"
         )
     return weight
+
+
+# ------------------------------------------------------------- masks: (batch, classes, H, W)
+
+
+def _chances(raw: Tensor, exclusive: bool) -> Tensor:
+    """Probabilities of logits, (batch, classes, pixels); without the background, if exclusive."""
+    return (raw.softmax(1)[:, 1:] if exclusive else raw.sigmoid()).flatten(2)
+
+
+def _there(target: Tensor, raw: Tensor, exclusive: bool) -> Tensor:
+    return (target[:, 1:] if exclusive else target).to(raw).flatten(2)
+
+
+def pixel_bce(raw: Tensor, target: Tensor, *, smoothing=0.0):
+    """Sigmoid cross entropy of every pixel of every class."""
+    return bce(raw.flatten(1), target.flatten(1), smoothing=smoothing)
+
+
+def pixel_cross_entropy(raw: Tensor, target: Tensor, *, smoothing=0.0):
+    """Softmax cross entropy of every pixel, whose classes exclude another."""
+    loss = F.cross_entropy(raw, target.argmax(1), label_smoothing=smoothing, reduction="none")
+    return loss.flatten(1).mean(1)
+
+
+def mask_focal(raw: Tensor, target: Tensor, *, gamma=2.0, exclusive=False):
+    """Focal loss (Lin et al. 2017) of every pixel."""
+    if not exclusive:
+        return binary_focal(raw.flatten(1), target.flatten(1), gamma=gamma)
+    classes = target.argmax(1).flatten(1)
+    log_p = raw.flatten(2).log_softmax(1).gather(1, classes[:, None])[:, 0]
+    return -((1 - log_p.exp()) ** gamma * log_p).mean(1)
+
+
+def mask_dice(raw: Tensor, target: Tensor, *, exclusive=False):
+    """Soft Dice loss (Milletari et al. 2016) of each class in the batch, mean over classes.
+
+    Of a batch, not of a picture: an empty mask would make a jump of every pixel. The same loss for
+    every row.
+    """
+    p, there = _chances(raw, exclusive), _there(target, raw, exclusive)
+    shared, sizes = (p * there).sum((0, 2)), p.sum((0, 2)) + there.sum((0, 2))
+    return (1 - (2 * shared + 1) / (sizes + 1)).mean().expand(len(raw))
+
+
+def tversky(raw: Tensor, target: Tensor, *, missed=0.7, exclusive=False):
+    """Tversky loss (Salehi et al. 2017) in the batch: what is missed weighs more than mistakes.
+
+    Args:
+        missed: weight of missed pixels; wrong ones weigh the rest of 1.
+    """
+    p, there = _chances(raw, exclusive), _there(target, raw, exclusive)
+    shared = (p * there).sum((0, 2))
+    lost, wrong = ((1 - p) * there).sum((0, 2)), (p * (1 - there)).sum((0, 2))
+    index = (shared + 1) / (shared + missed * lost + (1 - missed) * wrong + 1)
+    return (1 - index).mean().expand(len(raw))
+
+
+def lovasz(raw: Tensor, target: Tensor, *, exclusive=False):
+    """Lovász extension of intersection over union (Berman et al. 2018), per picture.
+
+    The hinge form for masks, the softmax form for classes that exclude another.
+    """
+    there = _there(target, raw, exclusive)
+    if exclusive:
+        errors = (there - _chances(raw, exclusive)).abs()
+    else:
+        errors = (1 - raw.flatten(2) * (2 * there - 1)).relu()
+    ordered, places = errors.sort(dim=2, descending=True)
+    hit = there.gather(2, places)
+    total = hit.sum(2, keepdim=True)
+    union = total + (1 - hit).cumsum(2)
+    jaccard = 1 - (total - hit.cumsum(2)) / union.clamp(min=1e-6)
+    steps = torch.cat([jaccard[..., :1], jaccard[..., 1:] - jaccard[..., :-1]], 2)
+    return (ordered * steps).sum(2).mean(1)
+
+
+def boundary(raw: Tensor, target: Tensor, *, width=3, exclusive=False):
+    """One less the F1 score of boundaries, differentiable (Bokhovkin and Burnaev 2019).
+
+    Args:
+        width: reach in pixels within which boundaries count as the same.
+    """
+    shape = (-1, *raw.shape[2:])
+    p = _chances(raw, exclusive).reshape(len(raw), *shape)
+    there = _there(target, raw, exclusive).reshape(len(raw), *shape)
+    said, true = _edge(p), _edge(there)
+    near = {"kernel_size": 2 * width + 1, "stride": 1, "padding": width}
+    precision = (said * F.max_pool2d(true, **near)).sum((2, 3)) / (said.sum((2, 3)) + 1e-6)
+    recall = (true * F.max_pool2d(said, **near)).sum((2, 3)) / (true.sum((2, 3)) + 1e-6)
+    score = 2 * precision * recall / (precision + recall + 1e-6)
+    has_edge = true.sum((2, 3)) > 0
+    return ((1 - score) * has_edge).sum(1) / has_edge.sum(1).clamp(min=1)
+
+
+def _edge(p: Tensor) -> Tensor:
+    """How much each pixel is the rim of its mask."""
+    return F.max_pool2d(1 - p, 3, 1, 1) - (1 - p)
+
+
+def presence(raw: Tensor, target: Tensor, *, exclusive=False):
+    """Sigmoid cross entropy of "the class is in the picture", read from its surest pixels.
+
+    It teaches maps when to stay empty: the logits are pooled by a smooth maximum.
+    """
+    logits = raw[:, 1:] - raw[:, :1] if exclusive else raw
+    pooled = logits.flatten(2).logsumexp(2) - math.log(logits[0, 0].numel()) / 2
+    there = _there(target, raw, exclusive).amax(2)
+    return F.binary_cross_entropy_with_logits(pooled, there, reduction="none").mean(1)

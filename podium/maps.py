@@ -16,6 +16,11 @@ from podium.network import Backbone, Network, depths_of
 
 #: Width of the decoder: a quarter of its authors', which keeps a CPU busy enough.
 WIDTH = 64
+#: Widths of a U-Net's decoder, from the coarsest: half of its authors', for the same reason.
+UNET_WIDTHS = (128, 64, 32, 16, 16)
+FPN_WIDTHS = {"decoder_pyramid_channels": 2 * WIDTH, "decoder_segmentation_channels": WIDTH}
+#: Pixels of the picture that a pixel of the coarsest map stands for.
+STRIDE = 32
 
 
 class Encoder(Backbone):
@@ -48,7 +53,7 @@ class Encoder(Backbone):
 
 
 class Decoder(nn.Module):
-    """Feature maps to one map per answer, at a quarter of the picture's size."""
+    """Feature maps to one map per answer."""
 
     def __init__(self, decoder: nn.Module, last: nn.Module):
         super().__init__()
@@ -67,16 +72,47 @@ def build_maps(settings: Model, maps: int) -> Network:
     """
     import segmentation_models_pytorch as smp
 
-    try:
-        whole = smp.FPN(
-            "tu-" + settings.backbone,
-            encoder_weights=None,
-            decoder_pyramid_channels=2 * WIDTH,
-            decoder_segmentation_channels=WIDTH,
-            decoder_dropout=settings.head.dropout,
-            classes=maps,
-            upsampling=1,
+    return _built(
+        settings,
+        smp.FPN,
+        **FPN_WIDTHS,
+        decoder_dropout=settings.head.dropout,
+        classes=maps,
+        upsampling=1,
+    )
+
+
+def build_segmenter(settings: Model, maps: int, architecture: str = "unet") -> Network:
+    """A network that answers with `maps` maps of the picture's size, (batch, maps, H, W).
+
+    Args:
+        architecture: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus`, `pspnet` or `segformer`.
+
+    Raises WeightsError as `build_maps`, and for sides that are no multiples of 32.
+    """
+    import segmentation_models_pytorch as smp
+
+    odd = [side for side in settings.size if side % STRIDE]
+    if odd:
+        near = STRIDE * max(1, round(odd[0] / STRIDE))
+        raise WeightsError(
+            f"image_size: found {odd[0]}, expected multiples of {STRIDE} for maps of the "
+            f"picture's size, such as {near}; `resize: pad` keeps the picture's own shape"
         )
+    kind, widths = {
+        "unet": (smp.Unet, {"decoder_channels": UNET_WIDTHS}),
+        "unetplusplus": (smp.UnetPlusPlus, {"decoder_channels": UNET_WIDTHS}),
+        "fpn": (smp.FPN, FPN_WIDTHS),
+        "deeplabv3plus": (smp.DeepLabV3Plus, {"decoder_channels": 2 * WIDTH}),
+        "pspnet": (smp.PSPNet, {"psp_out_channels": 2 * WIDTH}),
+        "segformer": (smp.Segformer, {"decoder_segmentation_channels": 2 * WIDTH}),
+    }[architecture]
+    return _built(settings, kind, classes=maps, **widths)
+
+
+def _built(settings: Model, kind: type, **options) -> Network:
+    try:
+        whole = kind("tu-" + settings.backbone, encoder_weights=None, **options)
     except Exception as error:
         raise WeightsError(
             f"backbone: {settings.backbone!r} has no feature maps to decode: {error}"

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 
 from podium import tables
 from podium.frames import Frames
@@ -114,6 +113,8 @@ class PackedTask(Task):
 
     def collated(self, framed: list):
         """Framed targets of a batch as what the loss takes."""
+        import torch  # reading and blending do without
+
         return torch.stack([torch.as_tensor(np.ascontiguousarray(each)) for each in framed])
 
     def merged(self, predictions):

@@ -1,0 +1,171 @@
+"""Masks of a training table, one stack of 0 and 1 per picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from podium import masks
+from podium.errors import ConfigError, DataError, some_of
+from podium.masks import MaskError
+from podium.tasks import targets
+from podium.tasks.faults import Faults
+
+
+def class_names(table: pd.DataFrame, columns: list[str], options, named: list[str]) -> list[str]:
+    """The classes, see the option `classes`.
+
+    Args:
+        named: columns of the sample submission.
+
+    Raises ConfigError where they cannot be told.
+    """
+    if options.classes:
+        return list(options.classes)
+    if options.class_column:
+        targets.check_columns(table, [options.class_column])
+        return targets.in_order(table[options.class_column].dropna().unique().tolist())
+    if options.kind == "labels":
+        raise ConfigError(
+            "task.options.classes: name the classes of the pixels, the background first; a "
+            "picture of labels does not say how many there are"
+        )
+    return list(columns) if len(columns) > 1 else ["mask"]
+
+
+class Reader:
+    """Reads the masks of pictures.
+
+    Attributes:
+        names: of the classes.
+        columns: `competition.target`.
+    """
+
+    def __init__(self, table: pd.DataFrame, columns: list[str], names: list[str], options, found):
+        targets.check_columns(table, columns)
+        if len(columns) > 1 and options.class_column:
+            raise ConfigError(
+                "task.options.class_column: a class per row has one target column, found "
+                f"{some_of(columns)}"
+            )
+        if options.class_column:
+            targets.check_columns(table, [options.class_column])
+        if len(columns) > 1 and list(names) != list(columns):
+            raise ConfigError(
+                f"task.options.classes: found {some_of(names)}, but the target columns, one per "
+                f"class, are {some_of(columns)}"
+            )
+        if options.format == "colours" and len(options.colours or []) != len(names):
+            raise ConfigError(
+                f"task.options.colours: found {len(options.colours or [])} colours, expected one "
+                f"for each of {some_of(names)}"
+            )
+        self.table, self.columns, self.names = table, columns, names
+        self.options, self.found = options, found
+        self.faults = Faults(found, options.repair)
+
+    def stacks(self) -> list[np.ndarray]:
+        """Masks, uint8 (classes, height, width), of each of `found.pictures`.
+
+        1 x 1 pixel of an unreadable picture. Raises DataError naming what is wrong.
+        """
+        places = pd.Series(np.arange(len(self.table))).groupby(np.asarray(self.table.index)).indices
+        read = []
+        for id_, width, height in self.found.pictures[["width", "height"]].itertuples():
+            size = (int(height), int(width)) if width and height else (1, 1)
+            rows = places.get(id_, []) if width and height else []
+            read.append(self._stack(id_, size, rows))
+        self.faults.stop_if_wrong(
+            "the masks are not right. Mend them, or let podium do it with `task.options.repair: "
+            "true`; `order` and `first_pixel` say how pixels are counted."
+        )
+        return read
+
+    def _stack(self, id_: str, size: masks.Size, rows) -> np.ndarray:
+        stack = np.zeros((len(self.names), *size), np.uint8)
+        for place in rows:
+            row = self.table.iloc[place]
+            for column in self.columns:
+                cell = row[column]
+                if masks.is_empty(cell):
+                    continue
+                try:
+                    self._add(stack, id_, int(place) + 2, self._class_of(row, column), cell)
+                except MaskError as error:
+                    problem = f"{column}: {str(cell)[:80]}: {error}"
+                    self.faults.note(id_, int(place) + 2, problem, "left out")
+        if self.options.kind == "labels":
+            several = stack[1:].sum(axis=0) > 1
+            if several.any():
+                row = int(rows[0]) + 2
+                problem = f"{several.sum()} pixels have several classes"
+                self.faults.note(id_, row, problem, "left to the first of them")
+                first = stack[1:].argmax(axis=0) + 1
+                stack[1:] = first == np.arange(1, len(stack))[:, None, None]
+                stack[1:, ~several] = stack[1:, ~several]
+            stack[0] = ~stack[1:].any(axis=0)
+        return stack
+
+    def _class_of(self, row: pd.Series, column: str) -> int | None:
+        """The class of a cell; None where it holds all classes."""
+        if self.options.class_column:
+            name = row[self.options.class_column]
+            if name not in self.names:
+                raise MaskError(f"the class is {name!r}, expected one of {some_of(self.names, 12)}")
+            return self.names.index(name)
+        if len(self.columns) > 1:
+            return self.names.index(column)
+        return 0 if self.options.kind == "masks" and len(self.names) == 1 else None
+
+    def _add(self, stack: np.ndarray, id_: str, row: int, which: int | None, cell: str) -> None:
+        size = stack.shape[1:]
+        if self.options.format in ("pictures", "colours"):
+            self._add_picture(stack, id_, row, which, Path(self.found.root) / str(cell))
+            return
+        if which is None and len(self.names) > 2:
+            raise MaskError("does not say which class it is: name `task.options.class_column`")
+        which = 1 if which is None else which  # one class beside the background
+        if self.options.format == "coco":
+            runs, problems = masks.read_coco(_parsed(cell), size)
+            order: masks.Order = "columns"
+        else:
+            runs, problems = masks.read_runs(cell, size, first_pixel=self.options.first_pixel)
+            order = self.options.order
+        for problem in problems:
+            action = "used as far as it goes" if len(runs) else "left out"
+            self.faults.note(id_, row, problem, action)
+        stack[which] |= masks.mask_of_runs(runs, size, order)
+
+    def _add_picture(self, stack, id_: str, row: int, which: int | None, path: Path) -> None:
+        size = stack.shape[1:]
+        if which is not None and self.options.format == "pictures":
+            stack[which] |= masks.read_mask(path, size)
+            return
+        if self.options.format == "colours":
+            labels, problems = masks.read_colours(path, self.options.colours, size)
+        else:
+            labels, problems = masks.read_labels(path, size), []
+        unknown = (labels < 0) | (labels >= len(self.names))
+        if unknown.any() and not problems:
+            values = np.unique(labels[unknown]).tolist()
+            problems = [f"holds {some_of(values)}, expected 0 to {len(self.names) - 1}"]
+        for problem in problems:
+            self.faults.note(id_, row, f"{path.name}: {problem}", "taken as the first class")
+        labels[unknown] = 0
+        np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
+
+
+def _parsed(cell: str):
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
+
+
+def check_not_all_empty(stacks: list[np.ndarray], names: list[str], table: str) -> None:
+    """DataError for classes that no picture shows."""
+    there = np.array([stack.any(axis=(1, 2)) for stack in stacks]).any(axis=0)
+    missing = [name for name, shown in zip(names, there, strict=True) if not shown]
+    if missing:
+        raise DataError(f"{table}: no picture has a pixel of {some_of(missing)}")

@@ -1,0 +1,385 @@
+"""A class for every pixel, or a mask for every class."""
+
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from podium import framing, masks, views
+from podium.errors import DataError, some_of
+from podium.packed import column, pack, unpack
+from podium.tasks.packed import PackedTask
+from podium.tasks.segmentation.options import ARCHITECTURES
+from podium.tasks.segmentation.reading import Reader, check_not_all_empty, class_names
+
+#: Thresholds of probability that are tried.
+THRESHOLDS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+#: How sure of anything a picture must be to have a mask at all: shares that are tried.
+SURE = [0.0, 0.4, 0.6, 0.75, 0.9]
+#: The surest pixels of a picture, whose mean says whether there is a mask at all: 1 of so many.
+SUREST = 500
+#: Colours of pixels that are found, missed and wrong.
+FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
+
+
+class Task(PackedTask):
+    """Targets are masks uint8 (classes, height, width) of 0 and 1.
+
+    Predictions are probabilities of the same shape in 255ths; answers have the form of targets.
+    """
+
+    space: ClassVar[str] = "masks"
+
+    @classmethod
+    def read_targets(cls, table, columns, options, sample, found):
+        """See `PackedTask.read_targets`."""
+        names = class_names(table, columns, options, list(sample.columns))
+        stacks = Reader(table, columns, names, options, found).stacks()
+        check_not_all_empty(stacks, names, found.table)
+        areas = [_areas([stack[number] for stack in stacks]) for number in range(len(names))]
+        frame = pd.DataFrame({"packed": column(map(pack, stacks))}, index=found.pictures.index)
+        return frame, {"names": names, "columns": list(columns), "areas": areas}
+
+    def read_solution(self, table, columns, found):
+        return column(map(pack, Reader(table, columns, self.names, self.options, found).stacks()))
+
+    @property
+    def _exclusive(self) -> bool:
+        """Whether every pixel has one class, the first of which is the background."""
+        return self.options.kind == "labels"
+
+    @property
+    def _shown(self) -> list[str]:
+        """The classes that are looked for: without the background."""
+        return self.names[1:] if self._exclusive else self.names
+
+    def _without_background(self, stack: np.ndarray) -> np.ndarray:
+        return stack[1:] if self._exclusive else stack
+
+    def stratify_by(self, target, bins):
+        """Quantile bin of how much is covered, empty pictures apart; several classes: which."""
+        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        if len(self._shown) > 1:
+            return np.array([stack.any(axis=(1, 2)) for stack in stacks]).astype(np.int64)
+        share = np.array([stack.mean() for stack in stacks])
+        ranks = pd.Series(share[share > 0]).rank(method="first")
+        strata = np.zeros(len(target), np.int64)
+        if len(ranks):
+            count = min(bins, len(ranks))
+            strata[share > 0] = 1 + pd.qcut(ranks, count, labels=False).to_numpy()
+        return strata
+
+    # --------------------------------------------------------------- learning
+
+    def network(self, settings):
+        from podium.maps import build_segmenter
+
+        return build_segmenter(settings, len(self.names), settings.approach or ARCHITECTURES[0])
+
+    def default_loss(self):
+        return {"cross_entropy" if self._exclusive else "bce": 1.0, "dice": 1.0}
+
+    def loss_terms(self, loss, train_target):
+        from podium import losses
+
+        of_kind = {"exclusive": self._exclusive}
+        pixels = losses.pixel_cross_entropy if self._exclusive else losses.pixel_bce
+        return {
+            "cross_entropy" if self._exclusive else "bce": partial(
+                pixels, smoothing=loss.label_smoothing
+            ),
+            "dice": partial(losses.mask_dice, **of_kind),
+            "focal": partial(losses.mask_focal, gamma=loss.gamma, **of_kind),
+            "lovasz": partial(losses.lovasz, **of_kind),
+            "tversky": partial(losses.tversky, **of_kind),
+            "boundary": partial(losses.boundary, **of_kind),
+            "presence": partial(losses.presence, **of_kind),
+        }
+
+    def framed(self, arrays, frames, row):
+        seen = np.stack([framing.framed(mask, frames, row) for mask in arrays[0]])
+        if self._exclusive:  # the padding is background
+            seen[0] = ~seen[1:].any(axis=0)
+        return seen
+
+    def unframed(self, framed):
+        return (framed.astype(np.uint8),)
+
+    def augmented(self, transform, picture, target):
+        moved = transform(image=picture, mask=np.ascontiguousarray(target.transpose(1, 2, 0)))
+        there = moved["mask"].reshape(*moved["image"].shape[:2], len(target)).transpose(2, 0, 1)
+        if self._exclusive:
+            there = there.copy()
+            there[0] = ~there[1:].any(axis=0)
+        return moved["image"], there
+
+    def predict(self, raw, train_target):
+        return raw.softmax(1) if self._exclusive else raw.sigmoid()
+
+    def undo(self, view, prediction):
+        turned = views.apply(views.INVERSE[view], prediction.permute(0, 2, 3, 1))
+        return turned.permute(0, 3, 1, 2)
+
+    def place_row(self, prediction, frames, row):
+        maps = np.ascontiguousarray(prediction.float().cpu().numpy())
+        return (_bytes(framing.at_home(maps, frames, row, tuple(frames.sides[row]))),)
+
+    # --------------------------------------------------------------- deciding
+
+    def combine_row(self, parts, weights):
+        if len(parts) == 1:
+            return parts[0]
+        total = np.zeros(parts[0][0].shape, np.float32)
+        for weight, (maps,) in zip(weights, parts, strict=True):
+            total += np.float32(weight) * maps
+        return (np.rint(total).astype(np.uint8),)
+
+    def default_decision(self):
+        count = len(self._shown)
+        small = {"min_area": [0] * count, "fill_holes": False}
+        if self._exclusive:
+            return small
+        return {"threshold": [0.5] * count, "sure": [0.0] * count, **small}
+
+    def grid(self, metric):
+        grid: dict[str, list] = {}
+        for place, (smallest, small) in enumerate(self.info["areas"][-len(self._shown) :]):
+            if not self._exclusive:
+                grid[f"threshold.{place}"] = THRESHOLDS
+                grid[f"sure.{place}"] = SURE
+            areas = {0, round(smallest / 2), round(smallest), round(small)}
+            grid[f"min_area.{place}"] = sorted(areas)
+        return {**grid, "fill_holes": [False, True]}
+
+    def decide_row(self, arrays, decision):
+        maps = arrays[0]
+        if self._exclusive:
+            best = maps.argmax(axis=0)
+            said = (best == np.arange(1, len(maps))[:, None, None]).astype(np.uint8)
+        else:
+            cuts = np.rint(255 * np.asarray(decision["threshold"]))[:, None, None]
+            said = (maps >= cuts).astype(np.uint8)
+            for place, sure in enumerate(decision["sure"]):
+                if sure and _sureness(maps[place]) < 255 * sure:
+                    said[place] = 0
+        for place, least in enumerate(decision["min_area"]):
+            if decision["fill_holes"] and said[place].any():
+                said[place] = masks.without_holes(said[place])
+            if least and said[place].any():
+                said[place] = masks.without_small(said[place], least)
+        if not self._exclusive:
+            return (said,)
+        background = (~said.any(axis=0))[None].astype(np.uint8)
+        return (np.concatenate([background, said]),)
+
+    # ---------------------------------------------------------------- writing
+
+    def submission(self, prediction, decision, metric, sample):
+        """Run-length text: a row per picture, a row per picture and class, or a column per class.
+
+        The sample's own rows, in their order.
+        """
+        cells = self._fields(list(sample.columns))
+        ids = dict.fromkeys(sample.index)
+        texts: dict[tuple[str, str], str] = {}
+        for id_, row in zip(ids, self.decide(prediction, decision), strict=True):
+            stack = self._without_background(unpack(row)[0])
+            for name, mask in zip(self._shown, stack, strict=True):
+                texts[id_, name] = masks.encode(
+                    mask, order=self.options.order, first_pixel=self.options.first_pixel
+                )
+        filled = sample.copy()
+        for field, name in cells.items():
+            if name is not None:
+                filled[field] = [texts[id_, name] for id_ in sample.index]
+                continue
+            of_row = sample[self.options.class_column]
+            unknown = set(of_row) - set(self._shown)
+            if unknown:
+                raise DataError(
+                    f"column {self.options.class_column!r} of the sample submission has "
+                    f"{some_of(sorted(map(str, unknown)))}, expected {some_of(self._shown)}"
+                )
+            filled[field] = [
+                texts[id_, class_] for id_, class_ in zip(sample.index, of_row, strict=True)
+            ]
+        return filled
+
+    def _fields(self, columns: list[str]) -> dict[str, str | None]:
+        """The sample's columns of masks, each with its class; None: as the row's class says."""
+        if set(columns) == set(self._shown):
+            return {name: name for name in columns}
+        others = [name for name in columns if name != self.options.class_column]
+        if len(others) == 1 and len(others) < len(columns):
+            return {others[0]: None}
+        if len(others) == 1 and len(self._shown) == 1:
+            return {others[0]: self._shown[0]}
+        raise DataError(
+            f"The sample submission has the columns {some_of(columns, 12)}, expected one of masks "
+            f"beside `task.options.class_column`, or one for each of {some_of(self._shown, 12)}"
+        )
+
+    # -------------------------------------------------------------- explaining
+
+    def describe_targets(self, targets):
+        stacks = [self._without_background(unpack(row)[0]) for row in targets["packed"]]
+        there = np.array([stack.any(axis=(1, 2)) for stack in stacks])
+        counts = dict(zip(self._shown, map(int, there.sum(axis=0)), strict=True))
+        return {
+            "kind": "masks",
+            "counts": {**counts, "(nothing)": int((~there.any(axis=1)).sum())},
+            "findings": self._findings(targets.index, stacks, there),
+        }
+
+    def _findings(self, ids: pd.Index, stacks: list[np.ndarray], there: np.ndarray) -> list[tuple]:
+        covered = np.array([stack.mean(axis=(1, 2)) for stack in stacks])
+        found = []
+        for place, name in enumerate(self._shown):
+            shown = there[:, place]
+            share = covered[shown, place]
+            text = (
+                f"Where it is, it covers {share.mean():.1%} of the picture in the mean, from "
+                f"{share.min():.2%} to {share.max():.1%}."
+                if shown.any()
+                else "It is nowhere."
+            )
+            rare = shown.mean() < 0.05
+            title = f"{name}: in {shown.sum():,} of {len(shown):,} pictures"
+            found.append((2 if rare else 1, title, text))
+        empty = ~there.any(axis=1)
+        if empty.any():
+            text = (
+                "A picture that is answered with any pixel is then wrong, so that it pays to be "
+                "sure: `sure` and `min_area` are searched out of fold. Check that they are not "
+                "just unlabelled."
+            )
+            rows = [{"id": id_} for id_ in ids[empty][:20]]
+            found.append((1, f"{empty.sum()} pictures without a mask", text, rows))
+        full = (covered > 0.99).any(axis=1)
+        if full.any() and not self._exclusive:
+            text = "Masks that are the whole picture are often a labelling habit, not an object."
+            rows = [{"id": id_} for id_ in ids[full][:20]]
+            found.append((2, f"{full.sum()} masks cover the whole picture", text, rows))
+        return found
+
+    def example_labels(self, targets):
+        def words(row: bytes) -> str:
+            stack = self._without_background(unpack(row)[0])
+            covered = stack.mean(axis=(1, 2))
+            said = [
+                f"{name} {share:.0%}"
+                for name, share in zip(self._shown, covered, strict=True)
+                if share
+            ]
+            return ", ".join(said) or "nothing"
+
+        return targets["packed"].map(words)
+
+    def draw_targets(self, table, target, folder):
+        """`target.png`: how much of the pictures the classes cover, and where."""
+        import cv2
+
+        from podium import figures
+
+        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        shown = min(len(self._shown), 4)
+        figure, axes = figures.new(2, shown, size=(3.2 * max(shown, 2), 5.6))
+        axes = np.array(axes).reshape(2, shown)
+        for place, name in enumerate(self._shown[:shown]):
+            covered = np.array([stack[place].mean() for stack in stacks])
+            axes[0, place].hist(100 * covered, bins=30, color=figures.BLUE)
+            axes[0, place].set_title(figures.shorten(name))
+            axes[0, place].set_xlabel("% of the picture")
+            small = [
+                cv2.resize(stack[place].astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
+                for stack in stacks
+            ]
+            axes[1, place].imshow(np.mean(small, axis=0), cmap="viridis", vmin=0)
+            axes[1, place].set_xlabel("where it is, mean of all pictures")
+            axes[1, place].set_xticks([])
+            axes[1, place].set_yticks([])
+        figures.save(figure, folder / "target.png")
+        return ["target"]
+
+    def errors_by_name(self, target, prediction):
+        """A line per class: pictures with it, and Dice, precision and recall of its pixels."""
+        counts = np.zeros((4, len(self._shown)))
+        for true, said in zip(target, self._decided(prediction), strict=True):
+            true = self._without_background(unpack(true)[0])
+            said = self._without_background(unpack(said)[0])
+            counts += np.stack(
+                [
+                    true.any(axis=(1, 2)),
+                    (true & said).sum(axis=(1, 2)),
+                    true.sum(axis=(1, 2)),
+                    said.sum(axis=(1, 2)),
+                ]
+            )
+        return [
+            {
+                "name": name,
+                "rows": int(rows),
+                "dice": 2 * both / (true + said) if true + said else None,
+                "precision": both / said if said else None,
+                "recall": both / true if true else None,
+            }
+            for name, (rows, both, true, said) in zip(self._shown, counts.T, strict=True)
+        ]
+
+    def answer(self, prediction, severity):
+        return f"Dice {1 - severity:.2f}"
+
+    def mistakes(self, target, prediction):
+        """One less the row's Dice, mean over its classes."""
+        from podium.metrics.masks import dice
+
+        return np.array(
+            [
+                1 - dice(unpack(true)[0], unpack(said)[0], ignore_first=self._exclusive)[0]
+                for true, said in zip(target, self._decided(prediction), strict=True)
+            ]
+        )
+
+    def _decided(self, prediction) -> np.ndarray:
+        return self.decide(prediction, self.default_decision())
+
+    def draw(self, picture, scale, target, prediction=None):
+        """Pixels that are found green, missed yellow, wrong red; the target alone in green."""
+        import cv2
+
+        true = self._without_background(unpack(target)[0])
+        if prediction is None:
+            layers = [(true.any(axis=0), FOUND)]
+        else:
+            said = self._without_background(unpack(self._decided([prediction])[0])[0])
+            layers = [
+                ((true & said).any(axis=0), FOUND),
+                ((true & ~said & 1).any(axis=0), MISSED),
+                ((said & ~true & 1).any(axis=0), WRONG),
+            ]
+        drawn = picture.copy()
+        size = picture.shape[1::-1]
+        for mask, colour in layers:
+            shown = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+            drawn[shown] = (0.55 * drawn[shown] + 0.45 * np.array(colour)).astype(np.uint8)
+        return drawn
+
+
+def _bytes(maps: np.ndarray) -> np.ndarray:
+    """Probabilities in 255ths."""
+    return np.rint(255 * maps).clip(0, 255).astype(np.uint8)
+
+
+def _sureness(maps: np.ndarray) -> float:
+    """Mean of the surest pixels of a map."""
+    count = max(1, maps.size // SUREST)
+    return float(np.partition(maps.ravel(), maps.size - count)[-count:].mean())
+
+
+def _areas(stack: list[np.ndarray]) -> list[float]:
+    """The 1st and the 5th percentile of the areas of a class's pieces, in pixels."""
+    areas = [masks.areas(masks.pieces(mask)) for mask in stack if mask.any()]
+    if not areas:
+        return [0.0, 0.0]
+    return [float(each) for each in np.percentile(np.concatenate(areas), [1, 5])]
