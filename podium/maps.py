@@ -16,6 +16,8 @@ from podium.network import Backbone, Network, depths_of
 
 #: Width of the decoder: a quarter of its authors', which keeps a CPU busy enough.
 WIDTH = 64
+#: Widths of a U-Net's decoder, from the coarsest: half of its authors', for the same reason.
+UNET_WIDTHS = (128, 64, 32, 16, 16)
 
 
 class Encoder(Backbone):
@@ -48,7 +50,7 @@ class Encoder(Backbone):
 
 
 class Decoder(nn.Module):
-    """Feature maps to one map per answer, at a quarter of the picture's size."""
+    """Feature maps to one map per answer."""
 
     def __init__(self, decoder: nn.Module, last: nn.Module):
         super().__init__()
@@ -67,16 +69,30 @@ def build_maps(settings: Model, maps: int) -> Network:
     """
     import segmentation_models_pytorch as smp
 
+    return _built(
+        settings,
+        smp.FPN,
+        decoder_pyramid_channels=2 * WIDTH,
+        decoder_segmentation_channels=WIDTH,
+        decoder_dropout=settings.head.dropout,
+        classes=maps,
+        upsampling=1,
+    )
+
+
+def build_unet(settings: Model, maps: int) -> Network:
+    """A network that answers with `maps` maps of the picture's size, (batch, maps, H, W).
+
+    Raises WeightsError as `build_maps`.
+    """
+    import segmentation_models_pytorch as smp
+
+    return _built(settings, smp.Unet, decoder_channels=UNET_WIDTHS, classes=maps)
+
+
+def _built(settings: Model, kind: type, **options) -> Network:
     try:
-        whole = smp.FPN(
-            "tu-" + settings.backbone,
-            encoder_weights=None,
-            decoder_pyramid_channels=2 * WIDTH,
-            decoder_segmentation_channels=WIDTH,
-            decoder_dropout=settings.head.dropout,
-            classes=maps,
-            upsampling=1,
-        )
+        whole = kind("tu-" + settings.backbone, encoder_weights=None, **options)
     except Exception as error:
         raise WeightsError(
             f"backbone: {settings.backbone!r} has no feature maps to decode: {error}"

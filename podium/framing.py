@@ -1,0 +1,49 @@
+"""Masks and maps between a row's picture and the picture that a network sees.
+
+`Frames` says where the one is in the other, see `podium.frames`.
+"""
+
+import numpy as np
+
+from podium.frames import Frames
+
+
+def framed(labels: np.ndarray, frames: Frames, row: int) -> np.ndarray:
+    """Labels of a row's picture (height, width) as the network sees them: 0 in the padding.
+
+    Every pixel has the label of the pixel that its middle is in.
+    """
+    height, width = frames.size
+    (across, down), (right, below) = frames.scale[row], frames.offset[row]
+    x = np.floor((np.arange(width) + 0.5 - right) / across).astype(np.int64)
+    y = np.floor((np.arange(height) + 0.5 - below) / down).astype(np.int64)
+    in_x, in_y = (x >= 0) & (x < labels.shape[1]), (y >= 0) & (y < labels.shape[0])
+    seen = np.zeros(frames.size, labels.dtype)
+    if in_x.any() and in_y.any():
+        seen[np.ix_(in_y, in_x)] = labels[np.ix_(y[in_y], x[in_x])]
+    return seen
+
+
+def at_home(maps: np.ndarray, frames: Frames, row: int, side: tuple[int, int]) -> np.ndarray:
+    """Maps as the network sees them, float32 (maps, h, w), in a row's picture, between pixels
+    linear; what the network does not see is like what is nearest to it.
+
+    Args:
+        side: width and height of the row's picture.
+    """
+    import cv2
+
+    scale, offset = frames.scale[row], frames.offset[row]
+    there = np.column_stack([np.diag(scale), 0.5 * scale + offset - 0.5])
+    if np.allclose(there, [[1, 0, 0], [0, 1, 0]]) and maps.shape[:0:-1] == tuple(side):
+        return maps
+    options = {
+        "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        "borderMode": cv2.BORDER_REPLICATE,
+    }
+    size = tuple(int(each) for each in side)
+    if (scale <= 1).all():
+        return np.stack([cv2.warpAffine(each, there, size, **options) for each in maps])
+    # The row's picture is the smaller one: averages before it is looked at in points.
+    odd = tuple(2 * int(each // 2) + 1 for each in scale)
+    return np.stack([cv2.warpAffine(cv2.blur(each, odd), there, size, **options) for each in maps])
