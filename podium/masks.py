@@ -31,7 +31,7 @@ class MaskError(DataError):
 
 def is_empty(text: Any) -> bool:
     """Whether a cell is an empty mask: empty, NaN or -1."""
-    return text is None or text != text or str(text).strip().lower() in EMPTY
+    return str(text).strip().lower() in EMPTY
 
 
 # ------------------------------------------------------------------------------- run lengths

@@ -74,6 +74,20 @@ def mask_map(target, prediction, *, threshold: float | None = None, max_objects:
     }  # fmt: skip
 
 
+def matched(target, prediction, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which true and which predicted objects have a partner of more overlap than a threshold.
+
+    From 0.5 on nobody has two. Returns (true objects,) and (predicted objects,) bool.
+    """
+    pairs = _pairs(target, prediction)
+    pairs = pairs.take(pairs.shared > threshold * pairs.union)
+    counts = len(_target(target)[1]), len(_answer(prediction)[1])
+    return tuple(
+        np.isin(np.arange(1, count + 1), labels)
+        for count, labels in zip(counts, (pairs.true, pairs.said), strict=True)
+    )
+
+
 def average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
     """COCO's: precision, made to fall, at 101 recalls; mean over thresholds.
 

@@ -1,0 +1,187 @@
+"""Objects with masks, between a label picture and what a network can learn.
+
+A label picture holds 0 where there is no object and its number, from 1, elsewhere. Three maps say
+the same to a network: where there is an object, where two of them meet, and how deep inside of its
+object a pixel is. A watershed makes objects of maps again (the recipe of the Data Science Bowl
+2018: borders of its winners, distances of Naylor et al. 2019).
+"""
+
+import numpy as np
+
+MAPS = ("foreground", "border", "distance")
+#: Pixels around a pixel in which two objects meet: 1 makes borders of two pixels at least.
+REACH = 1
+
+
+def maps_of(labels: np.ndarray, reach: int = REACH) -> np.ndarray:
+    """The maps of a label picture (height, width): float32 (3, height, width), all 0 to 1.
+
+    `border` is where the square of `reach` pixels around a pixel holds several objects;
+    `distance` that to the nearest pixel that is not of the object, over the object's largest.
+    """
+    return np.stack([labels > 0, borders(labels, reach), depths(labels)]).astype(np.float32)
+
+
+def borders(labels: np.ndarray, reach: int = REACH) -> np.ndarray:
+    """Where objects meet, bool (height, width)."""
+    import cv2
+
+    labels = labels.astype(np.float32)  # OpenCV knows no int32
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    largest = cv2.dilate(labels, square)
+    smallest = cv2.erode(np.where(labels > 0, labels, np.inf).astype(np.float32), square)
+    return (largest > 0) & (smallest < largest)
+
+
+def depths(labels: np.ndarray) -> np.ndarray:
+    """How deep inside of its object each pixel is, float32, 1 at the deepest; 0 outside."""
+    import cv2
+
+    same = np.pad(labels, 1, constant_values=-1).astype(np.int64)
+    middle = same[1:-1, 1:-1]
+    inner = middle > 0
+    for across in (same[:-2, 1:-1], same[2:, 1:-1], same[1:-1, :-2], same[1:-1, 2:]):
+        inner &= (across == middle) | (across == -1)  # an object goes on outside of the picture
+    depth = cv2.distanceTransform(inner.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    depth = np.where(labels > 0, np.minimum(depth, max(labels.shape)) + 1, 0).astype(np.float32)
+    deepest = np.ones(int(labels.max(initial=0)) + 1, np.float32)
+    np.maximum.at(deepest, labels.ravel(), depth.ravel())
+    return depth / deepest[labels]
+
+
+def objects_in(
+    maps: np.ndarray, *, threshold: float = 0.5, seed: float = 0.5, min_area: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Objects from maps (3, height, width), 0 to 1, by a watershed.
+
+    An object grows from where it is surely inside of one, over the foreground, up to where it
+    meets the next.
+
+    Args:
+        threshold: of the foreground.
+        seed: how sure to be of the inside, the mean of the depth and of a foreground without
+            borders; higher parts more.
+        min_area: objects of fewer pixels are left out.
+
+    Returns:
+        Labels, uint16, and scores, float32 (objects,): their mean foreground.
+    """
+    from scipy.ndimage import label
+    from skimage.segmentation import watershed
+
+    foreground, border, depth = maps
+    inside = (foreground * (1 - border) + depth) / 2
+    mask = foreground > threshold
+    seeds, count = label(mask & (inside > seed))
+    pieces, _ = label(mask)
+    # A piece of the foreground without a seed is an object as well.
+    seeded = np.unique(pieces[seeds > 0])
+    alone = mask & ~np.isin(pieces, seeded)
+    seeds = np.where(alone, pieces + count, seeds)
+    found = watershed(-inside, seeds, mask=mask)
+    return kept(found, foreground, min_area)
+
+
+def kept(
+    labels: np.ndarray, foreground: np.ndarray, min_area: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Objects of `min_area` pixels or more, numbered without gaps, and their mean foreground."""
+    area = np.bincount(labels.ravel())
+    total = np.bincount(labels.ravel(), foreground.ravel())
+    area[0] = 0
+    there = np.flatnonzero(area >= max(min_area, 1))
+    new = np.zeros(len(area), np.uint16)
+    new[there] = np.arange(1, len(there) + 1)
+    return new[labels], (total[there] / area[there]).astype(np.float32)
+
+
+def fused(
+    parts: list[tuple[np.ndarray, np.ndarray]], weights: list[float], overlap: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
+    """Several models' objects as one's, by a vote on every pixel.
+
+    Objects of several models, one of each, are one where they overlap by more than `overlap`
+    (intersection over union) with the surest of them. It has the pixels that more than half of
+    the weight of those models gives it, and the mean of the scores, 0 where a model lacks it.
+
+    Args:
+        parts: labels (height, width) and scores of each model.
+        weights: of the models, they sum to 1.
+    """
+    found = [_objects_of(*part) for part in parts]
+    order = sorted(
+        ((model, number) for model, each in enumerate(found) for number in range(len(each))),
+        key=lambda at: -weights[at[0]] * found[at[0]][at[1]].score,
+    )
+    taken: set[tuple[int, int]] = set()
+    joint = []
+    for first in order:
+        if first in taken:
+            continue
+        group = [first]
+        for model, each in enumerate(found):
+            free = [n for n in range(len(each)) if (model, n) not in taken]
+            if model == first[0] or not free:
+                continue
+            likeness = [found[first[0]][first[1]].overlap(each[n]) for n in free]
+            if max(likeness) > overlap:
+                group.append((model, free[int(np.argmax(likeness))]))
+        taken.update(group)
+        joint.append([(weights[model], found[model][n]) for model, n in group])
+    return _painted(joint, parts[0][0].shape)
+
+
+class _Object:
+    """An object's box, its mask within, and its score."""
+
+    def __init__(self, place: tuple[slice, slice], mask: np.ndarray, score: float):
+        self.place, self.mask, self.score, self.area = place, mask, score, int(mask.sum())
+
+    def overlap(self, other: "_Object") -> float:
+        """Intersection over union of the masks."""
+        cut = [
+            slice(max(a.start, b.start), min(a.stop, b.stop))
+            for a, b in zip(self.place, other.place, strict=True)
+        ]
+        if any(each.start >= each.stop for each in cut):
+            return 0.0
+        shared = int((self.within(cut) & other.within(cut)).sum())
+        return shared / (self.area + other.area - shared)
+
+    def within(self, cut) -> np.ndarray:
+        """The mask in a part of its box."""
+        inner = [
+            slice(c.start - p.start, c.stop - p.start) for c, p in zip(cut, self.place, strict=True)
+        ]
+        return self.mask[tuple(inner)]
+
+
+def _objects_of(labels: np.ndarray, scores: np.ndarray) -> list[_Object]:
+    from scipy.ndimage import find_objects
+
+    places = find_objects(labels.astype(np.int32), len(scores))
+    return [
+        _Object(place, labels[place] == number + 1, float(score))
+        for number, (place, score) in enumerate(zip(places, scores, strict=True))
+        if place is not None
+    ]
+
+
+def _painted(joint: list, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Groups of (weight, object) as labels and scores; the surest owns shared pixels."""
+    means = np.array([sum(w * each.score for w, each in group) for group in joint])
+    labels = np.zeros(shape, np.uint16)
+    votes = np.zeros(shape, np.float32)
+    order = np.argsort(means, kind="stable")
+    for number, group in enumerate(joint[n] for n in order):
+        half = sum(weight for weight, _ in group) / 2
+        for weight, each in group:
+            votes[each.place] += weight * each.mask
+        for _, each in group:
+            labels[each.place][votes[each.place] > half] = number + 1
+        for _, each in group:
+            votes[each.place] = 0
+    there = np.bincount(labels.ravel(), minlength=len(joint) + 1)[1:] > 0
+    new = np.zeros(len(joint) + 1, np.uint16)
+    new[1:][there] = np.arange(1, there.sum() + 1)
+    return new[labels], means[order][there].astype(np.float32)

@@ -1,0 +1,44 @@
+"""Options of `instance_segmentation`: every object of a picture with its own mask."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from podium.config.section import Section
+from podium.tasks.traits import Traits
+
+TRAITS = Traits(
+    one_target=True,
+    is_spatial=True,
+    several_rows=True,
+    approaches=("unet",),
+    map_approaches=("unet",),
+)
+
+
+class Options(Section):
+    """A row per object with its mask, or a row per picture with a picture of labels."""
+
+    format: Literal["runs", "labels", "coco"] = Field(
+        "runs",
+        description="What a target's cell holds: `runs`, the run-length text of one object, empty "
+        "for a picture without objects; `labels`, the path of a picture (in the competition's "
+        "folder) in which every pixel has its object's number, 0 for none; `coco`, one object's "
+        "`segmentation` of COCO's format as JSON.",
+    )
+    order: Literal["columns", "rows"] = Field(
+        "columns",
+        description="How runs count the pixels: down the `columns`, as Kaggle does, or along the "
+        "`rows`. Submissions are written the same way.",
+    )
+    first_pixel: Literal[0, 1] = Field(1, description="The number of the first pixel in runs.")
+    repair: bool = Field(
+        False,
+        description="Repair masks that are wrong as far as they can be, listed in "
+        "`prepare/problems.csv`, instead of refusing them.",
+    )
+
+
+def losses(options: Options, approach: str | None) -> tuple[str, ...]:
+    """Names of the loss terms of a model's approach."""
+    return ("foreground", "dice", "border", "distance")

@@ -1,0 +1,118 @@
+"""Objects of a training table as label pictures."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from podium import masks
+from podium.masks import MaskError
+from podium.tasks import targets
+from podium.tasks.faults import Faults
+
+#: Pixels that two objects may share for it to be repaired without being asked.
+SLIVER = 2
+
+
+def read_objects(table: pd.DataFrame, column: str, options, found) -> list[np.ndarray]:
+    """The label picture, uint16, of each of `found.pictures`; 1 x 1 of an unreadable one.
+
+    Objects are numbered in the order of their rows. What is repaired is added to
+    `found.problems`.
+
+    Raises:
+        DataError: what is wrong, by file, row, id and value, unless `options.repair`.
+    """
+    targets.check_columns(table, [column])
+    reader = _Reader(options, found)
+    places = _places(table, found.pictures.index)
+    cells = table[column].tolist()
+    pictures = []
+    for id_, width, height in found.pictures[["width", "height"]].itertuples():
+        if not width or not height:
+            pictures.append(np.zeros((1, 1), np.uint16))
+            continue
+        rows = [(place + 2, cells[place]) for place in places.get(id_, [])]
+        read = reader.labels if options.format == "labels" else reader.objects
+        pictures.append(read(id_, (int(height), int(width)), rows))
+    reader.faults.stop_if_wrong(
+        "the masks are not right. Mend them, or let podium do it with `task.options.repair: true`; "
+        "`order` and `first_pixel` say how pixels are counted:"
+    )
+    return pictures
+
+
+def _places(table: pd.DataFrame, ids: pd.Index) -> dict[str, np.ndarray]:
+    """Where the rows of each id are in the table."""
+    return pd.Series(np.arange(len(table))).groupby(np.asarray(table.index)).indices
+
+
+class _Reader:
+    """Reads the cells of a picture's rows; collects what is wrong."""
+
+    def __init__(self, options, found):
+        self.options, self.found = options, found
+        self.faults = Faults(found, options.repair)
+
+    def objects(self, id_: str, size: masks.Size, rows: list) -> np.ndarray:
+        """A label picture from a cell per object."""
+        read, order = self._cell_reader(size)
+        numbers, runs = [], []
+        for row, cell in rows:
+            if masks.is_empty(cell):
+                continue
+            each, problems = read(cell)
+            for problem in problems:
+                self.faults.note(
+                    id_, row, problem, "used as far as it goes" if len(each) else "left out"
+                )
+            if len(each):
+                numbers.append(row)
+                runs.append(each)
+            elif not problems:
+                self.faults.note(id_, row, "its mask has no pixel", "left out")
+        labels, overlaps = masks.labels_of_runs(runs, size, order)
+        for owner, other, pixels in overlaps:
+            shared = f"{pixels} pixel{'s' if pixels > 1 else ''}"
+            problem = f"shares {shared} with row {numbers[owner]}"
+            self.faults.note(
+                id_, numbers[other], problem, f"left to row {numbers[owner]}", pixels <= SLIVER
+            )
+        return masks.renumbered(labels)[0].astype(np.uint16)
+
+    def _cell_reader(self, size: masks.Size) -> tuple[Callable, masks.Order]:
+        if self.options.format == "coco":
+            return lambda cell: masks.read_coco(_parsed(cell), size), "columns"
+        first = self.options.first_pixel
+        return lambda cell: masks.read_runs(cell, size, first_pixel=first), self.options.order
+
+    def labels(self, id_: str, size: masks.Size, rows: list) -> np.ndarray:
+        """A label picture from the path of one."""
+        given = [(row, cell) for row, cell in rows if not masks.is_empty(cell)]
+        for row, _ in given[1:]:
+            self.faults.note(id_, row, "the picture has a picture of labels already", "left out")
+        for row, cell in given[:1]:
+            try:
+                labels = masks.read_labels(Path(self.found.root) / str(cell), size)
+            except MaskError as error:
+                self.faults.note(id_, row, f"{cell}: {error}", "taken as a picture without objects")
+                break
+            if labels.min() < 0:
+                self.faults.note(id_, row, f"{cell}: holds {labels.min()}", "taken as 0")
+            return _compact(labels)
+        return np.zeros(size, np.uint16)
+
+
+def _parsed(cell: str):
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
+
+
+def _compact(labels: np.ndarray) -> np.ndarray:
+    """Labels of any size as a label picture without gaps; what is below 0 is 0."""
+    values, numbers = np.unique(np.maximum(labels, 0), return_inverse=True)
+    return (numbers.reshape(labels.shape) + (values[0] > 0)).astype(np.uint16)

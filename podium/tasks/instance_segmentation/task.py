@@ -1,0 +1,359 @@
+"""Objects with a mask each."""
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from podium import framing, instances, masks, views
+from podium.errors import DataError
+from podium.packed import column, pack, unpack
+from podium.tasks.instance_segmentation import reading
+from podium.tasks.packed import PackedTask
+
+#: How much a pixel in which objects meet weighs in the loss of borders: they are rare.
+BORDER_WEIGHT = 5.0
+#: Losses of distances are in tenths of an object's depth.
+TENTHS = 10.0
+#: A piece of an object that a transform has cut it in is one of its own from this share of it.
+PIECE = 0.1
+#: Colours of outlines.
+FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
+#: Thirds of the training objects, by their area.
+SIZES = ("small", "middle", "large")
+
+
+class Task(PackedTask):
+    """Targets are label pictures (height, width) uint16, 0 where there is no object.
+
+    Predictions are maps uint8 (3, height, width), see `podium.instances`, in 255ths, or label
+    pictures with scores (objects,); answers are the latter.
+    """
+
+    space: ClassVar[str] = "instances"
+
+    @classmethod
+    def read_targets(cls, table, columns, options, sample, found):
+        """See `PackedTask.read_targets`."""
+        pictures = reading.read_objects(table, columns[0], options, found)
+        areas = np.concatenate([masks.areas(each) for each in pictures])
+        if not len(areas):
+            raise DataError(
+                f"{found.table}: no row of column {columns[0]!r} has an object; all are empty"
+            )
+        frame = pd.DataFrame({"packed": column(map(pack, pictures))}, index=found.pictures.index)
+        quantiles = np.percentile(areas, [1, 5, 0, 100 / 3, 200 / 3])
+        info = {"names": list(instances.MAPS), "column": columns[0]}
+        return frame, info | {
+            "areas": quantiles[:2].round(1).tolist(),
+            "sizes": quantiles[2:].round(1).tolist(),
+        }
+
+    def read_solution(self, table, columns, found):
+        return column(map(pack, reading.read_objects(table, columns[0], self.options, found)))
+
+    def stratify_by(self, target, bins):
+        """Quantile bin of how many objects there are, of equally many how much they cover."""
+        rows = [unpack(row)[0] for row in target]
+        facts = pd.DataFrame(
+            {"n": [r.max(initial=0) for r in rows], "a": [(r > 0).mean() for r in rows]}
+        )
+        ranks = facts.sort_values(["n", "a"], kind="stable").index
+        place = np.empty(len(target), np.int64)
+        place[ranks] = np.arange(len(target))
+        return place * min(bins, len(target)) // max(len(target), 1)
+
+    # --------------------------------------------------------------- learning
+
+    def network(self, settings):
+        from podium.maps import build_segmenter
+
+        return build_segmenter(settings, len(instances.MAPS))
+
+    def default_loss(self):
+        return {"foreground": 1.0, "dice": 0.5, "border": 0.5, "distance": 0.3}
+
+    def loss_terms(self, loss, train_target):
+        from podium import losses
+
+        def foreground(raw, target):
+            return losses.bce(raw[:, 0].flatten(1), target[:, 0].flatten(1))
+
+        def overlap(raw, target):
+            return losses.dice(raw[:, 0].flatten(1), target[:, 0].flatten(1))
+
+        def border(raw, target):
+            there = target[:, 1].flatten(1)
+            return losses.bce(raw[:, 1].flatten(1), there, weight=1 + (BORDER_WEIGHT - 1) * there)
+
+        def distance(raw, target):
+            said, true = raw[:, 2].sigmoid().flatten(1), target[:, 2].flatten(1)
+            return losses.smooth_l1(TENTHS * said, TENTHS * true, beta=loss.beta)
+
+        return {"foreground": foreground, "dice": overlap, "border": border, "distance": distance}
+
+    def framed(self, arrays, frames, row):
+        return framing.framed(arrays[0], frames, row)
+
+    def unframed(self, framed):
+        """Labels, from themselves or from what `collated` puts beside the maps."""
+        labels = framed if framed.ndim == 2 else framed[-1]
+        return (labels.astype(np.uint16),)
+
+    def augmented(self, transform, picture, target):
+        """Moves labels as a mask; what a mirrored border shows twice are two objects."""
+        moved = transform(image=picture, mask=target.astype(np.int16))
+        return moved["image"], _pieces(moved["mask"]).astype(target.dtype)
+
+    def collated(self, framed):
+        """Maps and labels, float32 (batch, maps + 1, H, W)."""
+        import torch
+
+        return torch.from_numpy(
+            np.stack([np.concatenate([instances.maps_of(each), each[None]]) for each in framed])
+        )
+
+    def predict(self, raw, train_target):
+        return raw.sigmoid()
+
+    def undo(self, view, prediction):
+        turned = views.apply(views.INVERSE[view], prediction.permute(0, 2, 3, 1))
+        return turned.permute(0, 3, 1, 2)
+
+    def place_row(self, prediction, frames, row):
+        maps = np.ascontiguousarray(prediction.float().cpu().numpy())
+        return (_bytes(framing.at_home(maps, frames, row, tuple(frames.sides[row]))),)
+
+    # --------------------------------------------------------------- deciding
+
+    def combine_row(self, parts, weights):
+        """The mean of maps; objects, and maps as objects, by a vote (`instances.fused`)."""
+        if len(parts) == 1:
+            return parts[0]
+        if all(len(part) == 1 for part in parts):
+            return (
+                _bytes(
+                    sum(w * p[0].astype(np.float32) for w, p in zip(weights, parts, strict=True))
+                    / 255
+                ),
+            )
+        decision = self.default_decision()
+        found = [self._objects(part, decision) for part in parts]
+        return instances.fused(found, weights)
+
+    def default_decision(self):
+        return {"threshold": 0.5, "seed": 0.6, "min_area": 0, "score": 0.4}
+
+    def grid(self, metric):
+        small, larger = self.info["areas"]
+        areas = sorted({0, round(small / 2), round(small), round(larger)})
+        return {
+            "threshold": [0.3, 0.4, 0.5, 0.6, 0.7],
+            "seed": [0.4, 0.5, 0.6, 0.7, 0.8],
+            "min_area": areas,
+            "score": [0.0, 0.4, 0.55, 0.65, 0.75],
+        }
+
+    def decide_row(self, arrays, decision):
+        labels, scores = self._objects(arrays, decision)
+        keep = scores >= decision["score"]
+        keep &= masks.areas(labels, len(scores)) >= max(decision["min_area"], 1)
+        if keep.all():
+            return labels, scores
+        labels, old = masks.renumbered(labels, keep)
+        return labels, scores[old - 1]
+
+    def _objects(self, arrays, decision: dict) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and scores of a prediction of either form."""
+        if len(arrays) > 1:
+            return arrays[0], arrays[1]
+        maps = arrays[0].astype(np.float32) / 255
+        return instances.objects_in(maps, threshold=decision["threshold"], seed=decision["seed"])
+
+    # ---------------------------------------------------------------- writing
+
+    def submission(self, prediction, decision, metric, sample):
+        """A row per object, in the order of the sample's ids; an empty cell for none."""
+        if len(sample.columns) != 1:
+            raise DataError(
+                f"The sample submission has the columns {', '.join(sample.columns)}, but this task "
+                f"fills one, such as {self.info['column']}, with a row per object."
+            )
+        ids, cells = [], []
+        for id_, row in zip(
+            dict.fromkeys(sample.index), self.decide(prediction, decision), strict=True
+        ):
+            runs = masks.runs_of_labels(unpack(row)[0], self.options.order)
+            texts = [masks.write_runs(r, first_pixel=self.options.first_pixel) for r in runs]
+            ids += [id_] * max(len(texts), 1)
+            cells += texts or [""]
+        index = pd.Index(ids, name=sample.index.name, dtype=sample.index.dtype)
+        return pd.DataFrame({sample.columns[0]: cells}, index=index, dtype=object)
+
+    # -------------------------------------------------------------- explaining
+
+    def describe_targets(self, targets):
+        rows = [unpack(row)[0] for row in targets["packed"]]
+        counts = pd.Series([int(row.max(initial=0)) for row in rows], index=targets.index)
+        bins = {
+            "none": (0, 0),
+            "1": (1, 1),
+            "2 to 9": (2, 9),
+            "10 to 99": (10, 99),
+            "100 or more": (100, np.inf),
+        }
+        return {
+            "kind": "objects",
+            "counts": {
+                name: int(counts.between(low, high).sum()) for name, (low, high) in bins.items()
+            },
+            "findings": self._findings(rows, counts),
+        }
+
+    def _findings(self, rows: list[np.ndarray], counts: pd.Series) -> list[tuple]:
+        areas = np.concatenate([masks.areas(row) for row in rows])
+        sides = np.sqrt(np.percentile(areas, [5, 50, 95]))
+        busiest = counts.sort_values(ascending=False).head(5)
+        found = [
+            (
+                1,
+                f"{counts.sum():,} objects, {counts.median():g} in the median picture",
+                f"Up to {counts.max()} in one. The middle object is {sides[1]:.0f} pixels across "
+                f"(the root of its area), nine of ten are from {sides[0]:.0f} to {sides[2]:.0f}.",
+                [{"id": id_, "objects": int(n)} for id_, n in busiest.items()],
+            )
+        ]
+        if (counts == 0).any():
+            empty = counts.index[counts == 0]
+            text = "They teach where nothing is; check that they are not just unlabelled."
+            found.append(
+                (1, f"{len(empty)} pictures without objects", text, [{"id": i} for i in empty[:20]])
+            )
+        touching = np.array([instances.borders(row).any() for row in rows])
+        if touching.any():
+            text = (
+                "Objects meet in them: a plain mask would make one of two. The map of borders and "
+                "the watershed keep them apart."
+            )
+            found.append((1, f"{touching.sum()} pictures with touching objects", text))
+        tiny = areas < 10
+        if tiny.any():
+            text = (
+                "Objects of fewer than 10 pixels are lost where pictures are shrunk; some are "
+                "slips of the mouse. `min_area` is searched, so that they need not be found."
+            )
+            found.append(
+                (2 if tiny.mean() > 0.02 else 1, f"{tiny.sum()} objects of a few pixels", text)
+            )
+        return found
+
+    def example_labels(self, targets):
+        counts = targets["packed"].map(lambda row: int(unpack(row)[0].max(initial=0)))
+        return counts.map(lambda n: f"{n} object{'' if n == 1 else 's'}")
+
+    def draw_targets(self, table, target, folder):
+        """`target.png`: how many objects a picture has, and how large they are."""
+        from podium import figures
+
+        rows = [unpack(row)[0] for row in target]
+        counts = [int(row.max(initial=0)) for row in rows]
+        areas = np.concatenate([masks.areas(row) for row in rows])
+        figure, axes = figures.new(cols=2, size=(7.0, 3.0))
+        axes[0].hist(counts, bins=30)
+        axes[0].set_xlabel("objects in a picture")
+        axes[0].set_ylabel("pictures")
+        axes[1].hist(np.sqrt(areas), bins=40)
+        axes[1].set_xlabel("root of the area, pixels")
+        axes[1].set_ylabel("objects")
+        figures.save(figure, folder / "target.png")
+        return ["target"]
+
+    def errors_by_name(self, target, prediction):
+        """A line per size of object: how many there are, and which share is found at IoU 0.5."""
+        area, hit = [], []
+        for true, said in zip(target, self._decided(prediction), strict=True):
+            labels = unpack(true)[0]
+            area.append(masks.areas(labels))
+            hit.append(_matches(labels, *unpack(said))[0])
+        area, hit = np.concatenate(area), np.concatenate(hit)
+        edges = [*self.info["sizes"], np.inf]
+        lines = []
+        for name, low, high in zip(SIZES, edges, edges[1:], strict=False):
+            some = (area >= low) & (area < high)
+            share = float(hit[some].mean()) if some.any() else None
+            lines.append({"name": f"{name} objects", "rows": int(some.sum()), "found": share})
+        return lines
+
+    def answer(self, prediction, severity):
+        count = int(unpack(self._decided([prediction])[0])[0].max(initial=0))
+        return f"{count} object{'' if count == 1 else 's'}, {1 - severity:.2f} right"
+
+    def mistakes(self, target, prediction):
+        """One less the row's precision by the rule of the Data Science Bowl."""
+        from podium.metrics.instances import dsb_precision
+
+        return np.array(
+            [
+                1 - dsb_precision(unpack(true)[0], unpack(said))[0]
+                for true, said in zip(target, self._decided(prediction), strict=True)
+            ]
+        )
+
+    def _decided(self, prediction) -> np.ndarray:
+        return self.decide(prediction, self.default_decision())
+
+    def draw(self, picture, scale, target, prediction=None):
+        """Outlines: found objects green, missed ones yellow, wrong answers red."""
+        true = unpack(target)[0]
+        drawn = picture.copy()
+        if prediction is None:
+            _outline(drawn, true, np.ones(true.max(initial=0), bool), FOUND)
+            return drawn
+        said, scores = unpack(self._decided([prediction])[0])
+        found, right = _matches(true, said, scores)
+        _outline(drawn, said, ~right, WRONG)
+        _outline(drawn, said, right, FOUND)
+        _outline(drawn, true, ~found, MISSED)
+        return drawn
+
+
+def _bytes(maps: np.ndarray) -> np.ndarray:
+    """Maps of 0 to 1 in 255ths."""
+    return np.rint(255 * maps).clip(0, 255).astype(np.uint8)
+
+
+def _pieces(labels: np.ndarray) -> np.ndarray:
+    """A label picture in which the larger pieces of an object are objects of their own."""
+    from skimage.measure import label
+
+    pieces, count = label(labels, connectivity=2, return_num=True)
+    _, first = np.unique(pieces, return_index=True)
+    owner = labels.ravel()[first][-count:] if count else np.zeros(0, labels.dtype)
+    area = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    whole = np.bincount(owner, area, minlength=int(labels.max(initial=0)) + 1)
+    order = np.argsort(-area, kind="stable")
+    largest = np.zeros(len(whole), np.int64)
+    largest[owner[order[::-1]]] = order[::-1] + 1
+    own = np.where(area >= PIECE * whole[owner], np.arange(1, count + 1), largest[owner])
+    return masks.renumbered(np.concatenate([[0], own])[pieces])[0]
+
+
+def _matches(true: np.ndarray, said: np.ndarray, scores: np.ndarray):
+    """Whether each true object is found at IoU 0.5, and each answer right."""
+    from podium.metrics.instances import matched
+
+    return matched((true,), (said, scores), 0.5)
+
+
+def _outline(picture: np.ndarray, labels: np.ndarray, which: np.ndarray, colour) -> None:
+    """Draw the outlines of some objects in a picture of any size."""
+    import cv2
+    from skimage.segmentation import find_boundaries
+
+    if not which.any():
+        return
+    kept = np.where(np.concatenate([[False], which])[labels], labels, 0)
+    large = cv2.resize(
+        kept.astype(np.uint16), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST
+    )
+    picture[find_boundaries(large, mode="inner")] = colour

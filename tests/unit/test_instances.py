@@ -1,0 +1,389 @@
+"""Objects with masks: maps and watershed, framing, voting, reading, the task on a few rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from test_masks import ellipses
+
+from podium import framing, instances, masks, metrics, network, packed, tasks, views
+from podium.config.model import Augment, Loss, Model
+from podium.errors import DataError
+from podium.frames import Frames
+from podium.metrics.instances import dsb_precision
+from podium.tasks.instance_segmentation import reading, tiny
+from podium.tasks.instance_segmentation.options import Options
+from podium.tasks.instance_segmentation.task import _pieces
+from podium.tasks.packed import Found
+from podium.training import augment
+
+SIZE = (36, 40)
+
+
+def crowd(seed=0, size=(96, 128), count=40) -> np.ndarray:
+    """Touching objects, each in one piece."""
+    labels = ellipses(count, size, seed)
+    pieces = masks.pieces(labels > 0)
+    assert pieces.max() < labels.max()
+    return masks.renumbered(labels, masks.areas(labels) >= 20)[0]
+
+
+def precision(true, found) -> float:
+    return float(dsb_precision(true, found)[0])
+
+
+def pictures_of(sizes: dict[str, tuple[int, int]]) -> pd.DataFrame:
+    """Ids and sizes (height, width) as the manifest tells them."""
+    sides = np.array(list(sizes.values())).reshape(-1, 2)
+    index = pd.Index(sizes, name="id")
+    return pd.DataFrame({"width": sides[:, 1], "height": sides[:, 0], "path": ""}, index=index)
+
+
+# ------------------------------------------------------------------------- maps and watershed
+
+
+def test_maps_say_where_objects_are_meet_and_how_deep():
+    labels = np.zeros((9, 12), np.int32)
+    labels[2:7, 1:6], labels[2:7, 6:11] = 1, 2
+    foreground, border, depth = instances.maps_of(labels)
+    np.testing.assert_array_equal(foreground, labels > 0)
+    expected = np.zeros_like(border)
+    expected[1:8, 5:7] = 1  # and the pixel beside their ends, which sees both
+    np.testing.assert_array_equal(border, expected)
+    assert depth[4, 3] == depth[4, 8] == 1
+    assert depth[2, 1] == pytest.approx(1 / 3)
+    assert depth[labels == 0].sum() == 0
+
+
+def test_depths_are_distances_to_the_outside_of_each_object():
+    labels = crowd()
+    depth, errors = instances.depths(labels), []
+    for number in range(1, labels.max() + 1):
+        own = np.pad(labels == number, 1, mode="edge")  # it goes on outside of the picture
+        exact = distance_transform_edt(own)[1:-1, 1:-1]
+        inside = labels == number
+        errors.append(np.abs(depth - exact / exact[inside].max())[inside])
+    assert np.concatenate(errors).mean() < 0.1
+
+
+def test_an_empty_picture_has_empty_maps_and_no_objects():
+    maps = instances.maps_of(np.zeros(SIZE, np.uint16))
+    assert maps.shape == (3, *SIZE)
+    assert not maps.any()
+    labels, scores = instances.objects_in(maps)
+    assert not labels.any()
+    assert len(scores) == 0
+    full = np.ones(SIZE, np.uint16)
+    labels, scores = instances.objects_in(instances.maps_of(full))
+    np.testing.assert_array_equal(labels, full)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("threshold", [0.3, 0.6])
+def test_true_maps_give_the_objects_back(seed, threshold):
+    labels = crowd(seed)
+    found = instances.objects_in(instances.maps_of(labels), threshold=threshold, seed=0.6)
+    assert precision(labels, found) > 0.8
+    assert found[0].dtype == np.uint16
+    assert found[1].shape == (found[0].max(),)
+    noisy = instances.maps_of(labels) + np.random.default_rng(0).normal(0, 0.05, (3, *labels.shape))
+    assert precision(labels, instances.objects_in(noisy.clip(0, 1), seed=0.6)) > 0.6
+
+
+def test_small_objects_can_be_left_out():
+    labels = crowd()
+    maps = instances.maps_of(labels)
+    found, scores = instances.objects_in(maps, min_area=60)
+    assert masks.areas(found).min() >= 60
+    assert len(scores) == found.max() < instances.objects_in(maps)[0].max()
+
+
+# ------------------------------------------------------------------------------------ framing
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("side", [(24, 32), (100, 70), (64, 64)])
+def test_labels_and_maps_go_there_and_back(resize, side):
+    labels = np.zeros(side[::-1], np.uint16)
+    height, width = labels.shape
+    labels[height // 4 : height // 2, width // 4 : width // 2] = 1
+    labels[height // 2 : 3 * height // 4, width // 2 : 3 * width // 4] = 2
+    frames = Frames.of(pd.DataFrame({"width": [side[0]], "height": [side[1]]}), (64, 64), resize)
+    seen = framing.framed(labels, frames, 0)
+    assert seen.shape == (64, 64)
+    maps = (seen[None] == np.array([1, 2])[:, None, None]).astype(np.float32)
+    back = framing.at_home(maps, frames, 0, side)
+    assert back.shape == (2, height, width)
+    for number in (1, 2):
+        shared = (back[number - 1] > 0.5) & (labels == number)
+        union = (back[number - 1] > 0.5) | (labels == number)
+        # A crop that is enlarged and a pixel off at most on each side.
+        assert shared.sum() / union.sum() > 0.75
+
+
+def test_framing_moves_nothing_of_pictures_of_the_networks_size():
+    labels, frames = crowd(size=(64, 64)), Frames.whole((64, 64), 1)
+    np.testing.assert_array_equal(framing.framed(labels, frames, 0), labels)
+    maps = instances.maps_of(labels)
+    np.testing.assert_array_equal(framing.at_home(maps, frames, 0, (64, 64)), maps)
+
+
+# ------------------------------------------------------------------------------------- voting
+
+
+def test_a_vote_keeps_what_most_see():
+    labels = crowd()
+    scores = np.linspace(0.5, 1, labels.max(), dtype=np.float32)
+    found = instances.fused([(labels, scores)] * 3, [0.5, 0.3, 0.2])
+    assert precision(labels, found) == 1
+    assert sorted(found[1]) == pytest.approx(sorted(scores))
+    lost, kept = masks.renumbered(labels, np.arange(labels.max()) > 3)
+    found, sure = instances.fused([(labels, scores), (lost, scores[kept - 1])], [0.5, 0.5])
+    assert len(sure) == labels.max()
+    assert sorted(sure)[:4] == pytest.approx(scores[:4] / 2)
+    nothing = np.zeros_like(labels), np.zeros(0, np.float32)
+    assert instances.fused([nothing, nothing], [0.5, 0.5])[0].max() == 0
+
+
+def test_a_pixel_belongs_to_an_object_if_most_of_the_weight_says_so():
+    wide, narrow = np.zeros((2, 8, 10), np.uint16)
+    wide[2:6, 1:9] = 1
+    narrow[2:6, 2:8] = 1
+    one = np.ones(1, np.float32)
+    for weights, expected in (([0.7, 0.3], wide), ([0.3, 0.7], narrow)):
+        found, _ = instances.fused([(wide, one), (narrow, one)], weights)
+        np.testing.assert_array_equal(found, expected)
+
+
+# ------------------------------------------------------------------------------------ reading
+
+
+def read(cells: list, options=None, sizes=None, **more):
+    """Label pictures of the rows (id, cell), and the repairs."""
+    options = options or Options(**more)
+    index = pd.Index([id_ for id_, _ in cells], name="id")
+    table = pd.DataFrame({"runs": [cell for _, cell in cells]}, index=index)
+    sizes = sizes or dict.fromkeys(dict.fromkeys(index), (4, 6))
+    found = Found(pictures_of(sizes), more.get("root", "."), "train.csv")
+    return reading.read_objects(table, "runs", options, found), found.problems
+
+
+def test_rows_of_a_picture_are_its_objects_in_their_order():
+    (first, second), problems = read([("a", "1 2"), ("b", ""), ("a", "9 3")])
+    assert first[0, 0] == first[1, 0] == 1
+    assert first[0, 2] == first[2, 2] == 2
+    assert second.shape == (4, 6)
+    assert not second.any()
+    assert not problems
+    (along, _), _ = read([("a", "0 2"), ("b", pd.NA)], order="rows", first_pixel=0)
+    assert along[0, :2].tolist() == [1, 1]
+
+
+def test_what_is_wrong_is_told_by_row_all_at_once():
+    cells = [("a", "1 2 3"), ("a", "1 x"), ("b", "20 9"), ("b", "1 4"), ("b", "2 6"), ("c", "3 -1")]
+    with pytest.raises(DataError) as error:
+        read(cells)
+    for message in (
+        "train.csv: the masks are not right",
+        "row 2 (id a): found 3 numbers",
+        "row 3 (id a): found 'x'",
+        "row 4 (id b): 1 run past the end: start 20, length 9",
+        "row 6 (id b): shares 3 pixels with row 5",
+        "row 7 (id c): 1 run of no length",
+    ):
+        assert message in str(error.value), message
+    pictures, problems = read(cells, repair=True)
+    assert [picture.max() for picture in pictures] == [1, 3, 0]
+    assert len(problems) == 5
+    assert problems[0] == (
+        "train.csv", "row 2 (id a)", "found 3 numbers, expected pairs of start and length",
+        "used as far as it goes",
+    )  # fmt: skip
+    with pytest.raises(DataError, match="and 80 more"):
+        read([("a", "x")] * 100)
+
+
+def test_slivers_are_repaired_without_being_asked():
+    (labels,), problems = read([("a", "1 4"), ("a", "3 6")])
+    assert labels[:, :2].T.ravel().tolist() == [1] * 4 + [2] * 4
+    assert problems == [
+        ("train.csv", "row 3 (id a)", "shares 2 pixels with row 2", "left to row 2")
+    ]
+
+
+def test_pictures_that_cannot_be_read_have_no_objects():
+    (labels, _), _ = read([("a", "1 4"), ("b", "1 4")], sizes={"a": (0, 0), "b": (4, 6)})
+    assert labels.shape == (1, 1)
+
+
+def test_pictures_of_labels_and_cells_of_coco(tmp_path):
+    labels = np.zeros((4, 6), np.uint16)
+    labels[1:3, 1:3], labels[0, 5] = 7, 4000
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    options = Options(format="labels")
+    (found,), _ = read([("a", "a.png")], options, root=tmp_path)
+    np.testing.assert_array_equal(found, np.searchsorted([0, 7, 4000], labels))
+    with pytest.raises(DataError, match=r"row 2 \(id b\): b.png: does not exist"):
+        read([("b", "b.png")], options, root=tmp_path)
+    with pytest.raises(DataError, match="is 6 x 4 pixels, but its picture is 5 x 5"):
+        read([("a", "a.png")], options, {"a": (5, 5)}, root=tmp_path)
+    (found,), _ = read([("a", "[[1, 1, 3, 1, 3, 3, 1, 3]]")], format="coco")
+    np.testing.assert_array_equal(found, labels == 7)
+
+
+# ----------------------------------------------------------------------------------- the task
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory):
+    """The task, its rows, their pictures and what is known of them."""
+    folder = tmp_path_factory.mktemp("blobs")
+    tiny.write_competition(folder)
+    table = pd.read_csv(folder / "train.csv", dtype=str).set_index("id")
+    sizes = {
+        id_: Image.open(folder / "train" / f"{id_}.png").size[::-1]
+        for id_ in dict.fromkeys(table.index)
+    }
+    found = Found(pictures_of(sizes), folder, "train.csv")
+    cls = tasks.task_class("instance_segmentation")
+    targets, info = cls.read_targets(table, [tiny.COLUMN], Options(), None, found)
+    task = tasks.load("instance_segmentation", {}, info)
+    return task, targets, found
+
+
+def maps_of(target) -> bytes:
+    """A perfect prediction of a row."""
+    return packed.pack(np.rint(255 * instances.maps_of(packed.unpack(target)[0])).astype(np.uint8))
+
+
+def test_tiny_pictures_touch_and_some_are_empty(blobs):
+    task, targets, _ = blobs
+    told = task.describe_targets(targets)
+    assert told["counts"]["none"] == 4
+    assert any("touching" in title for _, title, *_ in told["findings"])
+    assert task.example_labels(targets).iloc[0] == "4 objects"
+    strata = task.stratify_by(task.encode(targets), 5)
+    assert np.bincount(strata).tolist() == [12] * 5
+
+
+def test_perfect_maps_are_decided_and_written_right(blobs):
+    task, targets, found = blobs
+    target = task.encode(targets)
+    prediction = packed.column(map(maps_of, target))
+    metric = metrics.load({"name": "dsb_precision"})
+    scored = task.scored(metric, target, prediction, task.default_decision())
+    assert metric(target, scored) > 0.9
+    assert task.mistakes(target, prediction).mean() < 0.1
+    assert all(line["found"] > 0.9 for line in task.errors_by_name(target, prediction))
+    sample = pd.DataFrame({tiny.COLUMN: ""}, index=found.pictures.index)
+    sent = task.submission(prediction, task.default_decision(), metric, sample)
+    assert list(dict.fromkeys(sent.index)) == list(sample.index)
+    assert (sent.loc["p0007"] == "").all().all()
+    back = task.read_solution(sent, [tiny.COLUMN], found)
+    answers = task.decide(prediction, task.default_decision())
+    for row, answer in zip(back, answers, strict=True):
+        np.testing.assert_array_equal(packed.unpack(row)[0], packed.unpack(answer)[0])
+    wrong = sample.assign(score=1)
+    with pytest.raises(DataError, match="has the columns EncodedPixels, score"):
+        task.submission(prediction, {}, metric, wrong)
+
+
+def test_models_are_combined(blobs):
+    task, targets, _ = blobs
+    maps = packed.unpack(maps_of(task.encode(targets)[0]))
+    assert task.combine_row([maps], [1.0]) is maps
+    (mean,) = task.combine_row([maps, (np.zeros_like(maps[0]),)], [0.75, 0.25])
+    np.testing.assert_allclose(mean, 0.75 * maps[0], atol=0.51)
+    found = task.decide_row(maps, task.default_decision())
+    labels, scores = task.combine_row([maps, found], [0.5, 0.5])
+    assert precision(packed.unpack(task.encode(targets)[0])[0], (labels, scores)) > 0.9
+    only, sure = task.decide_row(
+        (labels, np.linspace(0, 1, len(scores))), {"score": 0.5, "min_area": 0}
+    )
+    assert len(sure) == only.max() < len(scores)
+
+
+def test_a_mirrored_border_makes_objects_of_their_own():
+    labels = np.zeros((8, 20), np.int16)
+    labels[2:5, 1:4] = labels[2:5, 8:11] = 3
+    labels[0, 19] = 3
+    pieces = _pieces(labels)
+    assert pieces.max() == 2
+    assert pieces[3, 2] != pieces[3, 9]
+    assert pieces[0, 19] in (pieces[3, 2], pieces[3, 9])
+    assert not _pieces(np.zeros((3, 3), np.int16)).any()
+
+
+@pytest.mark.parametrize("preset", ["flips", "heavy"])
+def test_labels_move_with_the_picture(blobs, preset):
+    task, targets, _ = blobs
+    labels = packed.unpack(task.encode(targets)[0])[0]
+    frames = Frames.whole(labels.shape, 1)
+    seen = task.framed((labels,), frames, 0)
+    picture = np.repeat((seen > 0)[..., None] * np.uint8(255), 3, axis=2)
+    transform = augment.create(Augment(preset=preset), labels.shape, **task.compose_options())
+    augment.seed_all(transform, 3)
+    for _ in range(5):
+        moved, there = task.augmented(transform, picture, seen)
+        assert there.dtype == seen.dtype
+        if preset == "flips":
+            np.testing.assert_array_equal(moved[..., 0] > 0, there > 0)
+    batch = task.collated([seen, there])
+    assert batch.shape == (2, 4, *labels.shape)
+    np.testing.assert_array_equal(task.unframed(batch[0].numpy())[0], labels)
+    assert task.unframed(seen)[0].dtype == np.uint16
+
+
+@pytest.mark.parametrize("view", views.SYMMETRIES)
+def test_views_are_undone(blobs, view):
+    pictures = torch.rand(2, 6, 8, 3)
+    turned = views.apply(view, pictures).permute(0, 3, 1, 2)
+    torch.testing.assert_close(blobs[0].undo(view, turned), pictures.permute(0, 3, 1, 2))
+
+
+def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth(blobs):
+    task = blobs[0]
+    settings = Model.model_validate(
+        {"backbone": "test_resnet", "weights": "none", "image_size": [40, 48]}
+    )
+    net = network.build_for(task, settings, pictures=1, features=0, tabular=0)
+    raw = net(torch.zeros(2, 1, 40, 48, 3, dtype=torch.uint8), None)
+    assert raw.shape == (2, 3, 40, 48)
+    frames = Frames.whole((40, 48), 2)
+    labels = [np.pad(crowd(n, (30, 40), 8), 5)[:40, :48] for n in range(2)]
+    target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(labels)])
+    terms = task.loss_terms(Loss(), None)
+    assert set(terms) == set(tasks.options_module("instance_segmentation").losses(None, None))
+    right = torch.logit(target[:, :3].clamp(0.001, 0.999))
+    for name, term in terms.items():
+        loss = term(right, target)
+        assert loss.shape == (2,)
+        assert (loss >= 0).all()
+        assert (loss < 0.1 * term(raw, target)).all(), name
+    placed = task.place(task.predict(right, None), frames)
+    assert (
+        precision(labels[0], task.decide_row(packed.unpack(placed[0]), task.default_decision()))
+        > 0.8
+    )
+
+
+def test_drawings_are_green_yellow_and_red(blobs):
+    task, targets, _ = blobs
+    target = task.encode(targets)
+    labels = packed.unpack(target[0])[0]
+    picture = np.zeros((3 * labels.shape[0], 3 * labels.shape[1], 3), np.uint8)
+    scale = np.array([3.0, 3.0])
+
+    def colours(drawn):
+        return {tuple(map(int, colour)) for colour in np.unique(drawn.reshape(-1, 3), axis=0)}
+
+    green, yellow, red, black = (0, 200, 80), (255, 215, 0), (235, 40, 40), (0, 0, 0)
+    assert colours(task.draw(picture, scale, target[0])) == {green, black}
+    assert colours(task.draw(picture, scale, target[0], maps_of(target[0]))) == {green, black}
+    nothing = packed.pack(np.zeros((3, *labels.shape), np.uint8))
+    assert colours(task.draw(picture, scale, target[0], nothing)) == {yellow, black}
+    empty = packed.pack(np.zeros_like(labels))
+    assert colours(task.draw(picture, scale, empty, maps_of(target[0]))) == {red, black}
+    assert task.answer(maps_of(target[0]), 0.25) == "4 objects, 0.75 right"
