@@ -22,6 +22,7 @@ class Target:
         kind: `classes`, `labels`, `values`, or a task's own.
         names: names of the labels or values.
         array: `task.encode`'s: (n,) class index, (n, labels) 0/1, or (n, targets) values.
+        numbers: the same, or what describes packed rows in numbers, (n, ...).
         labels: a short label per row for captions, indexed by id.
         told: what `task.describe_targets` returned.
     """
@@ -29,6 +30,7 @@ class Target:
     kind: str
     names: list[str]
     array: np.ndarray
+    numbers: np.ndarray
     labels: pd.Series
     told: dict
 
@@ -39,8 +41,8 @@ class Target:
 
     @property
     def matrix(self) -> np.ndarray:
-        """The array as (n, columns), with a column's mean where a number is missing."""
-        matrix = self.array.reshape(len(self.array), -1)
+        """The numbers as (n, columns), with a column's mean where one is missing."""
+        matrix = self.numbers.reshape(len(self.numbers), -1)
         if matrix.dtype.kind != "f" or not np.isnan(matrix).any():
             return matrix
         return np.where(np.isnan(matrix), np.nanmean(matrix, axis=0), matrix)
@@ -52,7 +54,10 @@ class Target:
 
     def at(self, rows: np.ndarray) -> "Target":
         """The target of some rows, by their places."""
-        return Target(self.kind, self.names, self.array[rows], self.labels.iloc[rows], self.told)
+        labels = self.labels.iloc[rows]
+        return Target(
+            self.kind, self.names, self.array[rows], self.numbers[rows], labels, self.told
+        )
 
 
 def read_target(task, targets: pd.DataFrame) -> Target:
@@ -60,7 +65,8 @@ def read_target(task, targets: pd.DataFrame) -> Target:
     told = task.describe_targets(targets)
     labels = task.example_labels(targets).astype(str)
     names = list(told.get("values") or told.get("counts") or task.names)
-    return Target(told["kind"], names, np.asarray(task.encode(targets)), labels, told)
+    array = np.asarray(task.encode(targets))
+    return Target(told["kind"], names, array, np.asarray(task.numbers(array)), labels, told)
 
 
 def explore_target(target: Target, folds: dict, folder) -> tuple[dict, list[Finding]]:

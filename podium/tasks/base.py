@@ -246,6 +246,10 @@ class Task(ABC):
         of it, and `counts` {name: rows with it}.
         """
 
+    def numbers(self, target: np.ndarray) -> np.ndarray:
+        """Targets as numbers, (n, ...), for the exploration to look for leaks in."""
+        return target
+
     @abstractmethod
     def example_labels(self, targets: pd.DataFrame) -> pd.Series:
         """A short label per row for captions and for contact sheets per class."""

@@ -210,6 +210,11 @@ class PackedTask(Task):
                 break
         return best
 
+    # -------------------------------------------------------------- explaining
+
+    def numbers(self, target):
+        return np.asarray(self.stratify_by(target, 10), dtype=np.float64)
+
     # ---------------------------------------------------------------- writing
 
     def blank(self, rows):

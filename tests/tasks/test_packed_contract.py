@@ -144,7 +144,9 @@ def test_loss_terms_have_a_gradient(tiny):
         assert len(names) > 1
         used |= set(names)
         rows, net = tiny.rows(settings), tiny.network(settings)
-        batch = data.moved(rows.collated(rows.learning_target[np.arange(ROWS)]), "cpu")
+        batch = data.moved(
+            rows.collated(rows.learning_target[np.arange(ROWS)]), torch.device("cpu")
+        )
         raw = asked(net, torch.from_numpy(rows.seen), None, batch)
         for name in names:
             loss = terms[name](raw, batch)
@@ -246,7 +248,7 @@ def test_fitted_decisions_are_no_worse_on_their_own_rows(tiny):
 
 def test_a_submission_reads_back_as_what_was_decided(tiny):
     settings = tiny.settings()
-    prediction, rows = tiny.predicted(settings)
+    prediction, _ = tiny.predicted(settings)
     # Test pictures stand in for training pictures, so that sizes fit.
     ids = list(tiny.found.pictures.index[:ROWS])
     sample = tiny.sample[~tiny.sample.index.duplicated()].iloc[:ROWS].copy()

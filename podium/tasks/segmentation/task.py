@@ -263,6 +263,11 @@ class Task(PackedTask):
             found.append((2, f"{full.sum()} masks cover the whole picture", text, rows))
         return found
 
+    def numbers(self, target):
+        """How much of the picture each class covers."""
+        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        return np.array([stack.mean(axis=(1, 2)) for stack in stacks])
+
     def example_labels(self, targets):
         def words(row: bytes) -> str:
             stack = self._without_background(unpack(row)[0])
