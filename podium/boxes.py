@@ -1,44 +1,27 @@
-"""Boxes around objects, read from tables and files of the usual forms, checked and repaired.
+"""Boxes around objects: how they are written, how much they overlap, how several become one.
 
 A box is its corners (xmin, ymin, xmax, ymax) in pixels of the picture, whose own corners are (0, 0)
-and (width, height): edges, not middles of pixels. Counting from 1 or including the last pixel, as
-Pascal VOC does, makes a difference of less than a pixel and is not corrected; an edge less than
-`BORDER` pixels outside of the picture is moved to its border without a word.
+and (width, height): edges, not middles of pixels. Tables and files of boxes are read by
+`podium.box_tables`.
 """
 
-import ast
-import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from xml.etree import ElementTree
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
-import pandas as pd
 
-from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+from podium.errors import ConfigError, did_you_mean
 
-#: Pixels that a box may reach beyond its picture without being wrong.
-BORDER = 1.0
-#: Problems that a message shows.
-SHOWN = 20
 #: The class of boxes without one.
 ONLY_CLASS = "object"
-#: Among fewer boxes than this, no share of wrong ones says that the format is another one.
-FEW = 10
-
+#: Boxes of a picture that are kept, best first.
+MOST = 100
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_WAYS = {
+WAYS = {
     "xyxy": CORNERS,
     "xywh": ("xmin", "ymin", "width", "height"),
     "cxcywh": ("xmiddle", "ymiddle", "width", "height"),
 }
-#: Ways whose columns may have the same names.
-_ALIKE = {"xywh": ("cxcywh",)}
-#: Fields of a cell, where the config says nothing.
-FIELDS = {"string": "label xmin ymin xmax ymax", "list": "xmin ymin width height"}
-_SAID = ("file", "row", "id", "label", "said")
 #: Names of fields, without capitals, blanks and `bbox`.
 _ROLES = {
     "xmin": ("xmin", "minx", "left", "x", "x0", "xtl", "xleft"),
@@ -54,98 +37,8 @@ _ROLES = {
 }
 
 
-@dataclass(frozen=True)
-class Form:
-    """How boxes are written.
-
-    Attributes:
-        format: `auto`, `xyxy`, `xywh`, `cxcywh`: a column per number, a row per box; `string`: all
-            boxes of a picture in one cell, fields one after the other; `list`: a cell with a
-            bracketed list; `voc`, `coco`, `yolo`: `annotations` is a folder or file of that form.
-        label: the column of the class, where it is not told by its name.
-        box: the four columns of the box, in the order of `format`, likewise.
-        fields: of `string` and `list`: what the parts are, in their order.
-        normalised: whether numbers are shares of the picture's sides.
-        annotations: path below the competition's folder.
-        nothing: labels that say that there is no object.
-    """
-
-    format: str = "auto"
-    label: str | None = None
-    box: tuple[str, ...] = ()
-    fields: str | None = None
-    normalised: bool = False
-    annotations: str | None = None
-    nothing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Read:
-    """Boxes that are right: a row per object, in the order of the files.
-
-    Attributes:
-        objects: columns `id`, `label`, `xmin`, `ymin`, `xmax`, `ymax`.
-        problems: (file, id, problem, action) of each repair.
-    """
-
-    objects: pd.DataFrame
-    problems: list[tuple[str, str, str, str]] = field(default_factory=list)
-
-    def of(self, ids: Sequence[str], names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Boxes float32 (k, 4) and classes int16 (k,), places in `names`, of each id."""
-        place = {name: number for number, name in enumerate(names)}
-        boxes = self.objects[list(CORNERS)].to_numpy(dtype=np.float32)
-        classes = self.objects["label"].map(place).to_numpy(dtype=np.int16)
-        rows = self.objects.groupby("id", sort=False).indices
-        none = np.zeros(0, dtype=np.int64)
-        return [(boxes[rows.get(id_, none)], classes[rows.get(id_, none)]) for id_ in ids]
-
-
-def read(
-    table: pd.DataFrame,
-    columns: Sequence[str],
-    form: Form,
-    pictures: pd.DataFrame,
-    *,
-    file: str = "",
-    root: Path | str = ".",
-    classes: Sequence[str] | None = None,
-    repair: bool = False,
-) -> Read:
-    """Every box of the pictures, checked.
-
-    Args:
-        table: as text, index id; one or more rows per id.
-        columns: those of the table that hold boxes, where the form does not name them.
-        pictures: index id, columns `width`, `height` (0 where unreadable) and `path`.
-        file: the table's path, for messages.
-        root: the folder that `form.annotations` is relative to.
-        classes: the only labels allowed; the names of YOLO's numbers.
-        repair: clip, swap and drop what is wrong, and list it, instead of raising.
-
-    Raises:
-        ConfigError: the columns or fields are not those of a box.
-        DataError: naming file, row and value of what is wrong; the first `SHOWN`, and their number.
-    """
-    if form.format in ("voc", "coco", "yolo"):
-        if not form.annotations:
-            raise ConfigError(
-                f"task.options.annotations: found nothing, expected the folder or file of the "
-                f"{form.format} annotations, below competition.root"
-            )
-        reader = {"voc": _voc, "coco": _coco, "yolo": _yolo}[form.format]
-        said = pd.DataFrame(
-            reader(Path(root) / form.annotations, _Finder(pictures), classes),
-            columns=[*_SAID, *CORNERS],
-        )
-        normalised = form.format == "yolo"
-    else:
-        said, normalised = _in_table(table, columns, form, file), form.normalised
-    said = said[~said["label"].isin(form.nothing)].reset_index(drop=True)
-    if normalised:
-        sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
-        said[list(CORNERS)] *= np.tile(sides, 2)
-    return _checked(said, pictures, form, classes, repair, normalised)
+#: Boxes, their scores and their classes: (m, 4), (m,), (m,).
+Detections = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def parse(text: str, fields: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -159,7 +52,7 @@ def parse(text: str, fields: str) -> tuple[list[str], np.ndarray, np.ndarray]:
         raise ValueError(f"{len(parts)} parts are no multiple of the {len(roles)} of {fields!r}")
     columns = {role: parts[place :: len(roles)] for place, role in enumerate(roles)}
     labels = columns.get("label", [ONLY_CLASS] * (len(parts) // len(roles)))
-    numbers = {role: _numbers(column) for role, column in columns.items() if role != "label"}
+    numbers = {role: numbers_of(column) for role, column in columns.items() if role != "label"}
     return labels, corners(numbers), numbers.get("score", np.ones(len(labels)))
 
 
@@ -174,13 +67,13 @@ def write(fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndar
         "xmiddle": (xmin + xmax) / 2, "ymiddle": (ymin + ymax) / 2,
     }  # fmt: skip
     columns = [values[role] for role in roles_of(fields)]
-    return " ".join(_plain(part) for line in zip(*columns, strict=True) for part in line)
+    return " ".join(plain(part) for line in zip(*columns, strict=True) for part in line)
 
 
 def roles_of(fields: str) -> list[str]:
     """What each field of `label score xmin ymin xmax ymax`, say, is; ConfigError if no box."""
     names = fields.split()
-    roles = _roles(names)
+    roles = roles_in(names)
     unknown = [name for name, role in zip(names, roles, strict=True) if role is None]
     if unknown:
         known = [name for names in _ROLES.values() for name in names]
@@ -189,7 +82,7 @@ def roles_of(fields: str) -> list[str]:
             f"{did_you_mean(unknown[0], known)}, expected names such as label, score, xmin, ymin, "
             "xmax, ymax, width, height, cx, cy"
         )
-    if _way(roles) is None or len(set(roles)) < len(roles):
+    if way_of(roles) is None or len(set(roles)) < len(roles):
         raise ConfigError(
             f"The fields {fields!r} are no box: expected xmin ymin xmax ymax, xmin ymin width "
             "height, or cx cy width height, each once, beside label and score"
@@ -197,11 +90,24 @@ def roles_of(fields: str) -> list[str]:
     return roles
 
 
+def roles_in(names: Sequence[str]) -> list[str | None]:
+    """What the columns or fields of these names are; None for another thing."""
+    plain = [re.sub(r"[^a-z0-9]|bbox|box", "", name.lower()) for name in names]
+    known = {name: role for role, names in _ROLES.items() for name in names}
+    for axis in "xy":  # x0 and x1, or x1 and x2
+        known[f"{axis}1"] = f"{axis}max" if f"{axis}0" in plain else f"{axis}min"
+    return [known.get(name) for name in plain]
+
+
+def way_of(roles: Collection) -> str | None:
+    return next((way for way, needed in WAYS.items() if set(needed) <= set(roles)), None)
+
+
 def corners(numbers: dict[str, np.ndarray]) -> np.ndarray:
     """Corners (k, 4) from the numbers of one of the ways to give a box, by their roles."""
-    way = _way(numbers)
+    way = way_of(numbers)
     assert way is not None, list(numbers)
-    a, b, c, d = (np.asarray(numbers[role], dtype=np.float64) for role in _WAYS[way])
+    a, b, c, d = (np.asarray(numbers[role], dtype=np.float64) for role in WAYS[way])
     if way == "xywh":
         c, d = a + c, b + d
     elif way == "cxcywh":
@@ -225,337 +131,65 @@ def areas(boxes: np.ndarray) -> np.ndarray:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-# ------------------------------------------------------------------------------------- tables
+def fused(
+    parts: Sequence[Detections], weights: Sequence[float], how: str = "wbf", overlap: float = 0.55
+) -> Detections:
+    """Detections of the same picture by several models or views as one's, best first.
 
+    A box that only some of them have gets a score as if the others had said 0 (`wbf`), or keeps
+    its own by their weight (`nms`, `soft_nms`). A single part stays as it is.
 
-def _in_table(table: pd.DataFrame, columns: Sequence[str], form: Form, file: str) -> pd.DataFrame:
-    label, box, kind = _columns_of(table, columns, form)
-    cells = [_text(table[name]) for name in box]
-    filled = np.logical_or.reduce([cell != "" for cell in cells])
-    said = pd.DataFrame(
-        {"file": file, "row": np.arange(len(table)) + 2, "id": table.index.to_numpy(dtype=object)}
-    )
-    said["label"] = ONLY_CLASS if label is None else _text(table[label])
-    if kind in _WAYS:
-        said["said"] = [
-            ", ".join(f"{name} {cell}" for name, cell in zip(box, row, strict=True))
-            for row in zip(*cells, strict=True)
-        ]
-        numbers = dict(zip(_WAYS[kind], map(_numbers, cells), strict=True))
-        said[list(CORNERS)] = corners(numbers)
-        return said[filled].reset_index(drop=True)
-    fields = form.fields or FIELDS[kind]
-    roles_of(fields)
-    lines = []
-    for entry, cell in zip(said[filled].itertuples(index=False), cells[0][filled], strict=True):
-        lines += _in_cell(entry, cell, kind, fields)
-    return pd.DataFrame(lines, columns=[*_SAID, *CORNERS])
+    Args:
+        weights: of the parts, summing to 1.
+        how: `wbf`, weighted boxes fusion (Solovyev et al. 2021), `nms`, or `soft_nms` (Bodla et
+            al. 2017).
+        overlap: IoU from which boxes of a class are one object.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    import ensemble_boxes
 
-
-def _in_cell(entry, cell: str, kind: str, fields: str) -> list[tuple]:
-    """Lines of the boxes in a cell; one without numbers where it cannot be read."""
-    head = (entry.file, entry.row, entry.id)
-    try:
-        if kind == "list":
-            labels, found = None, _list(cell, fields)
-        else:
-            labels, found, _ = parse(cell, fields)
-    except (ValueError, SyntaxError, TypeError) as error:
-        shown = cell if len(cell) <= 60 else cell[:60] + " .."
-        return [(*head, entry.label, f"{shown!r}: {error}", *[np.nan] * 4)]
-    if labels is None or "label" not in roles_of(fields):
-        labels = [entry.label] * len(found)
-    return [
-        (*head, label, " ".join([label, *map(_plain, box)]), *box)
-        for label, box in zip(labels, found, strict=True)
-    ]
-
-
-def _list(text: str, fields: str) -> np.ndarray:
-    """`[x, y, w, h]`, a list of such lists, or of `{"x": ..}`: corners (k, 4)."""
-    value = ast.literal_eval(text)
-    value = [value] if isinstance(value, dict) else list(value)
-    if value and isinstance(value[0], dict):
-        names = list(value[0])
-        value, fields = [[box[name] for name in names] for box in value], " ".join(names)
-    roles = roles_of(fields)
-    numbers = np.array(value, dtype=np.float64).reshape(-1, len(roles))
-    return corners(dict(zip(roles, numbers.T, strict=True)))
-
-
-def _columns_of(
-    table: pd.DataFrame, columns: Sequence[str], form: Form
-) -> tuple[str | None, list[str], str]:
-    """The label's column, those of the box in the order of its way, and what way that is."""
-    named = [*([form.label] if form.label else []), *form.box]
-    missing = [name for name in [*named, *columns] if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"task.options.columns, competition.target: the table has no column {missing[0]!r}"
-            f"{did_you_mean(missing[0], table.columns)}; it has {some_of(list(table.columns), 12)}"
+    filled = [part for part in parts if len(part[0])]
+    if not filled:
+        return parts[0]
+    # The library wants shares of the sides; of any sides, for the overlap is the same.
+    sides = np.tile(np.max([box[:, 2:].max(axis=0) for box, _, _ in filled], axis=0), 2)
+    lists = [list(each) for each in zip(*parts, strict=True)]
+    lists[0] = [np.asarray(box, dtype=np.float64) / np.maximum(sides, 1e-9) for box in lists[0]]
+    if how == "wbf":
+        boxes, scores, labels = ensemble_boxes.weighted_boxes_fusion(
+            *lists, weights=list(weights), iou_thr=overlap
         )
-    given = list(form.box or [name for name in columns if name != form.label])
-    roles = _roles(given)
-    label = form.label or next((n for n, r in zip(given, roles, strict=True) if r == "label"), None)
-    box, way = list(form.box), form.format
-    if way not in _WAYS or len(box) != 4:
-        by_role = dict(zip(roles, given, strict=True))
-        named = _way(by_role)
-        # `x, y, width, height` may also be the middle and the size, which only the config can tell.
-        if named is not None and form.format in ("auto", named, *_ALIKE.get(named, ())):
-            box, way = [by_role[role] for role in _WAYS[named]], named
-            way = way if form.format == "auto" else form.format
+    else:
+        # These divide by the sum of the weights; the heaviest part keeps its scores.
+        lists[1] = [s * w / max(weights) for s, w in zip(lists[1], weights, strict=True)]
+        if how == "nms":
+            boxes, scores, labels = ensemble_boxes.nms(*lists, iou_thr=overlap)
         else:
-            box, way = _cells_of(table, [name for name in given if name != label], form.format)
-    if box:
-        rest = [name for name in given if name not in (*box, label)]
-        if label is not None or len(rest) <= 1:
-            return label or (rest[0] if rest else None), box, way
-    raise ConfigError(
-        f"competition.target: found {some_of(list(columns), 12)}, in which box and label are not "
-        "told by name; say task.options.format: xyxy (or xywh, cxcywh, string, list) and "
-        "task.options.columns: {label: NAME, box: [NAME, NAME, NAME, NAME]}, or box: [NAME] for a "
-        "string or list"
+            boxes, scores, labels = ensemble_boxes.soft_nms(*lists, iou_thr=overlap, thresh=1e-3)
+    order = np.argsort(-scores, kind="stable")[:MOST]
+    kinds = [array.dtype for array in parts[0]]
+    return tuple(
+        np.asarray(array)[order].astype(kind)
+        for array, kind in zip((boxes * sides, scores, labels), kinds, strict=True)
     )
 
 
-def _cells_of(table: pd.DataFrame, names: Sequence[str], kind: str) -> tuple[list[str], str]:
-    """The column whose cells hold whole boxes, and whether they are a `string` or a `list`."""
-    first = {name: next((cell for cell in _text(table[name]) if cell), "") for name in names}
-    lists = [name for name, cell in first.items() if cell[:1] in ("[", "(", "{")]
-    if kind in ("auto", "list") and len(lists) == 1:
-        return lists, "list"
-    return (list(names), "string") if kind in ("auto", "string") and len(names) == 1 else ([], kind)
-
-
-def _roles(names: Sequence[str]) -> list[str | None]:
-    """What the columns or fields of these names are; None for another thing."""
-    plain = [re.sub(r"[^a-z0-9]|bbox|box", "", name.lower()) for name in names]
-    known = {name: role for role, names in _ROLES.items() for name in names}
-    for axis in "xy":  # x0 and x1, or x1 and x2
-        known[f"{axis}1"] = f"{axis}max" if f"{axis}0" in plain else f"{axis}min"
-    return [known.get(name) for name in plain]
-
-
-def _way(roles) -> str | None:
-    return next((way for way, needed in _WAYS.items() if set(needed) <= set(roles)), None)
-
-
-def _text(cells: pd.Series) -> np.ndarray:
-    return cells.astype("string").str.strip().fillna("").to_numpy(dtype=object)
-
-
-def _numbers(texts) -> np.ndarray:
-    """Numbers of texts; NaN for what is none, infinities included."""
-    found = pd.to_numeric(pd.Series(list(texts), dtype=object), errors="coerce")
-    found = found.to_numpy(dtype=np.float64)
+def numbers_of(texts: Iterable) -> np.ndarray:
+    """Numbers of texts, (n,); NaN for what is none, infinities included."""
+    found = np.array([_number(text) for text in texts], dtype=np.float64)
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def _plain(value) -> str:
+def _number(text) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def plain(value) -> str:
     """A number without needless digits; a text as it is."""
     if isinstance(value, str):
         return value
     return f"{value:.2f}".rstrip("0").rstrip(".") or "0"
-
-
-# -------------------------------------------------------------------------------------- files
-
-
-class _Finder:
-    """Which picture a name in an annotation means: its id, its file, or that without the ending."""
-
-    def __init__(self, pictures: pd.DataFrame):
-        self.known = {}
-        for id_, path in zip(pictures.index, pictures["path"], strict=True):
-            for name in (Path(path).stem, Path(path).name) if path else ():
-                self.known.setdefault(name, id_)
-        self.known |= {str(id_): id_ for id_ in pictures.index}
-
-    def __call__(self, *names) -> str | None:
-        for name in names:
-            for form in (str(name), Path(str(name)).name, Path(str(name)).stem):
-                if form in self.known:
-                    return self.known[form]
-        return None
-
-
-def _voc(folder: Path, find: _Finder, classes) -> Iterator[tuple]:
-    """Pascal VOC: an XML file per picture; `row` is the object's number in it, from 1."""
-    for path in _files(folder, ".xml"):
-        try:
-            tree = ElementTree.parse(path).getroot()
-        except ElementTree.ParseError as error:
-            raise DataError(f"{path} is no XML: {error}") from None
-        name = tree.findtext("filename") or path.stem
-        id_ = find(path.stem, name)
-        for number, thing in enumerate(tree.iter("object"), start=1):
-            values = [thing.findtext(f"bndbox/{corner}", "") for corner in CORNERS]
-            said = ", ".join(f"{c} {v}" for c, v in zip(CORNERS, values, strict=True))
-            label = thing.findtext("name", "").strip()
-            yield (str(path), number, id_ or f"?{path.stem}", label, said, *_numbers(values))
-
-
-def _coco(path: Path, find: _Finder, classes) -> Iterator[tuple]:
-    """COCO: one JSON file; `row` is the annotation's number in it, from 1. Crowds are left out."""
-    try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
-        names = {entry["id"]: str(entry["name"]) for entry in whole["categories"]}
-        files = {entry["id"]: entry.get("file_name", "") for entry in whole["images"]}
-        listed = whole["annotations"]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is no COCO file: expected images, annotations and categories ({error!r})"
-        ) from None
-    for number, entry in enumerate(listed, start=1):
-        if entry.get("iscrowd"):
-            continue
-        picture = entry.get("image_id")
-        box = entry.get("bbox")
-        values = _numbers(box if isinstance(box, list) and len(box) == 4 else [""] * 4)
-        id_ = find(files.get(picture, ""), picture)
-        label = names.get(entry.get("category_id"), str(entry.get("category_id")))
-        said = f"bbox {box}"
-        yield (
-            str(path), number, id_ or f"?{files.get(picture) or picture}", label, said,
-            *corners(dict(zip(_WAYS["xywh"], values, strict=True))),
-        )  # fmt: skip
-
-
-def _yolo(folder: Path, find: _Finder, classes) -> Iterator[tuple]:
-    """YOLO: a text per picture with `class cx cy width height` lines; `row` is the line.
-
-    The classes' names are the config's, or those of `classes.txt`, or their numbers.
-    """
-    listed = folder / "classes.txt"
-    names = classes or (listed.read_text("utf-8").split("\n") if listed.is_file() else [])
-    for path in _files(folder, ".txt"):
-        if path == listed:
-            continue
-        id_ = find(path.stem)
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-            label, *values = line.split() or [""]
-            if not label:
-                continue
-            if label.isdigit() and int(label) < len(names):
-                label = names[int(label)].strip()
-            numbers = _numbers(values if len(values) == 4 else [""] * 4)
-            box = corners(dict(zip(_WAYS["cxcywh"], numbers, strict=True)))
-            yield (str(path), number, id_ or f"?{path.stem}", label, repr(line), *box)
-
-
-def _files(folder: Path, ending: str) -> list[Path]:
-    found = sorted(folder.rglob(f"*{ending}")) if folder.is_dir() else []
-    if not found:
-        raise DataError(
-            f"task.options.annotations: {folder} "
-            + (f"holds no {ending} files" if folder.is_dir() else "is no folder")
-        )
-    return found
-
-
-# ------------------------------------------------------------------------------------- checks
-
-
-def _checked(
-    said: pd.DataFrame, pictures: pd.DataFrame, form: Form, classes, repair: bool, normalised: bool
-) -> Read:
-    box = said[list(CORNERS)].to_numpy(dtype=np.float64)
-    sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
-    exists = said["id"].isin(pictures.index).to_numpy()
-    is_seen = exists & (np.nan_to_num(sides) > 0).all(axis=1)
-    wrong: dict[int, list[tuple[str, str]]] = {}
-
-    def note(rows: np.ndarray, what: str, action: str = "dropped") -> None:
-        for row in np.flatnonzero(rows):
-            wrong.setdefault(int(row), []).append((what, action))
-
-    note(~exists, "there is no such picture")
-    unread = exists & ~is_seen  # such a row is left out, or the run stops for it
-    numbers = np.isfinite(box).all(axis=1)
-    note(exists & is_seen & ~numbers, "not four numbers")
-    label = said["label"].fillna("").to_numpy(dtype=object)
-    note(label == "", "no class")
-    if classes is not None:
-        for name in dict.fromkeys(label):
-            if name and name not in classes:
-                hint = did_you_mean(name, classes)
-                note(label == name, f"the class {name!r} is none of task.options.classes{hint}")
-    right = exists & is_seen & numbers
-
-    swapped = right & ((box[:, 2] < box[:, 0]) | (box[:, 3] < box[:, 1]))
-    note(swapped, "the corners are swapped", "swapped")
-    box = np.concatenate(
-        [np.minimum(box[:, :2], box[:, 2:]), np.maximum(box[:, :2], box[:, 2:])], 1
-    )
-    with np.errstate(invalid="ignore"):
-        beyond = np.maximum(-box[:, :2], box[:, 2:] - sides).max(axis=1)
-        inside = np.clip(box, 0, np.tile(sides, 2))
-        empty = right & (areas(box) <= 0)
-        note(empty, "no area")
-        away = right & ~empty & (areas(inside) <= 0)
-        note(away, "outside of the picture")
-        far = right & ~empty & ~away & (beyond > BORDER)
-    for row in np.flatnonzero(far):
-        size = "{:.0f} x {:.0f}".format(*sides[row])
-        wrong.setdefault(int(row), []).append((f"reaches out of the picture of {size}", "clipped"))
-    box = np.where(right[:, None], inside, box)
-
-    rest = pd.DataFrame(box.round(3)).assign(id=said["id"], label=label)
-    note(right & rest.duplicated().to_numpy(), "the same box again")
-
-    _stop_unless(repair, said, wrong, form, box[right], normalised)
-    dropped = [row for row, found in wrong.items() if ("dropped" in dict(found).values())]
-    kept = right & ~unread & ~np.isin(np.arange(len(said)), dropped)
-    objects = pd.DataFrame(box, columns=list(CORNERS)).assign(id=said["id"], label=label)
-    problems = [
-        (
-            said["file"][row],
-            str(said["id"][row]),
-            f"{_entry(said, row)}: {_what(found)}",
-            "dropped" if row in dropped else ", ".join(action for _, action in found),
-        )
-        for row, found in sorted(wrong.items())
-    ]
-    return Read(objects[kept].reset_index(drop=True), problems)
-
-
-def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised: bool) -> None:
-    """DataError unless everything is right or may be repaired."""
-    hint = ""
-    if len(boxes) > 1 and not normalised and boxes.max() <= 1:
-        hint = (
-            "\nNo number is above 1: are they shares of the picture's sides? Set "
-            "`task.options.normalised: true`."
-        )
-    are_most = len(said) >= FEW and len(wrong) > len(said) / 2
-    if are_most and not hint:
-        hint = f"\nMore than half are wrong: is `task.options.format` ({form.format}) another one?"
-    if not hint and (repair or not wrong):
-        return
-    if not wrong:
-        raise DataError(f"{said['file'][0]}: no box is larger than a pixel.{hint}")
-    names = list(dict.fromkeys(said["file"][row] for row in sorted(wrong)))
-    lines = [
-        f"{Path(said['file'][row]).name + ', ' if len(names) > 1 else ''}{_entry(said, row)}, id "
-        f"{str(said['id'][row]).removeprefix('?')}: {_what(found)}"
-        for row, found in sorted(wrong.items())[:SHOWN]
-    ]
-    if len(wrong) > SHOWN:
-        lines.append(f"and {len(wrong) - SHOWN:,} more")
-    raise DataError(
-        f"{some_of(names, 1)}: {len(wrong):,} of {len(said):,} boxes are wrong:\n"
-        f"{numbered(lines)}{hint}\n"
-        "Correct them, or set `task.options.repair: true` to clip, swap or drop them; "
-        "prepare/problems.csv then lists each."
-    )
-
-
-def _entry(said: pd.DataFrame, row: int) -> str:
-    return f"row {said['row'][row]} ({said['said'][row]})"
-
-
-def _what(found: list[tuple[str, str]]) -> str:
-    return ", ".join(what for what, _ in found)

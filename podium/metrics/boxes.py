@@ -22,7 +22,7 @@ MOST = 100
 
 
 def mean_precision(measures: np.ndarray) -> float:
-    """COCO's mean average precision of pictures as `_found` measures them, any of them repeated.
+    """COCO's mean average precision of pictures as `found_in` measures them, any of them repeated.
 
     Mean over the classes that occur and the thresholds of the precision at 101 recalls, each the
     best at that recall or a higher one. NaN without objects.
@@ -57,13 +57,13 @@ def box_map(target, answer):
 
     Of each class the 100 best boxes of a picture count, as in pycocotools.
     """
-    return _found(target, answer, LEVELS)
+    return found_in(target, answer, LEVELS)
 
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0, total=mean_precision)
 def map50(target, answer, *, iou: float = 0.5):
     """Mean over the classes of COCO's average precision at one IoU threshold."""
-    return _found(target, answer, (iou,))
+    return found_in(target, answer, (iou,))
 
 
 def fbeta_of_counts(measures: np.ndarray) -> float:
@@ -99,6 +99,21 @@ def wheat_precision(target, answer, *, ious: list[float] | None = None):
     return np.array([share.mean()])
 
 
+def precision_of_class(
+    measures: list[tuple[np.ndarray, ...]], name: int
+) -> tuple[float | None, np.ndarray, np.ndarray, int]:
+    """Average precision at the first threshold, scores and hits best first, and the objects' count.
+
+    None for a class without objects.
+    """
+    scores, classes, hits, there = (np.concatenate(part) for part in zip(*measures, strict=True))
+    order = np.flatnonzero(classes == name)
+    order = order[np.argsort(-scores[order], kind="stable")]
+    count = int((there == name).sum())
+    precision = float(_precisions(hits[order, :1].T, count)[0]) if count else None
+    return precision, scores[order], hits[order, 0], count
+
+
 def matched(target, boxes: np.ndarray, classes: np.ndarray, levels) -> np.ndarray:
     """The object that each box finds at each threshold, (m, levels) places, or -1.
 
@@ -123,7 +138,7 @@ def matched(target, boxes: np.ndarray, classes: np.ndarray, levels) -> np.ndarra
     return found
 
 
-def _found(target, answer, levels) -> tuple[np.ndarray, ...]:
+def found_in(target, answer, levels) -> tuple[np.ndarray, ...]:
     """Of a picture: scores, classes, hits (m, levels) of the boxes, and the objects' classes."""
     boxes, scores, classes = answer
     order = np.argsort(-scores, kind="stable")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium import boxes
+from podium import box_tables, boxes
 from podium.errors import ConfigError, DataError
 
 PICTURES = pd.DataFrame(
@@ -31,13 +31,13 @@ def table_of(lines: list[dict]) -> pd.DataFrame:
 
 def read(table, columns=None, *, classes=None, repair=False, root=".", **form):
     columns = list(table.columns) if columns is None else columns
-    return boxes.read(
-        table, columns, boxes.Form(**form), PICTURES,
+    return box_tables.read(
+        table, columns, box_tables.Form(**form), PICTURES,
         file="train.csv", root=root, classes=classes, repair=repair,
     )  # fmt: skip
 
 
-def agrees(found: boxes.Read, names=NAMES) -> None:
+def agrees(found: box_tables.Read, names=NAMES) -> None:
     rows = found.of(["a", "b", "c"], names)
     for (box, label), (true_box, true_label) in zip(rows, TRUE, strict=False):
         np.testing.assert_allclose(box, true_box, atol=1e-4)
