@@ -24,7 +24,10 @@ STRIDE = 32
 
 
 class Encoder(Backbone):
-    """Pictures to feature maps of every stage, the picture itself first."""
+    """Pictures to the feature maps of a network that was cut out of a timm network.
+
+    Those of segmentation-models-pytorch have the picture itself first.
+    """
 
     def __init__(self, settings: Model, net: nn.Module):
         nn.Module.__init__(self)

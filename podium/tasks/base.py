@@ -127,6 +127,10 @@ class Task(ABC):
     def default_loss(self) -> dict[str, float]:
         """Loss terms and weights where the config names none."""
 
+    def default_loss_of(self, approach: str | None) -> dict[str, float]:
+        """`default_loss` of a model's approach, where some have terms that others lack."""
+        return self.default_loss()
+
     @abstractmethod
     def loss_terms(self, loss: Loss, train_target: np.ndarray) -> dict[str, LossTerm]:
         """Every named loss term, with the config's options; `train_target` for class weights.

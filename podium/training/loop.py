@@ -211,7 +211,8 @@ class _Losses:
     def __init__(self, plan: Training):
         with torch.device(plan.device):  # class weights are moved once, not in every step
             self.terms = plan.task.loss_terms(plan.settings.loss, plan.train.target)
-        self.weights = plan.settings.loss.terms or plan.task.default_loss()
+        settings = plan.settings
+        self.weights = settings.loss.terms or plan.task.default_loss_of(settings.approach)
 
     def __call__(self, raw, target, share: float = 1.0, partner=None) -> dict[str, torch.Tensor]:
         """`loss`, and each term by its name: means over the batch, 0-dimensional."""

@@ -1,0 +1,447 @@
+"""Boxes of tables and files of the usual forms: read, checked and repaired.
+
+See `podium.boxes` for what a box is. Counting from 1 or including the last pixel, as
+Pascal VOC does, makes a difference of less than a pixel and is not corrected; an edge less than
+`BORDER` pixels outside of the picture is moved to its border without a word.
+"""
+
+import ast
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+
+from podium.boxes import (
+    CORNERS,
+    ONLY_CLASS,
+    WAYS,
+    areas,
+    corners,
+    numbers_of,
+    parse,
+    plain,
+    roles_in,
+    roles_of,
+    way_of,
+)
+from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+
+#: Pixels that a box may reach beyond its picture without being wrong.
+BORDER = 1.0
+#: Problems that a message shows.
+SHOWN = 20
+#: Among fewer boxes than this, no share of wrong ones says that the format is another one.
+FEW = 10
+
+#: Ways whose columns may have the same names.
+_ALIKE = {"xywh": ("cxcywh",)}
+#: Fields of a cell, where the config says nothing.
+FIELDS = {"string": "label xmin ymin xmax ymax", "list": "xmin ymin width height"}
+_SAID = ("file", "row", "id", "label", "said")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How boxes are written.
+
+    Attributes:
+        format: `auto`, `xyxy`, `xywh`, `cxcywh`: a column per number, a row per box; `string`: all
+            boxes of a picture in one cell, fields one after the other; `list`: a cell with a
+            bracketed list; `voc`, `coco`, `yolo`: `annotations` is a folder or file of that form.
+        label: the column of the class, where it is not told by its name.
+        box: the four columns of the box, in the order of `format`, likewise.
+        fields: of `string` and `list`: what the parts are, in their order.
+        normalised: whether numbers are shares of the picture's sides.
+        annotations: path below the competition's folder.
+        nothing: labels that say that there is no object.
+    """
+
+    format: str = "auto"
+    label: str | None = None
+    box: tuple[str, ...] = ()
+    fields: str | None = None
+    normalised: bool = False
+    annotations: str | None = None
+    nothing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Read:
+    """Boxes that are right: a row per object, in the order of the files.
+
+    Attributes:
+        objects: columns `id`, `label`, `xmin`, `ymin`, `xmax`, `ymax`.
+        problems: (file, id, problem, action) of each repair.
+    """
+
+    objects: pd.DataFrame
+    problems: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    def of(self, ids: Sequence[str], names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Boxes float32 (k, 4) and classes int16 (k,), places in `names`, of each id."""
+        place = {name: number for number, name in enumerate(names)}
+        boxes = self.objects[list(CORNERS)].to_numpy(dtype=np.float32)
+        classes = self.objects["label"].map(place).to_numpy(dtype=np.int16)
+        rows = self.objects.groupby("id", sort=False).indices
+        none = np.zeros(0, dtype=np.int64)
+        return [(boxes[rows.get(id_, none)], classes[rows.get(id_, none)]) for id_ in ids]
+
+
+def read(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    form: Form,
+    pictures: pd.DataFrame,
+    *,
+    file: str = "",
+    root: Path | str = ".",
+    classes: Sequence[str] | None = None,
+    repair: bool = False,
+) -> Read:
+    """Every box of the pictures, checked.
+
+    Args:
+        table: as text, index id; one or more rows per id.
+        columns: those of the table that hold boxes, where the form does not name them.
+        pictures: index id, columns `width`, `height` (0 where unreadable) and `path`.
+        file: the table's path, for messages.
+        root: the folder that `form.annotations` is relative to.
+        classes: the only labels allowed; the names of YOLO's numbers.
+        repair: clip, swap and drop what is wrong, and list it, instead of raising.
+
+    Raises:
+        ConfigError: the columns or fields are not those of a box.
+        DataError: naming file, row and value of what is wrong; the first `SHOWN`, and their number.
+    """
+    if form.format in ("voc", "coco", "yolo"):
+        if not form.annotations:
+            raise ConfigError(
+                f"task.options.annotations: found nothing, expected the folder or file of the "
+                f"{form.format} annotations, below competition.root"
+            )
+        reader = {"voc": _voc, "coco": _coco, "yolo": _yolo}[form.format]
+        said = pd.DataFrame(
+            reader(Path(root) / form.annotations, _Finder(pictures), classes),
+            columns=[*_SAID, *CORNERS],
+        )
+        normalised = form.format == "yolo"
+    else:
+        said, normalised = _in_table(table, columns, form, file), form.normalised
+    said = said[~said["label"].isin(form.nothing)].reset_index(drop=True)
+    if normalised:
+        sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
+        said[list(CORNERS)] *= np.tile(sides, 2)
+    return _checked(said, pictures, form, classes, repair, normalised)
+
+
+# ------------------------------------------------------------------------------------- tables
+
+
+def _in_table(table: pd.DataFrame, columns: Sequence[str], form: Form, file: str) -> pd.DataFrame:
+    label, box, kind = _columns_of(table, columns, form)
+    cells = [_text(table[name]) for name in box]
+    filled = np.logical_or.reduce([cell != "" for cell in cells])
+    said = pd.DataFrame(
+        {"file": file, "row": np.arange(len(table)) + 2, "id": table.index.to_numpy(dtype=object)}
+    )
+    said["label"] = ONLY_CLASS if label is None else _text(table[label])
+    if kind in WAYS:
+        said["said"] = [
+            ", ".join(f"{name} {cell}" for name, cell in zip(box, row, strict=True))
+            for row in zip(*cells, strict=True)
+        ]
+        numbers = dict(zip(WAYS[kind], map(numbers_of, cells), strict=True))
+        said[list(CORNERS)] = corners(numbers)
+        return said[filled].reset_index(drop=True)
+    fields = form.fields or FIELDS[kind]
+    roles_of(fields)
+    lines = []
+    for entry, cell in zip(said[filled].itertuples(index=False), cells[0][filled], strict=True):
+        lines += _in_cell(entry, cell, kind, fields)
+    return pd.DataFrame(lines, columns=[*_SAID, *CORNERS])
+
+
+def _in_cell(entry, cell: str, kind: str, fields: str) -> list[tuple]:
+    """Lines of the boxes in a cell; one without numbers where it cannot be read."""
+    head = (entry.file, entry.row, entry.id)
+    try:
+        if kind == "list":
+            labels, found = None, _list(cell, fields)
+        else:
+            labels, found, _ = parse(cell, fields)
+    except (ValueError, SyntaxError, TypeError) as error:
+        shown = cell if len(cell) <= 60 else cell[:60] + " .."
+        return [(*head, entry.label, f"{shown!r}: {error}", *[np.nan] * 4)]
+    if labels is None or "label" not in roles_of(fields):
+        labels = [entry.label] * len(found)
+    return [
+        (*head, label, " ".join([label, *map(plain, box)]), *box)
+        for label, box in zip(labels, found, strict=True)
+    ]
+
+
+def _list(text: str, fields: str) -> np.ndarray:
+    """`[x, y, w, h]`, a list of such lists, or of `{"x": ..}`: corners (k, 4)."""
+    value = ast.literal_eval(text)
+    value = [value] if isinstance(value, dict) else list(value)
+    if value and isinstance(value[0], dict):
+        names = list(value[0])
+        value, fields = [[box[name] for name in names] for box in value], " ".join(names)
+    roles = roles_of(fields)
+    numbers = np.array(value, dtype=np.float64).reshape(-1, len(roles))
+    return corners(dict(zip(roles, numbers.T, strict=True)))
+
+
+def _columns_of(
+    table: pd.DataFrame, columns: Sequence[str], form: Form
+) -> tuple[str | None, list[str], str]:
+    """The label's column, those of the box in the order of its way, and what way that is."""
+    named = [*([form.label] if form.label else []), *form.box]
+    missing = [name for name in [*named, *columns] if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"task.options.columns, competition.target: the table has no column {missing[0]!r}"
+            f"{did_you_mean(missing[0], table.columns)}; it has {some_of(list(table.columns), 12)}"
+        )
+    given = list(form.box or [name for name in columns if name != form.label])
+    roles = roles_in(given)
+    label = form.label or next((n for n, r in zip(given, roles, strict=True) if r == "label"), None)
+    box, way = list(form.box), form.format
+    if way not in WAYS or len(box) != 4:
+        by_role = dict(zip(roles, given, strict=True))
+        named = way_of(by_role)
+        # `x, y, width, height` may also be the middle and the size, which only the config can tell.
+        if named is not None and form.format in ("auto", named, *_ALIKE.get(named, ())):
+            box, way = [by_role[role] for role in WAYS[named]], named
+            way = way if form.format == "auto" else form.format
+        else:
+            box, way = _cells_of(table, [name for name in given if name != label], form.format)
+    if box:
+        rest = [name for name in given if name not in (*box, label)]
+        if label is not None or len(rest) <= 1:
+            return label or (rest[0] if rest else None), box, way
+    raise ConfigError(
+        f"competition.target: found {some_of(list(columns), 12)}, in which box and label are not "
+        "told by name; say task.options.format: xyxy (or xywh, cxcywh, string, list) and "
+        "task.options.columns: {label: NAME, box: [NAME, NAME, NAME, NAME]}, or box: [NAME] for a "
+        "string or list"
+    )
+
+
+def _cells_of(table: pd.DataFrame, names: Sequence[str], kind: str) -> tuple[list[str], str]:
+    """The column whose cells hold whole boxes, and whether they are a `string` or a `list`."""
+    first = {name: next((cell for cell in _text(table[name]) if cell), "") for name in names}
+    lists = [name for name, cell in first.items() if cell[:1] in ("[", "(", "{")]
+    if kind in ("auto", "list") and len(lists) == 1:
+        return lists, "list"
+    return (list(names), "string") if kind in ("auto", "string") and len(names) == 1 else ([], kind)
+
+
+def _text(cells: pd.Series) -> np.ndarray:
+    return cells.astype("string").str.strip().fillna("").to_numpy(dtype=object)
+
+
+# -------------------------------------------------------------------------------------- files
+
+
+class _Finder:
+    """Which picture a name in an annotation means: its id, its file, or that without the ending."""
+
+    def __init__(self, pictures: pd.DataFrame):
+        self.known = {}
+        for id_, path in zip(pictures.index, pictures["path"], strict=True):
+            for name in (Path(path).stem, Path(path).name) if path else ():
+                self.known.setdefault(name, id_)
+        self.known |= {str(id_): id_ for id_ in pictures.index}
+
+    def __call__(self, *names) -> str | None:
+        for name in names:
+            for form in (str(name), Path(str(name)).name, Path(str(name)).stem):
+                if form in self.known:
+                    return self.known[form]
+        return None
+
+
+def _voc(folder: Path, find: _Finder, classes) -> Iterator[tuple]:
+    """Pascal VOC: an XML file per picture; `row` is the object's number in it, from 1."""
+    for path in _files(folder, ".xml"):
+        try:
+            tree = ElementTree.parse(path).getroot()
+        except ElementTree.ParseError as error:
+            raise DataError(f"{path} is no XML: {error}") from None
+        name = tree.findtext("filename") or path.stem
+        id_ = find(path.stem, name)
+        for number, thing in enumerate(tree.iter("object"), start=1):
+            values = [thing.findtext(f"bndbox/{corner}", "") for corner in CORNERS]
+            said = ", ".join(f"{c} {v}" for c, v in zip(CORNERS, values, strict=True))
+            label = thing.findtext("name", "").strip()
+            yield (str(path), number, id_ or f"?{path.stem}", label, said, *numbers_of(values))
+
+
+def _coco(path: Path, find: _Finder, classes) -> Iterator[tuple]:
+    """COCO: one JSON file; `row` is the annotation's number in it, from 1. Crowds are left out."""
+    try:
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        names = {entry["id"]: str(entry["name"]) for entry in whole["categories"]}
+        files = {entry["id"]: entry.get("file_name", "") for entry in whole["images"]}
+        listed = whole["annotations"]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is no COCO file: expected images, annotations and categories ({error!r})"
+        ) from None
+    for number, entry in enumerate(listed, start=1):
+        if entry.get("iscrowd"):
+            continue
+        picture = entry.get("image_id")
+        box = entry.get("bbox")
+        values = numbers_of(box if isinstance(box, list) and len(box) == 4 else [""] * 4)
+        id_ = find(files.get(picture, ""), picture)
+        label = names.get(entry.get("category_id"), str(entry.get("category_id")))
+        said = f"bbox {box}"
+        yield (
+            str(path), number, id_ or f"?{files.get(picture) or picture}", label, said,
+            *corners(dict(zip(WAYS["xywh"], values, strict=True))),
+        )  # fmt: skip
+
+
+def _yolo(folder: Path, find: _Finder, classes) -> Iterator[tuple]:
+    """YOLO: a text per picture with `class cx cy width height` lines; `row` is the line.
+
+    The classes' names are the config's, or those of `classes.txt`, or their numbers.
+    """
+    listed = folder / "classes.txt"
+    names = classes or (listed.read_text("utf-8").split("\n") if listed.is_file() else [])
+    for path in _files(folder, ".txt"):
+        if path == listed:
+            continue
+        id_ = find(path.stem)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+            label, *values = line.split() or [""]
+            if not label:
+                continue
+            if label.isdigit() and int(label) < len(names):
+                label = names[int(label)].strip()
+            numbers = numbers_of(values if len(values) == 4 else [""] * 4)
+            box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
+            yield (str(path), number, id_ or f"?{path.stem}", label, repr(line), *box)
+
+
+def _files(folder: Path, ending: str) -> list[Path]:
+    found = sorted(folder.rglob(f"*{ending}")) if folder.is_dir() else []
+    if not found:
+        raise DataError(
+            f"task.options.annotations: {folder} "
+            + (f"holds no {ending} files" if folder.is_dir() else "is no folder")
+        )
+    return found
+
+
+# ------------------------------------------------------------------------------------- checks
+
+
+def _checked(
+    said: pd.DataFrame, pictures: pd.DataFrame, form: Form, classes, repair: bool, normalised: bool
+) -> Read:
+    box = said[list(CORNERS)].to_numpy(dtype=np.float64)
+    sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
+    exists = said["id"].isin(pictures.index).to_numpy()
+    is_seen = exists & (np.nan_to_num(sides) > 0).all(axis=1)
+    wrong: dict[int, list[tuple[str, str]]] = {}
+
+    def note(rows: np.ndarray, what: str, action: str = "dropped") -> None:
+        for row in np.flatnonzero(rows):
+            wrong.setdefault(int(row), []).append((what, action))
+
+    note(~exists, "there is no such picture")
+    unread = exists & ~is_seen  # such a row is left out, or the run stops for it
+    numbers = np.isfinite(box).all(axis=1)
+    note(exists & is_seen & ~numbers, "not four numbers")
+    label = said["label"].fillna("").to_numpy(dtype=object)
+    note(label == "", "no class")
+    if classes is not None:
+        for name in dict.fromkeys(label):
+            if name and name not in classes:
+                hint = did_you_mean(name, classes)
+                note(label == name, f"the class {name!r} is none of task.options.classes{hint}")
+    right = exists & is_seen & numbers
+
+    swapped = right & ((box[:, 2] < box[:, 0]) | (box[:, 3] < box[:, 1]))
+    note(swapped, "the corners are swapped", "swapped")
+    box = np.concatenate(
+        [np.minimum(box[:, :2], box[:, 2:]), np.maximum(box[:, :2], box[:, 2:])], 1
+    )
+    with np.errstate(invalid="ignore"):
+        beyond = np.maximum(-box[:, :2], box[:, 2:] - sides).max(axis=1)
+        inside = np.clip(box, 0, np.tile(sides, 2))
+        empty = right & (areas(box) <= 0)
+        note(empty, "no area")
+        away = right & ~empty & (areas(inside) <= 0)
+        note(away, "outside of the picture")
+        far = right & ~empty & ~away & (beyond > BORDER)
+    for row in np.flatnonzero(far):
+        size = "{:.0f} x {:.0f}".format(*sides[row])
+        wrong.setdefault(int(row), []).append((f"reaches out of the picture of {size}", "clipped"))
+    box = np.where(right[:, None], inside, box)
+
+    rest = pd.DataFrame(box.round(3)).assign(id=said["id"], label=label)
+    note(right & rest.duplicated().to_numpy(), "the same box again")
+
+    _stop_unless(repair, said, wrong, form, box[right], normalised)
+    dropped = [row for row, found in wrong.items() if ("dropped" in dict(found).values())]
+    kept = right & ~unread & ~np.isin(np.arange(len(said)), dropped)
+    objects = pd.DataFrame(box, columns=list(CORNERS)).assign(id=said["id"], label=label)
+    problems = [
+        (
+            said["file"][row],
+            str(said["id"][row]),
+            f"{_entry(said, row)}: {_what(found)}",
+            "dropped" if row in dropped else ", ".join(action for _, action in found),
+        )
+        for row, found in sorted(wrong.items())
+    ]
+    return Read(objects[kept].reset_index(drop=True), problems)
+
+
+def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised: bool) -> None:
+    """DataError unless everything is right or may be repaired."""
+    hint = ""
+    if len(boxes) > 1 and not normalised and boxes.max() <= 1:
+        hint = (
+            "\nNo number is above 1: are they shares of the picture's sides? Set "
+            "`task.options.normalised: true`."
+        )
+    are_most = len(said) >= FEW and len(wrong) > len(said) / 2
+    if are_most and not hint:
+        hint = f"\nMore than half are wrong: is `task.options.format` ({form.format}) another one?"
+    if not hint and (repair or not wrong):
+        return
+    if not wrong:
+        raise DataError(f"{said['file'][0]}: no box is larger than a pixel.{hint}")
+    names = list(dict.fromkeys(said["file"][row] for row in sorted(wrong)))
+    lines = [
+        f"{Path(said['file'][row]).name + ', ' if len(names) > 1 else ''}{_entry(said, row)}, id "
+        f"{str(said['id'][row]).removeprefix('?')}: {_what(found)}"
+        for row, found in sorted(wrong.items())[:SHOWN]
+    ]
+    if len(wrong) > SHOWN:
+        lines.append(f"and {len(wrong) - SHOWN:,} more")
+    raise DataError(
+        f"{some_of(names, 1)}: {len(wrong):,} of {len(said):,} boxes are wrong:\n"
+        f"{numbered(lines)}{hint}\n"
+        "Correct them, or set `task.options.repair: true` to clip, swap or drop them; "
+        "prepare/problems.csv then lists each."
+    )
+
+
+def _entry(said: pd.DataFrame, row: int) -> str:
+    return f"row {said['row'][row]} ({said['said'][row]})"
+
+
+def _what(found: list[tuple[str, str]]) -> str:
+    return ", ".join(what for what, _ in found)

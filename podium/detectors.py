@@ -1,0 +1,293 @@
+"""Networks that find objects: torchvision's detectors on backbones of timm.
+
+Split like `podium.network`: timm's feature maps are the backbone, with its depths for freezing; the
+feature pyramid (Lin et al. 2017) and the detector proper are the head. torchvision would resize and
+normalise pictures itself; here they come as the network's size wants them.
+
+A detector is called with targets: a list of dicts, one per picture, of `boxes` (k, 4) as corners in
+the network's pixels, `labels` (k,) from 0, and for masks `masks` (k, H, W) uint8. It returns
+`{"losses": {term: 0-dimensional}, "answers": [..] or None}`: in training the losses; otherwise the
+answers, and the losses too where there are targets. An answer is a dict of `boxes` (m, 4) as
+corners from 0 to 1 across the picture, `scores` (m,), best first, `labels` (m,), and for masks
+`masks` (m, 1, 28, 28), probabilities within the box.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import detection
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
+
+from podium.config.model import Model
+from podium.errors import WeightsError
+from podium.maps import Encoder
+from podium.network import Network
+
+#: Channels of the pyramid: less than half of its authors', which keeps a CPU busy enough.
+WIDTH = 96
+#: Sides of the smallest and the largest anchor, as shares of the picture's shorter side: 32 and 512
+#: of 800 pixels, as their authors have them.
+SMALLEST, LARGEST = 0.04, 0.64
+RATIOS = (0.5, 1.0, 2.0)
+#: Detections below this are not worth keeping, and more than `MOST` a picture are not either.
+LEAST, MOST = 0.02, 100
+#: Pictures with a shorter side than this have objects that need the finest maps.
+SMALL = 128
+#: torchvision's names of the losses and ours.
+TERMS = {
+    "loss_classifier": "classification",
+    "loss_box_reg": "box",
+    "loss_objectness": "objectness",
+    "loss_rpn_box_reg": "rpn_box",
+    "loss_mask": "mask",
+    "classification": "classification",
+    "bbox_regression": "box",
+    "bbox_ctrness": "centerness",
+}
+
+
+class Detector(Network):
+    """Backbone, and a head that takes its maps, the pictures' size and targets."""
+
+    def forward(
+        self, seen: Tensor, tabular: None = None, target: list[dict] | None = None
+    ) -> dict[str, dict | list | None]:
+        """uint8 (batch, 1, H, W, 3) to losses and answers, see the module."""
+        return self.head(self.backbone(seen), tuple(seen.shape[2:4]), target)
+
+
+class Pyramid(nn.Module):
+    """Maps of a backbone to maps of one width, `levels` of them, each half as large as the last."""
+
+    def __init__(self, channels: list[int], width: int, levels: int):
+        super().__init__()
+        extra = Coarser(width, levels - len(channels)) if levels > len(channels) else None
+        self.net = FeaturePyramidNetwork(channels, width, extra)
+        self.levels, self.out_channels = levels, width
+
+    def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
+        """Maps by their names, "0" the finest."""
+        named = {str(level): x for level, x in enumerate(features)}
+        return dict(zip(map(str, range(self.levels)), self.net(named).values(), strict=True))
+
+
+class Coarser(ExtraFPNBlock):
+    """Further levels of a pyramid, by convolutions."""
+
+    def __init__(self, width: int, count: int):
+        super().__init__()
+        self.steps = nn.ModuleList(nn.Conv2d(width, width, 3, 2, 1) for _ in range(count))
+
+    def forward(self, results: list[Tensor], x, names: list[str]):
+        for number, step in enumerate(self.steps):
+            results.append(step(results[-1] if not number else results[-1].relu()))
+            names.append(f"extra{number}")
+        return results, names
+
+
+class OneStage(nn.Module):
+    """RetinaNet (Lin et al. 2017) or FCOS (Tian et al. 2019) on a pyramid."""
+
+    def __init__(self, pyramid: Pyramid, net: detection.RetinaNet | detection.FCOS):
+        super().__init__()
+        self.pyramid, self.net = pyramid, net
+
+    def forward(self, features: list[Tensor], size: tuple[int, int], target: list[dict] | None):
+        maps = list(self.pyramid(features).values())
+        raw = {name: x.float() for name, x in self.net.head(maps).items()}
+        with torch.autocast(maps[0].device.type, enabled=False):
+            maps = [x.float() for x in maps]
+            anchors = self.net.anchor_generator(_images(maps[0], size), maps)
+            each = raw["cls_logits"].shape[1] // sum(x.shape[2] * x.shape[3] for x in maps)
+            counts = [x.shape[2] * x.shape[3] * each for x in maps]
+            losses, answers = {}, None
+            if target is not None:
+                more = [counts] if isinstance(self.net, detection.FCOS) else []
+                losses = _named(self.net.compute_loss(target, raw, anchors, *more))
+            if not self.training:
+                parts = {name: list(x.split(counts, dim=1)) for name, x in raw.items()}
+                split = [list(each.split(counts)) for each in anchors]
+                found = self.net.postprocess_detections(parts, split, [size] * len(anchors))
+                answers = [_relative(answer, size) for answer in found]
+        return {"losses": losses, "answers": answers}
+
+
+class TwoStage(nn.Module):
+    """Faster R-CNN (Ren et al. 2015) or Mask R-CNN (He et al. 2017) on a pyramid."""
+
+    def __init__(self, pyramid: Pyramid, net: detection.FasterRCNN | detection.MaskRCNN):
+        super().__init__()
+        self.pyramid = pyramid
+        self.rpn, self.roi_heads = net.rpn, net.roi_heads
+
+    def forward(self, features: list[Tensor], size: tuple[int, int], target: list[dict] | None):
+        maps = self.pyramid(features)
+        with torch.autocast(maps["0"].device.type, enabled=False):
+            maps = {name: x.float() for name, x in maps.items()}
+            images = _images(maps["0"], size)
+            losses, answers = {}, None
+            if target is not None:
+                # torchvision counts classes from 1, after the background.
+                target = [{**one, "labels": one["labels"] + 1} for one in target]
+                with self._as_in_training(maps["0"].device):
+                    proposals, first = self.rpn(images, maps, target)
+                    _, second = self.roi_heads(maps, proposals, images.image_sizes, target)
+                losses = _named({**first, **second})
+            if not self.training:
+                proposals, _ = self.rpn(images, maps)
+                found, _ = self.roi_heads(maps, proposals, images.image_sizes)
+                answers = [
+                    _relative({**answer, "labels": answer["labels"] - 1}, size) for answer in found
+                ]
+        return {"losses": losses, "answers": answers}
+
+    @contextmanager
+    def _as_in_training(self, device: torch.device) -> Iterator[None]:
+        """Let the stages compute losses; out of training always on the same random samples."""
+        if self.training:
+            yield
+            return
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            self.rpn.training = self.roi_heads.training = True  # their parts stay as they are
+            try:
+                yield
+            finally:
+                self.rpn.training = self.roi_heads.training = False
+
+
+def build_detector(settings: Model, approach: str, classes: int, width: int = WIDTH) -> Detector:
+    """A network that finds objects of some classes.
+
+    Args:
+        approach: `faster_rcnn`, `retinanet`, `fcos`, or `mask_rcnn`.
+        width: channels of the pyramid, a multiple of 32.
+
+    Raises:
+        WeightsError: a backbone without feature maps, or weights that do not fit.
+    """
+    two = approach in ("faster_rcnn", "mask_rcnn")
+    is_small = min(settings.size) < SMALL
+    encoder, channels, strides = backbone_of(settings, 4 if two or is_small else 8)
+    levels = len(strides)
+    most = 64 if two else 128
+    while strides[-1] < most and min(settings.size) >= 4 * strides[-1]:
+        strides = [*strides, 2 * strides[-1]]
+    pyramid = Pyramid(channels, width, len(strides))
+    if two:
+        net = _two_stage(pyramid, settings.size, strides, levels, classes, approach == "mask_rcnn")
+        return Detector(encoder, TwoStage(pyramid, net))
+    build = {"retinanet": _retinanet, "fcos": _fcos}[approach]
+    return Detector(encoder, OneStage(pyramid, build(pyramid, settings.size, strides, classes)))
+
+
+def backbone_of(settings: Model, finest: int) -> tuple[Encoder, list[int], list[int]]:
+    """A backbone's maps, from a stride of `finest` pixels on, their channels and strides."""
+    import timm
+
+    options = {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
+    make = partial(timm.create_model, settings.backbone, features_only=True, **options)
+    try:
+        with torch.device("meta"):
+            known = make(pretrained=False).feature_info.reduction()
+        # The last map of each stride that the picture is large enough for.
+        wanted = {stride: place for place, stride in enumerate(known)}
+        fits = [s for s in wanted if finest <= s and min(settings.size) >= 2 * s]
+        if not fits:
+            raise ValueError(f"maps of strides {known} of a picture of {settings.size}")
+        net = make(pretrained=False, out_indices=[wanted[stride] for stride in fits])
+    except Exception as error:
+        raise WeightsError(
+            f"backbone: {settings.backbone!r} has no feature maps to find objects in: {error}"
+        ) from None
+    encoder = Encoder(settings, net).to(memory_format=torch.channels_last)
+    return encoder, list(net.feature_info.channels()), list(net.feature_info.reduction())
+
+
+def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, masks: bool):
+    sides = _sides(size, strides)
+    inner = max(256, 2 * pyramid.out_channels)
+    names = [str(level) for level in range(levels)]
+    options = {
+        "rpn_anchor_generator": AnchorGenerator(tuple((s,) for s in sides), (RATIOS,) * len(sides)),
+        "box_roi_pool": MultiScaleRoIAlign(names, 7, 2),
+        "box_head": TwoMLPHead(pyramid.out_channels * 49, inner),
+        "box_predictor": FastRCNNPredictor(inner, classes + 1),
+        "rpn_pre_nms_top_n_train": 1000,
+        "rpn_post_nms_top_n_train": 500,
+        "rpn_pre_nms_top_n_test": 500,
+        "rpn_post_nms_top_n_test": 300,
+        "box_batch_size_per_image": 128,
+        "box_score_thresh": LEAST,
+        "box_detections_per_img": MOST,
+    }
+    if not masks:
+        return detection.FasterRCNN(_Stub(pyramid), **options)
+    width = pyramid.out_channels
+    return detection.MaskRCNN(
+        _Stub(pyramid),
+        mask_roi_pool=MultiScaleRoIAlign(names, 14, 2),
+        mask_head=MaskRCNNHeads(width, (width,) * 4, 1),
+        mask_predictor=MaskRCNNPredictor(width, width, classes + 1),
+        **options,
+    )
+
+
+def _retinanet(pyramid, size, strides: list[int], classes: int) -> detection.RetinaNet:
+    thirds = [tuple(side * 2 ** (n / 3) for n in range(3)) for side in _sides(size, strides)]
+    anchors = AnchorGenerator(tuple(thirds), (RATIOS,) * len(thirds))
+    head = RetinaNetHead(
+        pyramid.out_channels, 3 * len(RATIOS), classes, norm_layer=partial(nn.GroupNorm, 32)
+    )
+    return detection.RetinaNet(
+        _Stub(pyramid), classes, anchor_generator=anchors, head=head,
+        score_thresh=LEAST, detections_per_img=MOST,
+    )  # fmt: skip
+
+
+def _fcos(pyramid, size, strides: list[int], classes: int) -> detection.FCOS:
+    # Here an anchor is a place; its size is the distance of places, whatever the picture's.
+    anchors = AnchorGenerator(tuple((s,) for s in strides), ((1.0,),) * len(strides))
+    return detection.FCOS(
+        _Stub(pyramid), classes, anchor_generator=anchors,
+        score_thresh=LEAST, detections_per_img=MOST,
+    )  # fmt: skip
+
+
+def _sides(size: tuple[int, int], strides: list[int]) -> list[float]:
+    """Sides of the anchors of each level, from the smallest to the largest."""
+    low, high = max(SMALLEST * min(size), strides[0]), LARGEST * min(size)
+    steps = max(1, len(strides) - 1)
+    return [low * (high / low) ** (level / steps) for level in range(len(strides))]
+
+
+class _Stub(nn.Module):
+    """What torchvision's detectors ask of a backbone that is not called."""
+
+    def __init__(self, pyramid: Pyramid):
+        super().__init__()
+        self.out_channels = pyramid.out_channels
+
+
+def _images(like: Tensor, size: tuple[int, int]) -> ImageList:
+    """A batch as torchvision's detectors know it: sizes alone."""
+    return ImageList(like.new_empty(1).expand(len(like), 3, *size), [size] * len(like))
+
+
+def _named(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {TERMS[name]: loss for name, loss in losses.items()}
+
+
+def _relative(answer: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
+    height, width = size
+    sides = answer["boxes"].new_tensor([width, height, width, height])
+    return {**answer, "boxes": answer["boxes"] / sides}

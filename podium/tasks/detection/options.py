@@ -1,0 +1,99 @@
+"""Options of `detection`: boxes around objects, each of a class."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from podium.config.section import Names, Section
+from podium.tasks.traits import Traits
+
+_APPROACHES = ("retinanet", "fcos", "faster_rcnn")
+TRAITS = Traits(
+    is_spatial=True, several_rows=True, approaches=_APPROACHES, map_approaches=_APPROACHES
+)
+
+
+class Columns(Section):
+    """The columns of a table of boxes, where their names do not tell."""
+
+    label: str | None = Field(None, description="The column of the class.")
+    box: Names = Field(
+        [],
+        description="The four columns of the box in the order of `format`, or the one column of "
+        "a `string` or `list`.",
+    )
+
+
+class Options(Section):
+    """Tables with a row per object, or a row per picture; or annotation files beside them."""
+
+    format: Literal["auto", "xyxy", "xywh", "cxcywh", "string", "list", "voc", "coco", "yolo"] = (
+        Field(
+            "auto",
+            description="How boxes are given. Columns: `xyxy`, `xywh` (of the upper left corner) "
+            "or `cxcywh` (of the middle). One cell: a `string` such as `label xmin ymin xmax "
+            "ymax`, repeated, or a `list` such as `[x, y, width, height]`. Files: `voc` (a folder "
+            "of XML), `coco` (a JSON file) or `yolo` (a folder of texts). `auto`: columns or a "
+            "cell, told by the names in `competition.target`.",
+        )
+    )
+    columns: Columns = Field(
+        default_factory=Columns,
+        description="Columns of label and box, where the names in `competition.target` do not "
+        "tell.",
+    )
+    fields: str | None = Field(
+        None,
+        description="What the parts of a `string` or `list` are, in their order; by default "
+        "`label xmin ymin xmax ymax` and `xmin ymin width height`.",
+    )
+    normalised: bool = Field(
+        False, description="Numbers are shares of the picture's sides (0 to 1), not pixels."
+    )
+    annotations: str | None = Field(
+        None, description="Folder or file of `voc`, `coco` or `yolo`, below `competition.root`."
+    )
+    classes: Names | None = Field(
+        None,
+        description="All classes; another one is an error. For `yolo` the names of its numbers. "
+        "Unset: those that are found.",
+    )
+    nothing: Names = Field([], description="Labels that say that a picture holds no object.")
+    repair: bool = Field(
+        False,
+        description="Clip boxes that reach out of the picture, swap corners, drop boxes of no "
+        "area, repeated ones and what cannot be read, and list it all in `prepare/problems.csv`, "
+        "instead of stopping.",
+    )
+    submission: str = Field(
+        "label score xmin ymin xmax ymax",
+        description="What a submission's string says of each box: any of label, score, xmin, "
+        "ymin, xmax, ymax, width, height, cx, cy.",
+    )
+    submission_nothing: str = Field("", description="The string of a picture without objects.")
+    fusion: Literal["wbf", "nms", "soft_nms"] = Field(
+        "wbf",
+        description="How boxes of several views and models become one's: weighted boxes fusion, "
+        "or non-maximum suppression.",
+    )
+    fusion_iou: float = Field(
+        0.55, gt=0, lt=1, description="Overlap (IoU) from which they are of the same object."
+    )
+    width: int = Field(
+        96, ge=32, multiple_of=32, description="Channels of the detectors' feature pyramid."
+    )
+
+    @field_validator("fields", "submission")
+    @classmethod
+    def _are_a_box(cls, fields: str | None) -> str | None:
+        if fields is not None:
+            from podium.boxes import roles_of
+
+            roles_of(fields)
+        return fields
+
+
+def losses(options: Options, approach: str | None) -> tuple[str, ...]:
+    """Names of the loss terms of a model's approach."""
+    more = {"fcos": ("centerness",), "faster_rcnn": ("objectness", "rpn_box")}
+    return ("classification", "box", *more.get(approach or "", ()))

@@ -1,0 +1,491 @@
+"""Boxes around objects, each of a class."""
+
+from collections import Counter
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from podium import box_tables, boxes, views
+from podium.box_tables import Form, Read
+from podium.errors import DataError, some_of
+from podium.metrics.boxes import found_in, matched, precision_of_class
+from podium.packed import column, pack, unpack
+from podium.tasks import targets
+from podium.tasks.detection.options import TRAITS, losses
+from podium.tasks.packed import PackedTask
+
+#: Share of a box that must be left in the network's picture, and its least side in pixels there.
+VISIBLE, LEAST_SIDE = 0.15, 1.0
+#: Score from which boxes are drawn and counted for people.
+SHOWN = 0.4
+#: The thresholds that are tried for each class.
+THRESHOLDS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
+#: With more classes they share one threshold.
+MOST_THRESHOLDS = 12
+#: Pixels of a network's picture that an object should have.
+ENOUGH = 8
+#: Boxes drawn in a figure, at most.
+DRAWN = 4000
+GREEN, YELLOW, RED = (0, 190, 80), (255, 205, 0), (230, 40, 40)
+
+
+class Task(PackedTask):
+    """Targets are (boxes (k, 4), classes (k,)), predictions (boxes, scores (m,), classes).
+
+    Boxes are corners in pixels of the row's picture, float32; classes int16 places in `names`.
+    Predictions are best first. As seen in the network's picture they go from 0 to 1 across it.
+    """
+
+    space: ClassVar[str] = "boxes"
+    takes_targets: ClassVar[bool] = True
+    is_spatial: ClassVar[bool] = TRAITS.is_spatial
+
+    # ---------------------------------------------------------------- reading
+
+    @classmethod
+    def read_targets(cls, table, columns, options, sample, found):
+        """See `PackedTask.read_targets`."""
+        read = _read(table, columns, options, found)
+        found.problems.extend(read.problems)
+        if not len(read.objects):
+            raise DataError(f"{found.table}: no training picture has a box")
+        names = list(options.classes or targets.in_order(read.objects["label"]))
+        rows = read.of(found.pictures.index, names)
+        packed = pd.DataFrame({"packed": column(pack(*row) for row in rows)})
+        packed.index = found.pictures.index
+        return packed, {"names": names, "sizes": _sizes(read, found.pictures, names)}
+
+    def read_solution(self, table, columns, found):
+        """Boxes as the training table has them, or strings as in a submission."""
+        if columns and all(name in table.columns for name in columns):
+            read = _read(table, columns, self.options, found, self.names)
+        else:
+            read = self._read_strings(table, found)
+        return column(pack(*row) for row in read.of(found.pictures.index, self.names))
+
+    def _read_strings(self, table: pd.DataFrame, found) -> Read:
+        """A column of strings with or without scores, such as a submission's."""
+        if not len(table.columns):
+            raise DataError(f"{found.table} has no column with boxes")
+        name = table.columns[0]
+        fields = self.options.submission.split()
+        roles = boxes.roles_of(self.options.submission)
+        bare = [field for field, role in zip(fields, roles, strict=True) if role != "score"]
+        for tried in (bare, fields):
+            form = Form("string", box=(name,), fields=" ".join(tried))
+            try:
+                return box_tables.read(
+                    table, [name], form, found.pictures, file=found.table, classes=self.names
+                )
+            except DataError as error:
+                problem = error
+        raise problem
+
+    def blank(self, rows):
+        return column(pack(*_NONE) for _ in range(rows))
+
+    def stratify_by(self, target, bins):
+        """The rarest class of each picture, and whether it holds more boxes than most."""
+        rows = [unpack(row)[1] for row in target]
+        seen = np.zeros((len(rows), len(self.names) + 1), dtype=bool)
+        for row, classes in enumerate(rows):
+            seen[row, classes] = True
+            seen[row, -1] = not len(classes)
+        rarity = np.where(seen, seen.sum(axis=0), np.inf)
+        counts = np.array([len(classes) for classes in rows])
+        return 2 * rarity.argmin(axis=1) + (counts > np.median(counts))
+
+    # --------------------------------------------------------------- learning
+
+    def network(self, settings):
+        from podium.detectors import build_detector
+
+        approach = settings.approach or TRAITS.approaches[0]
+        return build_detector(settings, approach, len(self.names), self.options.width)
+
+    def default_loss(self):
+        return {"classification": 1.0, "box": 1.0}
+
+    def default_loss_of(self, approach):
+        return dict.fromkeys(losses(self.options, approach), 1.0)
+
+    def loss_terms(self, loss, train_target):
+        def term(name, raw, target):
+            return raw["losses"][name]
+
+        names = ("classification", "box", "centerness", "objectness", "rpn_box")
+        return {name: partial(term, name) for name in names}
+
+    def framed(self, arrays, frames, row):
+        """`boxes` (k, 4) float32 in the network's pixels and `labels` (k,) int64."""
+        known, labels = arrays
+        moved = known * np.tile(frames.scale[row], 2) + np.tile(frames.offset[row], 2)
+        inside = np.clip(moved, 0, np.tile(frames.size[::-1], 2))
+        sides = inside[:, 2:] - inside[:, :2]
+        whole = np.maximum(boxes.areas(moved), 1e-9)
+        kept = (boxes.areas(inside) >= VISIBLE * whole) & (sides >= LEAST_SIDE).all(axis=1)
+        return {
+            "boxes": inside[kept].astype(np.float32),
+            "labels": labels[kept].astype(np.int64),
+        }
+
+    def unframed(self, framed):
+        return framed["boxes"].astype(np.float32), framed["labels"].astype(np.int16)
+
+    def compose_options(self):
+        import albumentations as A
+
+        params = A.BboxParams(
+            "pascal_voc",
+            label_fields=["labels"],
+            min_visibility=VISIBLE,
+            min_width=LEAST_SIDE,
+            min_height=LEAST_SIDE,
+            clip=True,
+        )
+        return {"bbox_params": params}
+
+    def augmented(self, transform, picture, target):
+        """A picture and its boxes, moved together; boxes that get lost or too small are dropped."""
+        moved = transform(image=picture, bboxes=target["boxes"], labels=target["labels"])
+        found = np.asarray(moved["bboxes"], dtype=np.float32).reshape(-1, 4)
+        labels = np.asarray(moved["labels"], dtype=np.int64).reshape(-1)
+        return moved["image"], {"boxes": found, "labels": labels}
+
+    def collated(self, framed):
+        import torch
+
+        return [{name: torch.from_numpy(a) for name, a in one.items()} for one in framed]
+
+    def predict(self, raw, train_target):
+        """A tuple of boxes, scores and classes per picture, on the CPU."""
+        answers = []
+        for answer in raw:
+            fine = answer["boxes"].isfinite().all(1) & answer["scores"].isfinite()
+            parts = (answer[name][fine].cpu() for name in ("boxes", "scores", "labels"))
+            answers.append(tuple(parts))
+        return answers
+
+    def undo(self, view, prediction):
+        return [(_undone(view, box), *rest) for box, *rest in prediction]
+
+    def merged(self, predictions):
+        if len(predictions) == 1:
+            return predictions[0]
+        even = [1 / len(predictions)] * len(predictions)
+        return [
+            self._fused([tuple(np.asarray(array) for array in part) for part in parts], even)
+            for parts in zip(*predictions, strict=True)
+        ]
+
+    def _fused(self, parts, weights):
+        return boxes.fused(parts, weights, self.options.fusion, self.options.fusion_iou)
+
+    def place_row(self, prediction, frames, row):
+        box, scores, classes = (np.asarray(array) for array in prediction)
+        there = box.astype(np.float64) * np.tile(frames.size[::-1], 2)
+        home = (there - np.tile(frames.offset[row], 2)) / np.tile(frames.scale[row], 2)
+        home = np.clip(home, 0, np.tile(frames.sides[row], 2)).astype(np.float32)
+        kept = boxes.areas(home) > 0
+        order = np.flatnonzero(kept)[np.argsort(-scores[kept], kind="stable")]
+        return (
+            home[order].reshape(-1, 4),
+            scores[order].astype(np.float32),
+            classes[order].astype(np.int16),
+        )
+
+    def combine_row(self, parts, weights):
+        return self._fused(parts, weights)
+
+    # --------------------------------------------------------------- deciding
+
+    def default_decision(self):
+        count = len(self.names) if len(self.names) <= MOST_THRESHOLDS else 1
+        return {"threshold": [0.5] * count}
+
+    def grid(self, metric):
+        if metric.needs != "labels":
+            return {}
+        places = range(len(self.default_decision()["threshold"]))
+        return {f"threshold.{place}": list(THRESHOLDS) for place in places}
+
+    def decide_row(self, arrays, decision):
+        """Boxes and classes of the boxes whose score reaches that of their class, best first."""
+        box, _, classes = self._passed(arrays, decision)
+        return box, classes
+
+    def _passed(self, arrays, decision: dict):
+        box, scores, classes = arrays
+        thresholds = np.resize(decision["threshold"], len(self.names))
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= thresholds[classes[order]]]
+        return box[order], scores[order], classes[order]
+
+    # ---------------------------------------------------------------- writing
+
+    def submission(self, prediction, decision, metric, sample):
+        """A string per picture, or a row per box where the sample has columns of a box.
+
+        With a metric of decided boxes those below the thresholds are left out.
+        """
+        rows = [unpack(row) for row in prediction]
+        if metric.needs == "labels":
+            rows = [self._passed(row, decision) for row in rows]
+        ids = pd.Index(dict.fromkeys(sample.index), name="id", dtype=object)
+        fields = self.options.submission
+        blanks = [name for name in self.names if name.split() != [name]]
+        if len(sample.columns) != 1:
+            return self._rows_of(rows, ids, list(sample.columns))
+        if blanks and "label" in boxes.roles_of(fields):
+            raise DataError(
+                f"The class {blanks[0]!r} has a blank in it, which a string of boxes cannot hold; "
+                "rename it in the training table"
+            )
+        texts = [
+            boxes.write(fields, self._labels(classes), box, scores)
+            or self.options.submission_nothing
+            for box, scores, classes in rows
+        ]
+        return pd.DataFrame({sample.columns[0]: texts}, index=ids, dtype=object)
+
+    def _rows_of(self, rows, ids: pd.Index, columns: list[str]) -> pd.DataFrame:
+        """A row per box, its fields by the sample's columns; an empty one where there is none."""
+        fields = " ".join(name.replace(" ", "_") for name in columns)
+        roles = boxes.roles_of(fields)
+        lines, index = [], []
+        for id_, (box, scores, classes) in zip(ids, rows, strict=True):
+            for one, score, label in zip(box, scores, self._labels(classes), strict=True):
+                # A label may have blanks.
+                cells = boxes.write(fields, ["?"], one[None], [score]).split(" ")
+                pairs = zip(roles, cells, strict=True)
+                lines.append([label if role == "label" else cell for role, cell in pairs])
+            lines += [] if len(box) else [[""] * len(columns)]
+            index += [id_] * max(1, len(box))
+        return pd.DataFrame(lines, columns=columns, index=pd.Index(index, name="id"), dtype=object)
+
+    def _labels(self, classes: np.ndarray) -> list[str]:
+        return [self.names[name] for name in classes]
+
+    # -------------------------------------------------------------- explaining
+
+    def describe_targets(self, targets_table):
+        rows = [unpack(row) for row in self.encode(targets_table)]
+        found = Counter(name for _, classes in rows for name in classes.tolist())
+        return {
+            "kind": "boxes",
+            "counts": {name: found.get(place, 0) for place, name in enumerate(self.names)},
+            "findings": self._findings(targets_table.index, rows, found),
+        }
+
+    def _findings(self, ids, rows, found: Counter) -> list[tuple]:
+        sizes, total = self.info["sizes"], sum(found.values())
+        counts = np.array([len(box) for box, _ in rows])
+        pictures = [
+            sum(place in classes for _, classes in rows) for place in range(len(self.names))
+        ]
+        lines = [
+            {
+                "class": name,
+                "boxes": found.get(place, 0),
+                "pictures": pictures[place],
+                "median width": sizes["width"][place],
+                "median height": sizes["height"][place],
+            }
+            for place, name in enumerate(self.names)
+        ]
+        rarest, most = min(found.values()), max(found.values())
+        text = (
+            f"{total:,} boxes in {len(rows):,} pictures, {counts.mean():.1f} a picture "
+            f"({counts.min()} to {counts.max()}). Widths and heights are shares of the picture's. "
+            "A mean over classes weighs the rarest as much as the most frequent."
+        )
+        title = f"{len(self.names)} classes of boxes, one {most / rarest:.0f} times rarer"
+        listed = [(2 if most > 20 * rarest else 1, title, text, lines)]
+        lost = [name for place, name in enumerate(self.names) if not found.get(place)]
+        if lost:
+            text = f"{some_of(lost)}: named in task.options.classes, but no model can learn them."
+            listed.append((2, f"{len(lost)} classes without a box", text))
+        if (counts == 0).any():
+            bare = [ids[row] for row in np.flatnonzero(counts == 0)]
+            text = (
+                f"{some_of(bare)}: what is found there is false. They stay in the training, which "
+                "teaches just that; if they were only not looked at, leave them out."
+            )
+            listed.append((1, f"{len(bare)} pictures without objects", text))
+        side = int(np.ceil(ENOUGH / max(sizes["small"], 1e-6)))
+        text = (
+            f"One box in twenty is smaller than {sizes['small']:.1%} of the picture in width or "
+            f"height; it has {ENOUGH} pixels of an image_size of {side} or more. Below that, "
+            "detectors miss it."
+        )
+        listed.append((2 if side > 512 else 1, "How small the small boxes are", text))
+        if sizes["border"]:
+            text = (
+                "Objects cut by the border are partly outside of the picture. Boxes that reach "
+                "less than a pixel beyond it are taken as touching it."
+            )
+            listed.append((1, f"{sizes['border']:,} boxes touch the border", text))
+        if counts.max() > boxes.MOST:
+            text = f"Only {boxes.MOST} boxes a picture are kept, and count in COCO's metric."
+            listed.append((3, f"A picture with {counts.max()} boxes", text))
+        return listed
+
+    def example_labels(self, targets_table):
+        said = [self._in_words(unpack(row)[1]) for row in self.encode(targets_table)]
+        return pd.Series(said, index=targets_table.index, dtype=object)
+
+    def _in_words(self, classes: np.ndarray) -> str:
+        counts = Counter(self._labels(classes)).most_common(3)
+        return ", ".join(f"{count} {name}" for name, count in counts) or "none"
+
+    def draw_targets(self, table, target, folder):
+        """`target.png`: boxes per class and per picture, their sizes and where they are."""
+        from podium import figures
+
+        rows = [unpack(row) for row in target]
+        counts = Counter(name for _, classes in rows for name in classes.tolist())
+        named = {self.names[place]: count for place, count in counts.most_common()}
+        figure, axes = figures.new(2, 2, size=(figures.WIDTH, 6.4))
+        figures.bars(axes[0, 0], named)
+        axes[0, 0].set_title("Boxes per class")
+        figures.histogram(axes[0, 1], {"boxes": np.array([len(box) for box, _ in rows])})
+        axes[0, 1].set_title("Boxes per picture")
+        sides = np.maximum(table[["width", "height"]].to_numpy(dtype=np.float64), 1)
+        shares = [box / np.tile(side, 2) for (box, _), side in zip(rows, sides, strict=True)]
+        share = np.concatenate(shares) if shares else np.zeros((0, 4))
+        classes = np.concatenate([kind for _, kind in rows])
+        some = np.random.default_rng(0).permutation(len(share))[:DRAWN]
+        share, classes = share[some], classes[some]
+        size, middle = share[:, 2:] - share[:, :2], (share[:, :2] + share[:, 2:]) / 2
+        for place, name in enumerate(self.names[: len(figures.PALETTE)]):
+            style = {"color": figures.PALETTE[place], "alpha": 0.35, "markersize": 3}
+            label = figures.shorten(name)
+            axes[1, 0].plot(*size[classes == place].T, ".", label=label, **style)
+            axes[1, 1].plot(*middle[classes == place].T, ".", **style)
+        axes[1, 0].set(title="Sizes", xlabel="share of the width", ylabel="share of the height")
+        axes[1, 0].legend(markerscale=3)
+        axes[1, 1].set(title="Middles", xlabel="share of the width", xlim=(0, 1), ylim=(1, 0))
+        figures.save(figure, folder / "target.png")
+        return ["target"]
+
+    def errors_by_name(self, target, prediction):
+        """A line per class: objects, average precision at IoU 0.5, recall and precision.
+
+        Recall and precision are those of boxes with a score of at least `SHOWN`.
+        """
+        pairs = zip(map(unpack, target), map(unpack, prediction), strict=True)
+        measures = [found_in(true, said, (0.5,)) for true, said in pairs]
+        lines = []
+        for place, name in enumerate(self.names):
+            precision, scores, hits, objects = precision_of_class(measures, place)
+            kept = scores >= SHOWN
+            right, said = int(hits[kept].sum()), int(kept.sum())
+            lines.append(
+                {
+                    "name": name,
+                    "rows": sum(int((row[3] == place).any()) for row in measures),
+                    "objects": objects,
+                    "ap50": precision,
+                    "recall": right / objects if objects else None,
+                    "precision": right / said if said else None,
+                }
+            )
+        return lines
+
+    def answer(self, prediction, severity):
+        _, scores, classes = unpack(prediction)
+        return f"{self._in_words(classes[scores >= SHOWN])} ({severity:.0%} wrong)"
+
+    def mistakes(self, target, prediction):
+        """1 - found / (objects + false), each box counted by its score, at an IoU of 0.5."""
+        return np.array(
+            [_severity(unpack(t), unpack(p)) for t, p in zip(target, prediction, strict=True)]
+        )
+
+    def draw(self, picture, scale, target, prediction=None):
+        """Boxes on a picture: found green, missed yellow, false red, with label and score."""
+        true, names = unpack(target)
+        scale = np.tile(scale, 2)
+        drawn = picture.copy()
+        if prediction is None:
+            for box, name in zip(true * scale, names, strict=True):
+                _draw_box(drawn, box, GREEN, self.names[name])
+            return drawn
+        box, scores, classes = unpack(prediction)
+        box, scores, classes = (array[scores >= SHOWN] for array in (box, scores, classes))
+        found = matched((true, names), box, classes, (0.5,))[:, 0]
+        for place in np.setdiff1d(np.arange(len(true)), found):
+            _draw_box(drawn, true[place] * scale, YELLOW, f"{self.names[names[place]]} missed")
+        for one, score, name, hit in zip(box * scale, scores, classes, found >= 0, strict=True):
+            _draw_box(drawn, one, GREEN if hit else RED, f"{self.names[name]} {score:.2f}")
+        return drawn
+
+
+_NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
+
+
+def _read(table, columns, options, found, names=None) -> Read:
+    form = Form(
+        options.format,
+        label=options.columns.label,
+        box=tuple(options.columns.box),
+        fields=options.fields,
+        normalised=options.normalised,
+        annotations=options.annotations,
+        nothing=tuple(options.nothing),
+    )
+    return box_tables.read(
+        table, columns, form, found.pictures,
+        file=found.table, root=found.root, classes=names or options.classes, repair=options.repair,
+    )  # fmt: skip
+
+
+def _sizes(read: Read, pictures: pd.DataFrame, names: list[str]) -> dict:
+    """Of the training boxes, relative to the pictures: medians per class, the small, the cut."""
+    objects = read.objects
+    sides = pictures[["width", "height"]].loc[objects["id"]].to_numpy(dtype=np.float64)
+    corners = objects[list(boxes.CORNERS)].to_numpy(dtype=np.float64)
+    share = (corners[:, 2:] - corners[:, :2]) / sides
+    medians = pd.DataFrame(share).groupby(objects["label"].to_numpy()).median().reindex(names)
+    touches = (corners[:, :2] <= 0).any(axis=1) | (corners[:, 2:] >= sides).any(axis=1)
+    wide, high = (
+        [None if np.isnan(v) else round(float(v), 4) for v in medians[axis]] for axis in (0, 1)
+    )
+    return {
+        "width": wide,
+        "height": high,
+        "small": float(np.quantile(share.min(axis=1), 0.05)),
+        "border": int(touches.sum()),
+    }
+
+
+def _undone(view: str, box):
+    """Corners from 0 to 1 across a view, in the picture itself."""
+    import torch
+
+    ends = views.undo_points(view, box.reshape(-1, 2, 2) - 0.5) + 0.5
+    return torch.cat([ends.amin(1), ends.amax(1)], 1)
+
+
+def _severity(target, prediction) -> float:
+    box, scores, classes = prediction
+    is_hit = matched(target, box, classes, (0.5,))[:, 0] >= 0
+    right, false = float(scores[is_hit].sum()), float(scores[~is_hit].sum())
+    whole = len(target[0]) + false
+    return 1 - right / whole if whole else 0.0
+
+
+def _draw_box(picture: np.ndarray, box: np.ndarray, colour: tuple, text: str) -> None:
+    import cv2
+
+    x0, y0, x1, y1 = (round(float(value)) for value in box)
+    width = max(1, round(min(picture.shape[:2]) / 200))
+    cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), colour, width, cv2.LINE_AA)
+    size = min(picture.shape[:2]) / 900
+    if size < 0.2:  # nobody could read it
+        return
+    place = (x0 + 1, y0 - 3 if y0 > 40 * size else y1 + round(30 * size))
+    for ink, stroke in (((0, 0, 0), 2 * width + 1), (colour, width)):
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, ink, stroke, cv2.LINE_AA)

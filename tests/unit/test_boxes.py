@@ -1,0 +1,271 @@
+"""Boxes: every form that tables and files have, what is wrong with them, and repairs."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium import box_tables, boxes
+from podium.errors import ConfigError, DataError
+
+PICTURES = pd.DataFrame(
+    {"width": [100, 100, 60], "height": [80, 80, 60], "path": ["t/a.png", "t/b.png", "t/c.png"]},
+    index=pd.Index(["a", "b", "c"], name="id"),
+)
+#: What every form below says: two boxes in `a`, one in `b`, none in `c`.
+TRUE = [([[10, 20, 30, 60], [0, 0, 5, 5]], [1, 0]), ([[50, 40, 100, 80]], [1])]
+NAMES = ["cat", "dog"]
+OBJECTS = [
+    ("a", "dog", [10, 20, 30, 60]),
+    ("a", "cat", [0, 0, 5, 5]),
+    ("b", "dog", [50, 40, 100, 80]),
+]
+
+
+def table_of(lines: list[dict]) -> pd.DataFrame:
+    table = pd.DataFrame(lines).astype(object)
+    table = table.map(lambda cell: cell if cell is pd.NA else str(cell))
+    return table.set_index("id")
+
+
+def read(table, columns=None, *, classes=None, repair=False, root=".", **form):
+    columns = list(table.columns) if columns is None else columns
+    return box_tables.read(
+        table, columns, box_tables.Form(**form), PICTURES,
+        file="train.csv", root=root, classes=classes, repair=repair,
+    )  # fmt: skip
+
+
+def agrees(found: box_tables.Read, names=NAMES) -> None:
+    rows = found.of(["a", "b", "c"], names)
+    for (box, label), (true_box, true_label) in zip(rows, TRUE, strict=False):
+        np.testing.assert_allclose(box, true_box, atol=1e-4)
+        assert label.tolist() == true_label
+        assert (box.dtype, label.dtype) == (np.float32, np.int16)
+    assert rows[2][0].shape == (0, 4)
+
+
+def columns_of(names: list[str], numbers) -> pd.DataFrame:
+    lines = [
+        {"id": id_, "label": label, **dict(zip(names, numbers(*box), strict=True))}
+        for id_, label, box in OBJECTS
+    ]
+    return table_of([*lines, {"id": "c", "label": pd.NA, **dict.fromkeys(names, pd.NA)}])
+
+
+def whole(x0, y0, x1, y1):
+    return x0, y0, x1, y1
+
+
+def sized(x0, y0, x1, y1):
+    return x0, y0, x1 - x0, y1 - y0
+
+
+def central(x0, y0, x1, y1):
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["xmin", "ymin", "xmax", "ymax"], whole),
+        (["x1", "y1", "x2", "y2"], whole),
+        (["x0", "y0", "x1", "y1"], whole),
+        (["bbox_left", "bbox_top", "bbox_right", "bbox_bottom"], whole),
+        (["XMin", "YMin", "XMax", "YMax"], whole),
+        (["x", "y", "w", "h"], sized),
+        (["bbox_x", "bbox_y", "bbox_width", "bbox_height"], sized),
+        (["x_center", "y_center", "width", "height"], central),
+    ],
+)
+def test_columns_are_told_by_their_names(names, numbers):
+    agrees(read(columns_of(names, numbers)))
+
+
+def test_columns_of_other_names_are_told_by_the_config():
+    table = columns_of(["p", "q", "r", "s"], whole)
+    with pytest.raises(ConfigError, match=r"task\.options\.columns"):
+        read(table)
+    agrees(read(table, format="xyxy", label="label", box=("p", "q", "r", "s")))
+    agrees(read(columns_of(["x", "y", "w", "h"], central), format="cxcywh"))
+
+
+def test_shares_of_the_sides_become_pixels():
+    def shares(x0, y0, x1, y1):
+        return x0 / 100, y0 / 80, x1 / 100, y1 / 80
+
+    table = columns_of(["xmin", "ymin", "xmax", "ymax"], shares)
+    with pytest.raises(DataError, match="normalised: true"):
+        read(table)
+    agrees(read(table, normalised=True))
+
+
+def test_a_cell_holds_all_boxes_of_a_picture():
+    table = table_of(
+        [
+            {"id": "a", "P": "dog 10 20 30 60 cat 0 0 5 5"},
+            {"id": "b", "P": "dog 50 40 100 80"},
+            {"id": "c", "P": pd.NA},
+        ]
+    )
+    agrees(read(table))
+    scored = table.assign(
+        P=["dog 0.5 10 20 20 40 cat 1 0 0 5 5", "dog 0.1 50 40 50 40", "no 1 0 0 1 1"]
+    )
+    fields = "label confidence x y width height"
+    agrees(read(scored, format="string", fields=fields, nothing=("no",)))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["[10.0, 20.0, 20.0, 40.0]", "[0, 0, 5, 5]", "[50, 40, 50, 40]"],
+        [
+            "[{'x': 10, 'y': 20, 'width': 20, 'height': 40}]",
+            "{'width': 5, 'height': 5, 'x': 0, 'y': 0}",
+            "[[50, 40, 50, 40]]",
+        ],
+    ],
+    ids=["numbers", "names"],
+)
+def test_a_cell_holds_a_list(cells):
+    table = table_of([{"id": i, "bbox": c} for i, c in zip("aab", cells, strict=True)])
+    found = read(table)
+    assert set(found.objects["label"]) == {boxes.ONLY_CLASS}
+    agrees(read(table.assign(kind=["dog", "cat", "dog"])))
+
+
+def test_files_of_other_programs(tmp_path):
+    for folder in ("voc", "yolo"):
+        (tmp_path / folder).mkdir()
+    for id_ in "ab":
+        mine = [(label, box) for other, label, box in OBJECTS if other == id_]
+        parts = "".join(
+            f"<object><name>{label}</name><bndbox><xmin>{b[0]}</xmin><ymin>{b[1]}</ymin>"
+            f"<xmax>{b[2]}</xmax><ymax>{b[3]}</ymax></bndbox></object>"
+            for label, b in mine
+        )
+        text = f"<annotation><filename>{id_}.png</filename>{parts}</annotation>"
+        (tmp_path / "voc" / f"{id_}.xml").write_text(text)
+        lines = [
+            f"{NAMES.index(label)} {x / 100} {y / 80} {w / 100} {h / 80}"
+            for label, (x, y, w, h) in ((label, central(*box)) for label, box in mine)
+        ]
+        (tmp_path / "yolo" / f"{id_}.txt").write_text("\n".join(lines) + "\n")
+    whole_file = {
+        "images": [{"id": 7, "file_name": "t/a.png"}, {"id": 8, "file_name": "b.png"}],
+        "categories": [{"id": 3, "name": "cat"}, {"id": 9, "name": "dog"}],
+        "annotations": [
+            {
+                "image_id": 7 if i == "a" else 8,
+                "bbox": sized(*b),
+                "category_id": 3 if n == "cat" else 9,
+            }
+            for i, n, b in OBJECTS
+        ],
+    }
+    crowd = {"image_id": 7, "bbox": [0, 0, 90, 70], "category_id": 3, "iscrowd": 1}
+    whole_file["annotations"].append(crowd)
+    (tmp_path / "all.json").write_text(json.dumps(whole_file))
+    table = PICTURES[[]]
+    agrees(read(table, root=tmp_path, format="voc", annotations="voc"))
+    agrees(read(table, root=tmp_path, format="coco", annotations="all.json"))
+    agrees(read(table, root=tmp_path, format="yolo", annotations="yolo", classes=NAMES))
+    agrees(read(table, root=tmp_path, format="yolo", annotations="yolo"), ["0", "1"])
+    (tmp_path / "yolo" / "other.txt").write_text("0 0.5 0.5 0.1 0.1\n1 zero 0 0 0\n")
+    with pytest.raises(DataError, match=r"other\.txt: 2 of 5(.|\n)*no such picture"):
+        read(table, root=tmp_path, format="yolo", annotations="yolo")
+    with pytest.raises(DataError, match="is no folder"):
+        read(table, root=tmp_path, format="voc", annotations="nowhere")
+
+
+WRONG = {
+    "swapped": ([30, 60, 10, 25], "swapped", "swapped"),
+    "no area": ([10, 20, 10, 60], "no area", "dropped"),
+    "beyond": ([90, 70, 103, 90], "reaches out of the picture of 100 x 80", "clipped"),
+    "away": ([130, 70, 140, 75], "outside of the picture", "dropped"),
+    "no number": ([10, "x", 30, 60], "not four numbers", "dropped"),
+    "infinite": ([10, "inf", 30, 60], "not four numbers", "dropped"),
+    "again": ([10, 20, 30, 60], "the same box again", "dropped"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_boxes_are_named_or_repaired(case):
+    box, what, action = WRONG[case]
+    names = ["xmin", "ymin", "xmax", "ymax"]
+    table = columns_of(names, whole)
+    bad = table_of([{"id": "a", "label": "dog", **dict(zip(names, box, strict=True))}])
+    table = pd.concat([table, bad])
+    with pytest.raises(
+        DataError, match=rf"train\.csv: 1 of 4(.|\n)*row 6 \(xmin {box[0]}, .*{what}"
+    ) as e:
+        read(table)
+    assert "task.options.repair" in str(e.value)
+    fixed = read(table, repair=True)
+    ((file, id_, problem, done),) = fixed.problems
+    assert (file, id_) == ("train.csv", "a")
+    assert what in problem
+    assert action in done
+    assert len(fixed.objects) == (3 if "dropped" in action else 4)
+    if case == "beyond":
+        assert fixed.objects.loc[3, list(boxes.CORNERS)].tolist() == [90, 70, 100, 80]
+
+
+def test_classes_and_labels_are_checked():
+    table = columns_of(["xmin", "ymin", "xmax", "ymax"], whole)
+    with pytest.raises(
+        DataError, match=r"class 'dog' is none of task.options.classes \(did you mean"
+    ):
+        read(table, classes=["cat", "dogs"])
+    table["label"] = [" dog", pd.NA, "dog", pd.NA]
+    with pytest.raises(DataError, match=r"row 3(.|\n)*no class"):
+        read(table)
+
+
+def test_a_border_is_touched_without_a_word_and_many_problems_are_counted():
+    names = ["xmin", "ymin", "xmax", "ymax"]
+    lines = [
+        {"id": "c", "label": "dog", **dict(zip(names, [-0.5, 0, 60.9, n + 1], strict=True))}
+        for n in range(50)
+    ]
+    found = read(table_of(lines))
+    assert found.problems == []
+    assert found.objects["xmin"].min() == 0
+    assert found.objects["xmax"].max() == 60
+    bad = table_of([{**line, "xmax": 70} if n % 2 else line for n, line in enumerate(lines)])
+    with pytest.raises(DataError, match=r"25 of 50(.|\n)*and 5 more"):
+        read(bad)
+    assert len(read(bad, repair=True).problems) == 25
+    worse = table_of([{**line, "xmax": 70} for line in lines])
+    with pytest.raises(DataError, match="More than half are wrong"):
+        read(worse, repair=True)
+
+
+def test_prediction_strings_come_back():
+    box = np.array([[1.25, 2, 30, 40], [0, 0, 5, 5.5]])
+    for fields in ("label score xmin ymin xmax ymax", "confidence x y w h", "class cx cy w h conf"):
+        text = boxes.write(fields, ["b", "a"], box, np.array([0.75, 0.5]))
+        labels, found, scores = boxes.parse(text, fields)
+        np.testing.assert_allclose(found, box, atol=0.011)
+        np.testing.assert_allclose(scores, [0.75, 0.5])
+        has_labels = fields.startswith(("label", "class"))
+        assert labels == (["b", "a"] if has_labels else [boxes.ONLY_CLASS] * 2)
+    assert boxes.write("score x y w h", [], np.zeros((0, 4)), np.zeros(0)) == ""
+    assert boxes.parse("", "score x y w h")[1].shape == (0, 4)
+    for fields, match in (("label xmin", "are no box"), ("labl x y w h", 'did you mean "label"')):
+        with pytest.raises(ConfigError, match=match):
+            boxes.roles_of(fields)
+
+
+def test_overlap_agrees_with_torchvision():
+    torch = pytest.importorskip("torch")
+    from torchvision.ops import box_iou
+
+    random = np.random.default_rng(0)
+    low = random.integers(0, 20, (7, 2))
+    box = np.concatenate([low, low + random.integers(1, 20, (7, 2))], axis=1)
+    expected = box_iou(torch.tensor(box[:3]), torch.tensor(box[3:])).numpy()
+    np.testing.assert_allclose(boxes.iou(box[:3], box[3:]), expected, atol=1e-6)
+    assert boxes.iou(np.zeros((0, 4)), box).shape == (0, 7)
