@@ -26,7 +26,7 @@ def fit(problem) -> dict:
     fitted = [
         fit_column(features[:, :, column].T, wanted[:, column]) for column in range(wanted.shape[1])
     ]
-    low, high = wanted.min(axis=0), wanted.max(axis=0)
+    low, high = np.nanmin(wanted, axis=0), np.nanmax(wanted, axis=0)
     reach = REACH * (high - low)
     return {
         "coefficients": [coefficients for coefficients, _ in fitted],
@@ -80,5 +80,6 @@ def _logistic(features: np.ndarray, wanted: np.ndarray) -> tuple[list, float]:
 def _ridge(features: np.ndarray, wanted: np.ndarray) -> tuple[list, float]:
     from sklearn.linear_model import RidgeCV
 
-    model = RidgeCV(alphas=ALPHAS).fit(features, wanted)
+    known = ~np.isnan(wanted)  # a target may be missing, such as a point that is not seen
+    model = RidgeCV(alphas=ALPHAS).fit(features[known], wanted[known])
     return model.coef_.tolist(), float(model.intercept_)
