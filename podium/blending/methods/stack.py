@@ -18,6 +18,14 @@ REACH = 0.25
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
+def misfit(problem) -> str | None:
+    """Every column of the predictions needs targets to be fitted to."""
+    columns = problem.target.reshape(len(problem.target), -1).shape[1]
+    if problem.space == "values" and columns != problem.predictions.shape[2]:
+        return "not every column that is predicted has a target"
+    return None
+
+
 def fit(problem) -> dict:
     """Coefficients per column, (names, models), and intercepts, (names,)."""
     wanted = _columns(problem.target, problem.predictions.shape[2], problem.space)
