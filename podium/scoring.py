@@ -174,17 +174,18 @@ def secondary_scores(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> dict
     for name, metric in metrics.registry().items():
         if name == decider.metric.name or (metric.tasks and task_name not in metric.tasks):
             continue
-        answer = labels if metric.needs == "labels" else fitted.prediction
-        value = _secondary(metric, rows.target, answer)
+        value = _secondary(metric, rows.target, labels, fitted.prediction, decider.task)
         if value is not None:
             found[name] = value
     return found
 
 
-def _secondary(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float | None:
+def _secondary(metric: Metric, target, labels, prediction, task) -> float | None:
     try:
-        if metric.total is not None:
-            scored = metric.measured(target, scored)
+        if metric.needs != "labels":
+            scored = task.scored(metric, target, prediction, {})
+        else:
+            scored = labels if metric.total is None else metric.measured(target, labels)
         return finite(score_or_nan(metric, target, scored))
     except (TypeError, PodiumError):
         return None  # it needs options that have no default, or is not for such targets

@@ -218,14 +218,14 @@ def _shape_problems(filled: pd.DataFrame, sample: pd.DataFrame, free: bool) -> l
 
 def _column_problems(name: str, filled, answer, sample, task) -> list[str]:
     empty = filled.isna()
-    if empty.any():
+    if empty.any() and not task.leaves_gaps:
         ids = some_of(list(filled.index[empty]))
         return [f"column {name!r}: {empty.sum()} values are missing or not finite (id {ids})"]
     known = sample.dropna()
     is_numeric = len(known) > 0 and pd.to_numeric(known, errors="coerce").notna().all()
-    numbers = pd.to_numeric(filled, errors="coerce")
-    if is_numeric and numbers.isna().any():
-        bad = filled[numbers.isna()]
+    is_other = pd.to_numeric(filled, errors="coerce").isna() & ~empty
+    if is_numeric and is_other.any():
+        bad = filled[is_other]
         return [
             f"column {name!r}: expected numbers as in the sample, found {bad.iloc[0]!r} (id "
             f"{bad.index[0]!r})"

@@ -47,6 +47,13 @@ def oks_map(target, prediction, *, falloff: float = OKS_FALLOFF):
     return np.mean([(similarity >= level).mean() for level in np.arange(0.5, 1.0, 0.05)])
 
 
+@metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0)
+def visibility_f1(target, prediction):
+    """F1 of which points are there; without `task.options.visibility` every point is said to be."""
+    true, said = (~np.isnan(np.asarray(each)[:, ::2]) for each in (target, prediction))
+    return 2 * (true & said).sum() / (true.sum() + said.sum())
+
+
 def _distances(target, prediction, between) -> tuple[np.ndarray, np.ndarray]:
     """Distance of each point (n, points), and the size of each row's object (n,)."""
     target = np.asarray(target, dtype=np.float64).reshape(len(target), -1, 2)

@@ -229,6 +229,11 @@ class Task(ABC):
         A task that packs its answers may give an id as many rows as it has objects, or none.
         """
 
+    @property
+    def leaves_gaps(self) -> bool:
+        """Whether cells of the submission may stay empty, because there is nothing to answer."""
+        return False
+
     def blank(self, rows: int) -> np.ndarray:
         """A prediction (rows, names) that knows nothing: equal probabilities, or zeros."""
         value = 1 / len(self.names) if self.space == "probabilities" else 0.0

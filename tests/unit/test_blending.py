@@ -299,6 +299,17 @@ def test_stack_of_values_is_a_regression_within_the_targets_range():
     assert (far >= target.min(axis=0) - 0.26 * span).all()
 
 
+def test_stack_learns_each_column_from_the_rows_that_have_it():
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(200, 2))
+    seen = np.stack([2 * target + 5, rng.normal(size=(200, 2))])
+    target[::3, 1] = np.nan
+    problem = Problem(target, seen, Decider(ValueTask(), metrics.load({"name": "rmse"})), "values")
+    fit = cross_fit(blending.load("stack"), problem, np.arange(200) % 5)
+    assert np.isfinite(fit.prediction).all()
+    assert fit.score < 0.05
+
+
 def test_stack_of_many_classes_gives_probabilities():
     rng = np.random.default_rng(0)
     target = rng.integers(0, 12, 400)

@@ -237,3 +237,176 @@ def test_the_training_score_is_that_of_the_moved_points(task):
     moved = torch.from_numpy(learning) + 0.1
     answers.add(moved / 0.25, np.arange(4), moved)
     assert answers.score() == pytest.approx(0, abs=1e-4)
+
+
+# ------------------------------------------------------------------------------- visibility
+
+
+@pytest.fixture(scope="module")
+def seeing():
+    """The task that also predicts which points are there."""
+    options = {"visibility": True, "blank_invisible": True}
+    _, info = read(table_of(np.stack([PLACES, PLACES + 1.0])), **options)
+    return tasks.load("keypoints", options, info)
+
+
+def test_columns_say_which_points_are_not_there():
+    table = table_of(np.stack([PLACES, PLACES, PLACES]).astype(float))
+    marks = pd.DataFrame(
+        {"left_eye_v": [2, 1, 0], "right_eye_v": [2, 2, 2], "nose_v": [1, np.nan, 2]}, table.index
+    )
+    table.loc["p2", "left_eye_x"] = np.nan  # half a point that is not there is no error
+    frame, info = read(table.join(marks), visible="*_v")
+    assert frame.isna().sum().to_dict() == dict.fromkeys(COLUMNS, 0) | dict.fromkeys(
+        ["left_eye_x", "left_eye_y", "nose_x", "nose_y"], 1
+    )
+    task = tasks.load("keypoints", {"visible": "*_v"}, info)
+    plain = table.dropna().astype(str)
+    assert np.isfinite(task.read_solution(plain, [])).all()
+    with pytest.raises(DataError, match="visible: the training table has no column 'nose_v'"):
+        read(table.join(marks.rename(columns={"nose_v": "noze_v"})), visible="*_v")
+    for wrong in ({"visible": "nose_v"}, {"blank_invisible": True}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            tasks.options_module("keypoints").Options(**wrong)
+
+
+@pytest.mark.parametrize("approach", ["regression", "heatmap"])
+def test_points_that_are_not_there_are_learnt(seeing, approach):
+    """Nothing but the picture tells: a point without its block of colour is missing."""
+    from podium import network
+    from podium.config.model import Model
+    from podium.training import loop
+    from podium.training.data import Rows
+
+    rng = np.random.default_rng(0)
+    there = rng.random((8, 3)) < 0.6
+    seen = np.repeat(picture(size=(32, 32))[None, None], 8, axis=0)
+    target = np.repeat(PLACES.reshape(1, -1), 8, axis=0).astype(float)
+    for row, point in zip(*np.where(~there), strict=True):
+        x, y = PLACES[point]
+        seen[row, 0, y - 2 : y + 3, x - 2 : x + 3] = 0
+        target[row, 2 * point : 2 * point + 2] = np.nan
+    frames = Frames.whole((32, 32), 8)
+    learning = seeing.learning_target(target, target, frames)
+    rows = Rows(seen, np.arange(8), None, target, learning, frames)
+    settings = Model(
+        backbone="test_resnet", weights="none", image_size=32, augment="none", batch_size=8,
+        epochs=30, approach=approach, optimizer={"name": "adamw", "lr": 0.01},
+        schedule="constant", ema=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    net = network.build_for(seeing, settings, pictures=1, features=0, tabular=0)
+    metric = metrics.registry()["visibility_f1"]
+    plan = loop.Training(seeing, metric, settings, rows, rows, torch.device("cpu"), 1, 0)
+    history = loop.train(net, plan)
+    assert history[-1]["term:visibility"] < 0.3 * history[0]["term:visibility"]
+    assert history[-1]["train_score"] > 0.9
+
+
+def test_probabilities_go_through_views_and_frames(seeing):
+    prediction = np.concatenate([(PLACES + 0.5).reshape(-1) / 36 - 0.5, [0.9, 0.2, 0.5]])[None]
+    mirrored = prediction.copy()
+    mirrored[0, :6:2] *= -1  # the picture mirrored, and its eyes named the other way round
+    mirrored[0, [0, 1, 2, 3, 6, 7]] = mirrored[0, [2, 3, 0, 1, 7, 6]]
+    undone = seeing.undo("hflip", torch.from_numpy(mirrored)).numpy()
+    np.testing.assert_allclose(undone, prediction)
+    placed = seeing.place(prediction, Frames.whole((36, 36), 1))
+    np.testing.assert_allclose(placed[0], [*PLACES.reshape(-1), 0.9, 0.2, 0.5])
+    metric = metrics.registry()["rmse"]
+    assert seeing.scored(metric, None, placed, {}).shape == (1, 6)
+    assert seeing.mistakes(PLACES.reshape(1, -1), placed)[0] == pytest.approx(0, abs=1e-9)
+    drawn = seeing.draw(np.zeros((36, 36, 3), np.uint8), np.ones(2), placed[0, :6], placed[0])
+    colours = [drawn[y, x].tolist() for x, y in PLACES]
+    assert colours == [[230, 40, 40], [0, 190, 80], [230, 40, 40]]
+
+
+def test_the_threshold_is_fitted_where_the_metric_needs_labels(seeing):
+    rng = np.random.default_rng(0)
+    target = np.repeat(PLACES.reshape(1, -1), 200, axis=0).astype(float)
+    there = rng.random((200, 3)) < 0.5
+    target[np.repeat(~there, 2, axis=1)] = np.nan
+    probable = np.where(there, 0.3, 0.1) + rng.uniform(0, 0.1, (200, 3))
+    prediction = np.concatenate([np.nan_to_num(target), probable], axis=1)
+    known = metrics.registry()
+    fitted = seeing.fit_decision(known["visibility_f1"], target, prediction)
+    assert 0.19 < fitted["visible"] < 0.31
+    plain = known["visibility_f1"](target, seeing.decide(prediction, {"visible": 0.5}))
+    decided = seeing.decide(prediction, fitted)
+    assert plain < 0.98 < known["visibility_f1"](target, decided)
+    seen = np.isfinite(decided)
+    np.testing.assert_array_equal(decided[seen], prediction[:, :6][seen])
+    assert seeing.fit_decision(known["rmse"], target, prediction) == {"visible": 0.5}
+    from sklearn.metrics import f1_score
+
+    guess = np.where(np.repeat(rng.random((200, 3)) < 0.4, 2, axis=1), np.nan, 1.0)
+    expected = f1_score(there.ravel(), ~np.isnan(guess[:, ::2]).ravel())
+    assert known["visibility_f1"](target, guess) == pytest.approx(expected)
+
+
+def test_scores_take_what_they_need_of_a_prediction(seeing):
+    from podium import oof, scoring
+    from podium.blending import load
+    from podium.blending.crossfit import Decider, Problem
+    from podium.bootstrap import Bootstrap
+
+    rng = np.random.default_rng(0)
+    target = np.repeat(PLACES.reshape(1, -1), 40, axis=0).astype(float)
+    there = rng.random((40, 3)) < 0.5
+    said = np.concatenate([target + 1, np.where(there, 0.8, 0.1)], axis=1)
+    target[np.repeat(~there, 2, axis=1)] = np.nan
+    ids, folds = np.arange(40).astype(str), np.arange(40) % 4
+    rows = oof.Rows(ids, target, folds, np.arange(40), "f")
+    decider = Decider(seeing, metrics.registry()["rmse"])
+    result, _ = scoring.score(decider, said, rows, Bootstrap(rows.blocks, 100))
+    assert result["score"] == pytest.approx(1)
+    assert result["secondary"]["mae"] == pytest.approx(1)
+    assert result["secondary"]["visibility_f1"] == 1
+    assert {"pck", "nme", "oks_map"} <= set(result["secondary"])
+    assert [line["rmse"] for line in seeing.errors_by_name(target, said)] == pytest.approx(
+        [np.sqrt(2)] * 3
+    )
+    problem = Problem(target, said[None], decider, "values")
+    assert "has a target" in load("stack").misfit(problem)
+
+
+def test_points_that_are_not_there_are_left_empty(seeing, tmp_path):
+    from podium import submission
+
+    path = tmp_path / "sample.csv"
+    table_of(np.zeros((1, 3, 2))).astype(int).to_csv(path)
+    form = {"id": "id", "separator": None, "encoding": None}
+    metric = metrics.registry()["rmse"]
+    submission.rehearse(seeing, metric, path, form)
+    sample = table_of(np.zeros((1, 3, 2))).astype(int).astype(str)
+    prediction = np.array([[1.5, 2, 3, 4, 5, 6, 0.9, 0.4, 0.6]])
+    answer = seeing.submission(prediction, {"visible": 0.5}, metric, sample)
+    filled = submission.fill_left_out(answer, sample, [])
+    submission.check(filled, answer, sample, seeing, metric, path)
+    text = submission.as_csv(filled, ["id", *COLUMNS], ",")
+    assert text.splitlines()[1] == "p0,1.5,2,,,5,6"
+
+
+def test_a_model_must_learn_the_visibility_that_is_asked_for(seeing):
+    with pytest.raises(ConfigError, match="such as visibility"):
+        seeing.loss_terms(Loss(terms={"l2": 1.0}), np.zeros((1, 6)))
+    assert set(seeing.default_loss()) == {"smooth_l1", "wing", "visibility"}
+
+
+def test_a_probe_tells_which_points_are_there(seeing):
+    rng = np.random.default_rng(0)
+    there = rng.random((80, 3)) < 0.5
+    target = np.where(np.repeat(there, 2, axis=1), 0.1, np.nan)
+    weight, bias = seeing.probe(there.astype(float) * 2 - 1, target, 1.0, 0)
+    assert weight.shape == (seeing.outputs, 3)
+    raw = torch.as_tensor((there * 2 - 1.0) @ weight.T + bias)
+    np.testing.assert_array_equal(seeing.predict(raw, None)[:, 6:] > 0.5, there)
+
+
+def test_predicted_points_are_moved_to_the_border_where_they_may_not_leave():
+    _, info = read(table_of(PLACES[None].astype(float)))
+    task = tasks.load("keypoints", {"clip": True}, info)
+    sides = pd.DataFrame({"width": [40], "height": [20]})
+    frames = Frames.of(sides, (36, 36), "pad")
+    outside = np.array([[-9.0, 3, 55, 25, 39, -0.5]])
+    relative = frames.relative(outside.reshape(1, -1, 2)).reshape(1, -1)
+    np.testing.assert_allclose(task.place(relative, frames), [[-0.5, 3, 39.5, 19.5, 39, -0.5]])

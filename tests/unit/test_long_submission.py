@@ -135,7 +135,7 @@ def test_one_coordinate_per_picture_is_long_where_the_config_says_so(competition
     ("changed", "options", "said"),
     [
         (lambda t: t.replace("top_x", "top_X"), {}, r"row \d+: 'top_X' \(did you"),
-        (lambda t: t.drop(columns="FeatureName"), {}, "one repeated by mistake: p00"),
+        (lambda t: t.drop(columns="FeatureName"), {}, "is a picture repeated by mistake: p00"),
         (lambda t: t[["id", "FeatureName"]], {}, "needs a column for the answers beside"),
         (lambda t: t, {"value_column": "Loc"}, r"'Loc' \(task.options.value_column\)"),
         (lambda t: t, {"submission": "wide"}, "expected one row per id"),

@@ -18,6 +18,14 @@ REACH = 0.25
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
+def misfit(problem) -> str | None:
+    """Every column of the predictions needs targets to be fitted to."""
+    columns = problem.target.reshape(len(problem.target), -1).shape[1]
+    if problem.space == "values" and columns != problem.predictions.shape[2]:
+        return "not every column that is predicted has a target"
+    return None
+
+
 def fit(problem) -> dict:
     """Coefficients per column, (names, models), and intercepts, (names,)."""
     wanted = _columns(problem.target, problem.predictions.shape[2], problem.space)
@@ -26,7 +34,7 @@ def fit(problem) -> dict:
     fitted = [
         fit_column(features[:, :, column].T, wanted[:, column]) for column in range(wanted.shape[1])
     ]
-    low, high = wanted.min(axis=0), wanted.max(axis=0)
+    low, high = np.nanmin(wanted, axis=0), np.nanmax(wanted, axis=0)
     reach = REACH * (high - low)
     return {
         "coefficients": [coefficients for coefficients, _ in fitted],
@@ -80,5 +88,6 @@ def _logistic(features: np.ndarray, wanted: np.ndarray) -> tuple[list, float]:
 def _ridge(features: np.ndarray, wanted: np.ndarray) -> tuple[list, float]:
     from sklearn.linear_model import RidgeCV
 
-    model = RidgeCV(alphas=ALPHAS).fit(features, wanted)
+    known = ~np.isnan(wanted)  # a target may be missing, such as a point that is not seen
+    model = RidgeCV(alphas=ALPHAS).fit(features[known], wanted[known])
     return model.coef_.tolist(), float(model.intercept_)

@@ -40,10 +40,11 @@ def columns_of(sample: pd.DataFrame, names: list[str], options) -> dict[str, str
     hits = sample[[options.point_column] if options.point_column else known].isin(names).sum()
     if not hits.any():
         repeated = sample.index[sample.index.duplicated()].unique()
+        mistake = f" Or is a picture repeated by mistake: {some_of(repeated)}?"
         raise DataError(
             f"{where} has a row for each coordinate, so one of its columns must name it by its "
-            f"target column, such as {names[0]}; none of {some_of(known, 12)} does. If a row "
-            f"should be a whole picture, is one repeated by mistake: {some_of(repeated)}?"
+            f"target column, such as {names[0]}; none of {some_of(known, 12)} does."
+            + (mistake if len(repeated) else "")
         )
     point = str(hits.idxmax())
     unknown = np.flatnonzero(~sample[point].isin(names))

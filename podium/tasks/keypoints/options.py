@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from podium.config.section import Section
 from podium.tasks.traits import Traits
@@ -33,14 +33,44 @@ class Options(Section):
         None,
         description="Of a long sample submission, the column to fill; when unset the last one.",
     )
+    clip: bool = Field(False, description="Move points that are predicted outside to the border.")
+    visible: str | None = Field(
+        None,
+        description="Columns of the training table that say whether a point is there, `*` in place "
+        "of its name, such as `*_v`: where they are 0 (COCO: not labelled) or empty, the point is "
+        "missing whatever its coordinates.",
+    )
+    visibility: bool = Field(
+        False,
+        description="Predict too how probable it is that a point is there, by the loss term "
+        "`visibility`; a missing point is not.",
+    )
+    blank_invisible: bool = Field(
+        False,
+        description="Leave the cells of points empty in the submission that are not there: their "
+        "probability is below one half, or below a threshold that is fitted across folds where "
+        "the metric needs labels. Needs `visibility`.",
+    )
     flip: dict[str, str] | Literal["auto"] = Field(
         "auto",
         description="Points that change places where a picture is mirrored, name to name; `auto` "
         "pairs names that differ in `left` and `right`.",
     )
 
+    @model_validator(mode="after")
+    def _blanks_are_predicted(self):
+        if self.blank_invisible and not self.visibility:
+            raise ValueError("blank_invisible: found true, which needs `visibility: true`")
+        if self.visible is not None and self.visible.count("*") != 1:
+            raise ValueError(
+                f"visible: found {self.visible!r}, expected a column's name with one `*` in place "
+                "of the point's, such as `*_v`"
+            )
+        return self
+
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""
-    of_points = ("l2", "l1", "smooth_l1", "wing")
-    return (*of_points, "heatmap") if approach == "heatmap" else of_points
+    names = ["l2", "l1", "smooth_l1", "wing"]
+    names += ["heatmap"] if approach == "heatmap" else []
+    return (*names, "visibility") if options.visibility else tuple(names)

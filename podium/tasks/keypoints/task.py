@@ -9,7 +9,7 @@ import pandas as pd
 
 from podium import tables, views
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
-from podium.tasks import base, probes, targets
+from podium.tasks import base, probes, targets, thresholds
 from podium.tasks.keypoints import long
 from podium.tasks.keypoints.options import TRAITS
 
@@ -25,9 +25,10 @@ STEP = 5.0
 
 
 class Task(base.Task):
-    """Points; predictions are (n, 2 x points), x and y by turns, in pixels of the row's picture.
+    """Points: targets are (n, 2 x points), x and y by turns, in pixels of the row's picture.
 
-    Targets have the same form, with NaN for a missing point.
+    NaN is a missing point. Predictions have the same form; with `visibility` the probability that
+    each point is there comes after, (n, 3 x points).
     """
 
     space: ClassVar[str] = "values"
@@ -38,7 +39,10 @@ class Task(base.Task):
         """See `base.Task.read_targets`. Half a point is an error, a missing one is not."""
         points = points_of(columns)
         names = [name for pair in points.values() for name in pair]
-        frame = targets.read_numbers(table, names, may_miss=True)
+        if options.visible:
+            needed = [options.visible.replace("*", point) for point in points]
+            targets.check_columns(table, needed, "task.options.visible")
+        frame = _read(table, names, options.visible)
         problems = []
         for point, (x, y) in points.items():
             half = frame.index[frame[x].isna() != frame[y].isna()]
@@ -49,7 +53,7 @@ class Task(base.Task):
         if problems:
             raise DataError("The points are not whole:\n" + numbered(problems))
         info = {
-            "names": names,
+            "names": names + [f"{point}_visible" for point in points if options.visibility],
             "points": list(points),
             "mirrored": _mirrored(list(points), options.flip),
             "long": None,
@@ -71,8 +75,17 @@ class Task(base.Task):
         """The points' names."""
         return self.info["points"]
 
+    @property
+    def coordinates(self) -> list[str]:
+        """Names of the coordinates, x and y by turns."""
+        return self.names[: 2 * len(self.points)]
+
+    def _parts(self, prediction):
+        """Coordinates (n, 2 x points), and probabilities (n, points) or (n, 0)."""
+        return prediction[:, : 2 * len(self.points)], prediction[:, 2 * len(self.points) :]
+
     def encode(self, targets):
-        return targets[self.names].to_numpy(dtype=np.float64)
+        return targets[self.coordinates].to_numpy(dtype=np.float64)
 
     def stratify_by(self, target, bins):
         """Quantile bin of how far the points are spread: small and large faces in every fold."""
@@ -85,15 +98,22 @@ class Task(base.Task):
         return len(self.names)
 
     def default_loss(self):
-        return {"smooth_l1": 1.0, "wing": 0.1}
+        of_points = {"smooth_l1": 1.0, "wing": 0.1}
+        return of_points | {"visibility": 1.0} if self.options.visibility else of_points
 
     def loss_terms(self, loss, train_target):
         from podium import losses
 
+        if self.options.visibility and loss.terms and "visibility" not in loss.terms:
+            raise ConfigError(
+                "task.options.visibility: a model's loss.terms has no `visibility`, so that it "
+                "would not learn which points are there; add it, such as visibility: 1.0"
+            )
+
         def term(error, raw, target):
             missing = target.isnan()
             known = target.where(~missing, 0.0)
-            said = self.predict(raw, train_target)
+            said, _ = self._parts(self.predict(raw, train_target))
             each = error(PERCENT * said, PERCENT * known).where(~missing, 0.0)
             return each.sum(1) / (~missing).sum(1).clamp(min=1)
 
@@ -103,6 +123,10 @@ class Task(base.Task):
             "wing": losses.each_wing,
         }  # fmt: skip
         terms = {name: partial(term, error) for name, error in kinds.items()}
+        if self.options.visibility:
+            terms["visibility"] = lambda raw, target: losses.bce(
+                self._visible(raw), ~target[:, ::2].isnan()
+            )
         return terms | {"heatmap": losses.heat_map}
 
     def network(self, settings):
@@ -145,30 +169,94 @@ class Task(base.Task):
         return moved["image"], relative.reshape(-1).astype(target.dtype)
 
     def predict(self, raw, train_target):
+        import torch
+
         from podium import losses
 
-        return UNIT * raw.float() if raw.dim() == 2 else losses.middle_of(raw).flatten(1)
+        if raw.dim() == 2:
+            points = UNIT * self._parts(raw.float())[0]
+        else:
+            points = losses.middle_of(raw).flatten(1)
+        if not self.options.visibility:
+            return points
+        return torch.cat([points, self._visible(raw).sigmoid()], 1)
+
+    def _visible(self, raw):
+        """Logits of whether each point is there: outputs of their own, or each map's largest.
+
+        Where a point is does not change when something is added to its whole map, so that its
+        height is free to tell this.
+        """
+        return self._parts(raw.float())[1] if raw.dim() == 2 else raw.flatten(2).amax(2)
 
     def undo(self, view, prediction):
-        points = views.undo_points(view, prediction.reshape(len(prediction), -1, 2))
+        import torch
+
+        points, visible = self._parts(prediction)
+        points = views.undo_points(view, points.reshape(len(points), -1, 2))
         if view in views.MIRRORING:
             points = points[:, self.info["mirrored"]]
-        return points.reshape(len(prediction), -1)
+            visible = visible[:, self.info["mirrored"]] if self.options.visibility else visible
+        return torch.cat([points.flatten(1), visible], 1)
 
     def place(self, prediction, frames):
-        return _flat(frames.pixels(_points(prediction)))
+        points, visible = self._parts(prediction)
+        pixels = frames.pixels(_points(points))
+        if self.options.clip:
+            pixels = np.clip(pixels, -0.5, frames.sides[:, None] - 0.5)
+        return np.concatenate([_flat(pixels), visible], axis=1)
 
     def probe(self, features, target, strength, seed):
         means = np.nanmean(target, axis=0)
-        return probes.ridge(features, np.where(np.isnan(target), means, target) / UNIT, strength)
+        filled = np.where(np.isnan(target), means, target)
+        fitted = [probes.ridge(features, filled / UNIT, strength)]
+        if self.options.visibility:
+            there = ~np.isnan(target[:, ::2])
+            fitted.append(probes.separate_logistics(features, there, strength, seed))
+        weights, biases = zip(*fitted, strict=True)
+        return np.concatenate(weights), np.concatenate(biases)
+
+    def default_decision(self):
+        return {"visible": 0.5} if self.options.visibility else {}
+
+    def fit_decision(self, metric, target, prediction):
+        """The probability from which on points are there, one for all."""
+        if metric.needs != "labels" or not self.options.visibility:
+            return self.default_decision()
+
+        def score(cut: float) -> float:
+            return metric.sign * metric(target, self.decide(prediction, {"visible": cut}))
+
+        cuts = thresholds.candidates(self._parts(prediction)[1].ravel())
+        return {"visible": thresholds.best_cut(score, cuts, start=0.5)}
+
+    def decide(self, prediction, decision):
+        points, visible = self._parts(prediction)
+        if not visible.shape[1]:
+            return points
+        unseen = np.repeat(visible < decision["visible"], 2, axis=1)
+        return np.where(unseen, np.nan, points)
+
+    def scored(self, metric, target, prediction, decision):
+        """Coordinates alone; NaN where a metric of labels is told that a point is not there."""
+        if metric.needs == "labels":
+            return self.decide(prediction, decision)
+        return self._parts(prediction)[0]
+
+    @property
+    def leaves_gaps(self):
+        return self.options.blank_invisible
 
     def submission(self, prediction, decision, metric, sample):
+        points, _ = self._parts(prediction)
+        if self.options.blank_invisible:
+            points = self.decide(prediction, decision)
         if self.info["long"]:
-            return long.fill(sample, self.names, prediction, **self.info["long"])
-        return targets.fill(sample, dict(zip(self.names, prediction.T, strict=True)))
+            return long.fill(sample, self.coordinates, points, **self.info["long"])
+        return targets.fill(sample, dict(zip(self.coordinates, points.T, strict=True)))
 
     def read_solution(self, table, columns):
-        return targets.read_numbers(table, self.names, may_miss=True).to_numpy(dtype=np.float64)
+        return _read(table, self.coordinates, self.options.visible).to_numpy(np.float64)
 
     def describe_targets(self, targets_table):
         target = self.encode(targets_table)
@@ -236,7 +324,7 @@ class Task(base.Task):
 
     def errors_by_name(self, target, prediction):
         """A line per point: its rows, root mean squared and mean distance in pixels."""
-        distance = np.linalg.norm(_points(prediction - target), axis=2)
+        distance = self._distances(target, prediction)
         lines = []
         for number, name in enumerate(self.points):
             known = distance[~np.isnan(distance[:, number]), number]
@@ -255,12 +343,19 @@ class Task(base.Task):
 
     def mistakes(self, target, prediction):
         """Mean distance in pixels over the row's points."""
-        distance = np.linalg.norm(_points(prediction - target), axis=2)
+        distance = self._distances(target, prediction)
         known = ~np.isnan(distance)
         return np.where(known, distance, 0).sum(1) / np.maximum(known.sum(1), 1)
 
+    def _distances(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """Pixels between each point and its prediction, (n, points)."""
+        return np.linalg.norm(_points(self._parts(prediction)[0] - target), axis=2)
+
     def draw(self, picture, scale, target, prediction=None):
-        """The points on a picture: true ones green, predicted ones red, a line between them."""
+        """The points on a picture: true ones green, predicted ones red, a line between them.
+
+        A point that is predicted not to be there is not drawn.
+        """
         import cv2
 
         drawn = picture.copy()
@@ -270,9 +365,11 @@ class Task(base.Task):
             return tuple(round(v) for v in (point + 0.5) * scale - 0.5)
 
         true = _points(target[None])[0]
-        said = true if prediction is None else _points(prediction[None])[0]
+        said = true
+        if prediction is not None:
+            said = _points(self.decide(prediction[None], self.default_decision()))[0]
         for a, b in zip(true, said, strict=True):
-            if np.isfinite(a).all() and prediction is not None:
+            if np.isfinite([a, b]).all() and prediction is not None:
                 cv2.line(drawn, at(a), at(b), (255, 220, 0), 1, cv2.LINE_AA)
         for points, colour in ((true, (0, 190, 80)), (said, (230, 40, 40))):
             for point in points if prediction is not None or points is true else ():
@@ -308,6 +405,17 @@ def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
             + numbered(problems)
         )
     return {name: (axes["x"], axes["y"]) for name, axes in found.items()}
+
+
+def _read(table: pd.DataFrame, columns: list[str], visible: str | None) -> pd.DataFrame:
+    """Coordinates; NaN where the columns of `visible`, as far as the table has them, say so."""
+    frame = targets.read_numbers(table, columns, may_miss=True)
+    for point, pair in points_of(columns).items():
+        column = (visible or "").replace("*", point)
+        if column in table.columns:
+            there = targets.read_numbers(table, [column], may_miss=True)[column]
+            frame.loc[there.fillna(0) == 0, list(pair)] = np.nan
+    return frame
 
 
 def _mirrored(points: list[str], flip: dict[str, str] | str) -> list[int]:
