@@ -134,7 +134,7 @@ def resized(picture: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarr
     """
     height, width = size
     fitted = fitted_size(picture.shape[:2], size, resize)
-    small = _scaled(picture, fitted)
+    small = scaled(picture, fitted)
     if resize == "stretch":
         return small
     if resize == "pad":
@@ -157,7 +157,7 @@ def fitted_size(shape: tuple[int, int], size: tuple[int, int], resize: str) -> t
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Area averaging where a side shrinks, linear interpolation where it grows."""
     import cv2
 

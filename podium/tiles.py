@@ -1,7 +1,7 @@
 """Large pictures in overlapping tiles: where they are, how they are cut, how answers are joined.
 
-Tiles lie evenly; a picture smaller than a tile lies at its top left and is mirrored beyond its
-borders. Joined answers are weighted by a window that falls off towards a tile's edges, where a
+Tiles lie evenly; a picture smaller than a tile lies at its top left, and its border goes on
+beyond it. Joined answers are weighted by a window that falls off towards a tile's edges, where a
 network has seen the least of what is around.
 """
 
@@ -30,13 +30,13 @@ def corners(shape: tuple[int, int], size: tuple[int, int], overlap: float = OVER
 
 
 def cut(picture: np.ndarray, corner: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """A tile (height, width, ...) of a picture, mirrored beyond the picture's borders."""
+    """A tile (height, width, ...) of a picture, whose border goes on beyond it."""
     top, left = corner
     tile = picture[top : top + size[0], left : left + size[1]]
     missing = [(0, size[axis] - tile.shape[axis]) for axis in (0, 1)]
     if missing == [(0, 0), (0, 0)]:
         return tile
-    return np.pad(tile, [*missing, *[(0, 0)] * (picture.ndim - 2)], mode="symmetric")
+    return np.pad(tile, [*missing, *[(0, 0)] * (picture.ndim - 2)], mode="edge")
 
 
 def window(size: tuple[int, int], overlap: float = OVERLAP) -> np.ndarray:
