@@ -386,10 +386,13 @@ def test_a_submission_of_pixels_reads_back():
     task = task_of(1, submission="pixels")
     shapes = {"1": (6, 5), "2": (4, 7)}
     pictures = [smooth(*shape, channels=1, seed=n) for n, shape in enumerate(shapes.values())]
-    sample = pd.DataFrame({"value": "1"}, index=pixel_ids(shapes))
+    cls, raw = type(task), pd.DataFrame({"id": pixel_ids(shapes), "value": "1"}, dtype=object)
+    sample = cls.index_sample(raw, "sample.csv", "id", task.options)
+    assert list(sample.index.unique()) == ["1", "2"]
     prediction = column(pack(picture) for picture in pictures)
     filled = task.submission(prediction, {}, None, sample)
-    assert list(filled.index) == list(sample.index)
+    assert filled.index.equals(sample.index)
+    assert filled["id"].tolist() == raw["id"].tolist()
     assert filled["value"].between(0, 1).all()
     assert filled["value"].iloc[7] == pytest.approx(pictures[0][1, 2, 0] / 255)
     assert list(task.files(prediction, {}, sample)) == []
@@ -397,13 +400,11 @@ def test_a_submission_of_pixels_reads_back():
         [shape[::-1] for shape in shapes.values()], index=list(shapes), columns=["width", "height"]
     )
     found = Found(places, None, "solution.csv")
-    solution = task.read_solution(filled.astype(str), ["clean"], found)
+    solution = task.read_solution(filled[["value", "id"]].astype(str), ["clean"], found)
     for row, picture in zip(solution, pictures, strict=True):
         np.testing.assert_array_equal(unpack(row)[0], picture)
-    pictures_of = type(task).pictures_of
-    assert list(pictures_of(sample.index, task.options).unique()) == ["1", "2"]
-    assert pictures_of(sample.index, task_of().options) is sample.index
-    with pytest.raises(DataError, match="the answers have 3 channels"):
+    assert list(task.submission(column([]), {}, None, sample.head(0)).columns) == ["id", "value"]
+    with pytest.raises(DataError, match="but the clean pictures are coloured"):
         task_of(3, submission="pixels").submission(prediction, {}, None, sample)
 
 

@@ -11,23 +11,41 @@ import pandas as pd
 from podium.errors import DataError, some_of
 
 
-def split(ids: pd.Index) -> tuple[pd.Index, np.ndarray, np.ndarray]:
+def split(ids: Sequence[str]) -> tuple[pd.Index, np.ndarray, np.ndarray]:
     """Picture, row and column of pixels' ids, all (pixels,), as they are counted in the table.
 
     Raises DataError for ids that are not of that form.
     """
-    parts = pd.Series(ids, dtype="string").str.extract(r"^(.+)_(\d+)_(\d+)$")
-    bad = parts[0].isna().to_numpy()
-    if bad.any():
+    parts = pd.Series(np.asarray(ids, dtype=object), dtype="string")
+    parts = parts.str.extract(r"^(.+)_(\d+)_(\d+)$")
+    bad = np.flatnonzero(parts[0].isna())
+    if len(bad):
+        found = some_of([repr(np.asarray(ids, dtype=object)[place]) for place in bad[:3]])
         raise DataError(
             "task.options.submission: pixels: expected ids such as 7_120_3 (picture, row, column), "
-            f"found {some_of([repr(id_) for id_ in ids[bad]], 3)}"
+            f"found {found}"
         )
-    pictures = pd.Index(parts[0].to_numpy(dtype=object), name=ids.name, dtype=object)
+    pictures = pd.Index(parts[0].to_numpy(dtype=object), name="id", dtype=object)
     return pictures, parts[1].to_numpy(dtype=np.int64), parts[2].to_numpy(dtype=np.int64)
 
 
-def values_of(ids: pd.Index, pictures: Sequence[np.ndarray]) -> np.ndarray:
+def columns_of(table: pd.DataFrame) -> tuple[str, str]:
+    """The column of the pixels' ids and that of their values, of a table indexed by picture.
+
+    Raises DataError for a table of other columns.
+    """
+    if len(table.columns) != 2:
+        raise DataError(
+            "task.options.submission: a table of pixels has a column of ids and one of values, "
+            f"found {some_of(list(table.columns), 6)}"
+        )
+    one, other = table.columns
+    first = f"{table.index[0]}_" if len(table) else ""
+    is_other = len(table) > 0 and not str(table[one].iloc[0]).startswith(first)
+    return (other, one) if is_other else (one, other)
+
+
+def values_of(ids: Sequence[str], pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Values (pixels,) float64 of the pixels that ids ask for.
 
     Args:
@@ -46,7 +64,7 @@ def values_of(ids: pd.Index, pictures: Sequence[np.ndarray]) -> np.ndarray:
     return values
 
 
-def pictures_from(ids: pd.Index, values: np.ndarray, sides: pd.DataFrame) -> list[np.ndarray]:
+def pictures_from(ids: Sequence[str], values: np.ndarray, sides: pd.DataFrame) -> list[np.ndarray]:
     """Pictures (H, W) of a whole table of pixels.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from podium import degrade, references, views
+from podium import degrade, references, tables, views
 from podium.cache import scaled
 from podium.errors import ConfigError, DataError, numbered, some_of
 from podium.metrics.pictures import WHITE, decibels, psnr, ssim
@@ -180,24 +180,27 @@ class Task(PackedTask):
     # ---------------------------------------------------------------- writing
 
     @classmethod
-    def pictures_of(cls, ids, options):
-        return pixels.split(ids)[0] if options.submission == "pixels" else ids
+    def index_sample(cls, sample, path, id_column, options):
+        """See `base.Task.index_sample`; a table of pixels keeps its column of ids."""
+        if options.submission == "files":
+            return super().index_sample(sample, path, id_column, options)
+        tables.check_columns(sample, path, [id_column])
+        return sample.set_axis(pixels.split(sample[id_column])[0])
 
     def submission(self, prediction, decision, metric, sample):
         """File names, or a value for each pixel that the sample asks for."""
         if self.options.submission == "files":
             name = self.names[0]
             return targets.fill(sample, {name: _file_names(sample, name)})
-        if len(sample.columns) != 1 or self.channels != 1:
+        if self.channels != 1:
             raise DataError(
-                "task.options.submission: a table of pixels has one column beside the id, for "
-                f"grey pictures; the sample submission has {some_of(list(sample.columns), 6)} and "
-                f"the answers have {self.channels} channel{'s' * (self.channels > 1)} (see "
-                "`task.options.grey`)"
+                "task.options.submission: a table of pixels is of grey pictures, but the clean "
+                "pictures are coloured; `task.options.grey: true` makes their mean of them"
             )
+        ids, value = pixels.columns_of(sample)
         answers = [unpack(row)[0][:, :, 0] for row in self.decide(prediction, decision)]
-        values = pixels.values_of(sample.index, answers) * (self.options.white / WHITE)
-        return pd.DataFrame({sample.columns[0]: values}, index=sample.index)
+        values = pixels.values_of(sample[ids], answers) * (self.options.white / WHITE)
+        return sample.assign(**{value: values})
 
     def files(self, prediction, decision, sample):
         if self.options.submission == "files":
@@ -207,13 +210,14 @@ class Task(PackedTask):
 
     def read_solution(self, table, columns, found):
         if self.options.submission == "pixels":
-            values = pd.to_numeric(table[table.columns[0]], errors="coerce")
+            ids, value = pixels.columns_of(table)
+            values = pd.to_numeric(table[value], errors="coerce")
             if values.isna().any():
-                bad = values.index[values.isna()]
-                raise DataError(f"{found.table}: ids without a number: {some_of(list(bad))}")
+                bad = table[ids][values.isna()].tolist()
+                raise DataError(f"{found.table}: {len(bad)} pixels have no number: {some_of(bad)}")
             levels = _levels(values.to_numpy(dtype=np.float64) * (WHITE / self.options.white))
             sides = self.options.scale * found.pictures[["height", "width"]]
-            pictures = pixels.pictures_from(table.index, levels, sides)
+            pictures = pixels.pictures_from(table[ids], levels, sides)
             return column(pack(picture[:, :, None]) for picture in pictures)
         names = _one_name_each(table[columns[0]], found).reindex(found.pictures.index)
         pictures = _read_all(names, self.options, found, columns[0])
