@@ -6,8 +6,10 @@ network has seen the least of what is around.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 #: Neighbouring tiles have at least this share of their side in common.
 OVERLAP = 0.125
@@ -27,6 +29,39 @@ def corners(shape: tuple[int, int], size: tuple[int, int], overlap: float = OVER
     """Top and left of each tile of a picture (height, width), (tiles, 2), row by row."""
     tops, lefts = (starts(side, tile, overlap) for side, tile in zip(shape, size, strict=True))
     return np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tiles of a manifest's pictures, one picture's after the other's.
+
+    Attributes:
+        rows: (tiles,) the row that each is part of, ascending.
+        corners: (tiles, 2) top and left of each.
+    """
+
+    rows: np.ndarray
+    corners: np.ndarray
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, size: tuple[int, int]) -> "Layout":
+        """Tiles of a size (height, width) of all rows that can be read."""
+        sides = table[["height", "width"]].to_numpy(dtype=np.int64)
+        if "problem" in table.columns:
+            sides = np.where((table["problem"] == "").to_numpy()[:, None], sides, 0)
+        each = [
+            corners(tuple(side), size) if side.all() else np.zeros((0, 2), int) for side in sides
+        ]
+        rows = np.repeat(np.arange(len(each)), [len(found) for found in each])
+        return cls(rows, np.concatenate([np.zeros((0, 2), int), *each]))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Places of the tiles of some rows, in the order of these rows."""
+        first, last = (np.searchsorted(self.rows, rows, side) for side in ("left", "right"))
+        return np.concatenate([np.zeros(0, int), *map(np.arange, first, last)]).astype(np.int64)
 
 
 def cut(picture: np.ndarray, corner: Sequence[int], size: tuple[int, int]) -> np.ndarray:
