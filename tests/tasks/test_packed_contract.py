@@ -144,7 +144,9 @@ def test_loss_terms_have_a_gradient(tiny):
         assert len(names) > 1
         used |= set(names)
         rows, net = tiny.rows(settings), tiny.network(settings)
-        batch = data.moved(rows.collated(rows.learning_target[np.arange(ROWS)]), "cpu")
+        batch = data.moved(
+            rows.collated(rows.learning_target[np.arange(ROWS)]), torch.device("cpu")
+        )
         raw = asked(net, torch.from_numpy(rows.seen), None, batch)
         for name in names:
             loss = terms[name](raw, batch)
@@ -258,7 +260,12 @@ def test_a_submission_reads_back_as_what_was_decided(tiny):
     folder = tiny.folder / "back"
     folder.mkdir(exist_ok=True)
     table = filled.astype(object).where(filled.notna() & (filled != ""), None)
-    found = Found(tiny.found.pictures.iloc[:ROWS], tiny.folder, "submission.csv")
+    files = list(tiny.task.files(prediction, decision, sample))
+    for name, content in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    root = folder if files else tiny.folder
+    found = Found(tiny.found.pictures.iloc[:ROWS], root, "submission.csv")
     back = tiny.task.read_solution(table, list(filled.columns), found)
     decided = tiny.task.decide(prediction, decision)
     assert len(back) == ROWS

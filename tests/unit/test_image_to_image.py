@@ -104,7 +104,7 @@ def test_a_wrong_size_is_an_error_that_names_both_and_repaired_on_demand(tmp_pat
     frame, _ = read(table, found, repair=True)
     assert unpack(frame["packed"].iloc[0])[0].shape == (24, 32, 3)
     ((file, row, problem, action),) = found.problems
-    assert (file, row, action) == ("train.csv", "p0", "resized")
+    assert (file, row, action) == ("train.csv", "row 2 (id p0)", "resized")
     assert "30 x 20" in problem
 
 
@@ -116,7 +116,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path):
         read(table, found)
     assert "2 rows" in str(error.value)
     assert "p0.png is not a picture" in str(error.value)
-    assert "'p1', 'clean': 'nowhere.png' is no picture in" in str(error.value)
+    assert "row 3, id 'p1', 'clean': 'nowhere.png' is no picture in" in str(error.value)
 
 
 def test_each_id_has_one_row_with_a_name_inside_the_folder(tmp_path):
@@ -416,9 +416,9 @@ def test_pictures_are_written_beside_the_submission():
     filled = task.submission(prediction, {}, None, sample)
     assert filled["clean"].tolist() == ["x/7.png", "8.png"]
     files = dict(task.files(prediction, {}, sample))
-    assert list(files) == ["pictures/x/7.png", "pictures/8.png"]
+    assert list(files) == ["clean/x/7.png", "clean/8.png"]
     np.testing.assert_array_equal(
-        np.asarray(Image.open(io.BytesIO(files["pictures/x/7.png"]))), picture
+        np.asarray(Image.open(io.BytesIO(files["clean/x/7.png"]))), picture
     )
     empty = task.submission(column([]), {}, None, sample.head(0))
     assert list(empty.columns) == ["clean"]

@@ -12,6 +12,7 @@ TRAITS = Traits(
     one_target=True,
     is_spatial=True,
     several_rows=True,
+    in_tiles=True,
     approaches=("unet", "plain"),
     map_approaches=("unet", "plain"),
 )
@@ -44,7 +45,7 @@ class Options(Section):
     submission: Literal["files", "pixels"] = Field(
         "files",
         description="What is handed in. `files`: the column holds names of pictures, which are "
-        "written to `pictures` beside the submission. `pixels`: a row for each pixel of grey "
+        "written beside the submission, to the first `folder`. `pixels`: a row for each pixel of grey "
         "pictures, whose id is the picture's, `_`, the pixel's row, `_` and its column.",
     )
     white: float = Field(

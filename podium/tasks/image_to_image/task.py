@@ -49,7 +49,7 @@ class Task(PackedTask):
         """See `PackedTask.read_targets`. Clean pictures must fit their rows' pictures."""
         targets.check_columns(table, columns)
         names = _one_name_each(table[columns[0]], found)
-        pictures = _read_all(names.reindex(found.pictures.index), options, found, columns[0])
+        pictures = _read_all(names, options, found)
         grey = options.grey
         if grey == "auto":
             grey = all(_is_grey(picture) for picture in pictures)
@@ -206,7 +206,7 @@ class Task(PackedTask):
         if self.options.submission == "files":
             names = _file_names(sample, self.names[0])
             for name, row in zip(names, self.decide(prediction, decision), strict=True):
-                yield f"pictures/{name}", _as_png(unpack(row)[0])
+                yield f"{self.options.folder[0]}/{name}", _as_png(unpack(row)[0])
 
     def read_solution(self, table, columns, found):
         if self.options.submission == "pixels":
@@ -219,8 +219,8 @@ class Task(PackedTask):
             sides = self.options.scale * found.pictures[["height", "width"]]
             pictures = pixels.pictures_from(table[ids], levels, sides)
             return column(pack(picture[:, :, None]) for picture in pictures)
-        names = _one_name_each(table[columns[0]], found).reindex(found.pictures.index)
-        pictures = _read_all(names, self.options, found, columns[0])
+        names = _one_name_each(table[columns[0]], found)
+        pictures = _read_all(names, self.options, found)
         return column(pack(_with_channels(picture, self.channels)) for picture in pictures)
 
     # -------------------------------------------------------------- explaining
@@ -440,8 +440,10 @@ def _one_name_each(names: pd.Series, found) -> pd.Series:
     return names
 
 
-def _read_all(names: pd.Series, options, found, column: str) -> list[np.ndarray]:
-    """The clean pictures, uint8 (H, W, 3), of the size that the rows' pictures ask for."""
+def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
+    """The clean pictures of `found`, uint8 (H, W, 3), of the size that its pictures ask for."""
+    rows = names.index.get_indexer(found.pictures.index) + 2
+    column, names = names.name, names.reindex(found.pictures.index)
     folders = [Folder(found.root / name) for name in options.folder]
     sides = found.pictures[["width", "height"]].to_numpy(dtype=int)
 
@@ -469,11 +471,11 @@ def _read_all(names: pd.Series, options, found, column: str) -> list[np.ndarray]
     with ThreadPoolExecutor(THREADS) as pool:
         done = list(pool.map(read, range(len(names))))
     problems = []
-    for id_, (picture, problem) in zip(names.index, done, strict=True):
+    for row, id_, (picture, problem) in zip(rows, names.index, done, strict=True):
         if problem and picture is not None and options.repair:
-            found.problems.append((found.table, str(id_), problem, "resized"))
+            found.problems.append((found.table, f"row {row} (id {id_})", problem, "resized"))
         elif problem:
-            problems.append(f"id {id_!r}, {column!r}: {problem}")
+            problems.append(f"row {row}, id {id_!r}, {column!r}: {problem}")
     if problems:
         resizable = any(picture is not None and problem for picture, problem in done)
         hint = "\n`task.options.repair: true` resizes them." if resizable else ""
