@@ -1,7 +1,8 @@
 """The picture cache: every picture of a part decoded and resized once, shared by all jobs.
 
 One file per size and part: uint8 (rows, pictures per row, height, width, 3), in the manifest's
-order, a plain NumPy file that jobs map into memory.
+order, a plain NumPy file that jobs map into memory. Pictures that are kept at their own size are
+there in tiles instead, (tiles, 1, height, width, 3), see `podium.tiles.Layout`.
 """
 
 import errno
@@ -14,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from podium import manifest as manifests
+from podium import tiles
 from podium.errors import DataError
 from podium.jobs import Job
 from podium.pictures import PictureError, read_picture
 
-RESIZES = ("stretch", "pad", "crop")
+RESIZES = ("stretch", "pad", "crop", "tiles")
 #: Rows that a thread takes at once.
 PIECE = 16
 
@@ -35,7 +37,7 @@ def parse_key(key: str) -> tuple[tuple[int, int], str]:
 
 
 def open_cache(path: Path | str) -> np.ndarray:
-    """The cache as an array in the file: uint8 (rows, pictures per row, height, width, 3)."""
+    """The cache as an array in the file: uint8 (rows or tiles, pictures, height, width, 3)."""
     return np.load(path, mmap_mode="r")
 
 
@@ -64,13 +66,20 @@ def cache_images(
     readable = [row for row, problem in enumerate(table["problem"]) if not problem]
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
-    shape = (len(rows), max((len(row) for row in rows), default=1), *size, 3)
+    layout = tiles.Layout.of(table, size) if resize == "tiles" else None
+    count = len(rows) if layout is None else len(layout)
+    shape = (count, max((len(row) for row in rows), default=1), *size, 3)
     images = new_array(partial, np.uint8, shape)
 
     def fill(piece: list[int]) -> int:
         for row in piece:
             for place, path in enumerate(rows[row]):
-                images[row, place] = resized(_decoded(path, size), size, resize)
+                if layout is None:
+                    images[row, place] = resized(_decoded(path, size), size, resize)
+                    continue
+                whole = _decoded(path, None)
+                for tile in layout.of_rows(np.array([row])):
+                    images[tile, place] = tiles.cut(whole, layout.corners[tile], size)
         return len(piece)
 
     pieces = [readable[start : start + PIECE] for start in range(0, len(readable), PIECE)]
@@ -85,7 +94,10 @@ def cache_images(
     images.flush()
     partial.replace(out)
     height, width = size
-    job.say(f"{len(readable):,} rows at {height} x {width} px, {out.stat().st_size / 1e6:,.0f} MB")
+    tiled = "" if layout is None else f" in {count:,} tiles"
+    job.say(
+        f"{len(readable):,} rows{tiled} at {height} x {width} px, {out.stat().st_size / 1e6:,.0f} MB"
+    )
 
 
 def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
@@ -114,7 +126,7 @@ def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def _decoded(path: str, size: tuple[int, int]) -> np.ndarray:
+def _decoded(path: str, size: tuple[int, int] | None) -> np.ndarray:
     try:
         return read_picture(path, at_least=size)
     except PictureError as error:
@@ -134,7 +146,7 @@ def resized(picture: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarr
     """
     height, width = size
     fitted = fitted_size(picture.shape[:2], size, resize)
-    small = _scaled(picture, fitted)
+    small = scaled(picture, fitted)
     if resize == "stretch":
         return small
     if resize == "pad":
@@ -157,7 +169,7 @@ def fitted_size(shape: tuple[int, int], size: tuple[int, int], resize: str) -> t
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Area averaging where a side shrinks, linear interpolation where it grows."""
     import cv2
 

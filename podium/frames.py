@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from podium.cache import fitted_size
+from podium.tiles import Layout
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,23 @@ class Frames:
         scale: (n, 2) pixels of the network's picture per pixel of the row's, in x and y.
         offset: (n, 2) pixels that the row's picture is moved by after that, in x and y.
         sides: (n, 2) width and height of the row's picture.
+        rows: of pictures in tiles, which have a frame each: (n,) the row that each is part of.
     """
 
     size: tuple[int, int]
     scale: np.ndarray
     offset: np.ndarray
     sides: np.ndarray
+    rows: np.ndarray | None = None
 
     @classmethod
     def of(cls, table: pd.DataFrame, size: tuple[int, int], resize: str) -> "Frames":
         """Frames of a manifest's rows, by their first picture."""
         sides = table[["width", "height"]].to_numpy(dtype=np.int64)
+        if resize == "tiles":
+            layout = Layout.of(table, size)
+            offset = -layout.corners[:, ::-1].astype(float)
+            return cls(size, np.ones((len(layout), 2)), offset, sides[layout.rows], layout.rows)
         scale, offset = np.ones((len(table), 2)), np.zeros((len(table), 2))
         shapes, inverse = np.unique(sides, axis=0, return_inverse=True)
         for number, (width, height) in enumerate(shapes):
@@ -54,7 +61,8 @@ class Frames:
 
     def take(self, rows) -> "Frames":
         """The frames of some rows."""
-        return Frames(self.size, self.scale[rows], self.offset[rows], self.sides[rows])
+        part_of = None if self.rows is None else self.rows[rows]
+        return Frames(self.size, self.scale[rows], self.offset[rows], self.sides[rows], part_of)
 
     def relative(self, points: np.ndarray) -> np.ndarray:
         """Pixels of the rows' pictures (n, points, 2) as relative coordinates."""

@@ -53,7 +53,11 @@ def grade(
     chosen_metric = metrics.load(metric)
     found = predictions.read(prediction)
     raw = tables.read_table(solution, competition["separator"], competition["encoding"])
-    table = tables.index_by_id(raw, solution, competition["id"], not chosen_task.is_packed)
+    if chosen_task.is_packed:
+        options = chosen_task.options
+        table = chosen_task.index_sample(raw, solution, competition["id"], options)
+    else:
+        table = tables.index_by_id(raw, solution, competition["id"])
     unknown = [id_ for id_ in found.ids if id_ not in table.index]
     if unknown and not chosen_task.is_packed:  # whose pictures without objects need no row
         raise DataError(

@@ -122,6 +122,36 @@ def heat_map(maps: Tensor, target: Tensor, *, spread=1.0):
     return entropy.sum(1) / (~missing).sum(1).clamp(min=1)
 
 
+def unlike(raw: Tensor, target: Tensor, *, window=11, spread=1.5):
+    """1 - SSIM (Wang et al. 2004) of pictures (batch, channels, H, W) in 0..1.
+
+    Args:
+        window: side of the Gaussian window in pixels; places that it does not fit into are left
+            out, and pictures that it does not fit into are continued by their border.
+        spread: the Gaussian's deviation.
+    """
+    target = target.to(raw)
+    missing = [max(0, window - side) for side in raw.shape[2:]]
+    if any(missing):
+        beyond = (0, missing[1], 0, missing[0])
+        raw, target = (F.pad(each, beyond, mode="replicate") for each in (raw, target))
+    place = torch.arange(window, device=raw.device, dtype=raw.dtype) - (window - 1) / 2
+    weight = (-(place**2) / (2 * spread**2)).softmax(0)
+    channels = raw.shape[1]
+    down = weight.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+
+    def blurred(x: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(x, down, groups=channels), down.mT, groups=channels)
+
+    mean_a, mean_b = blurred(raw), blurred(target)
+    var_a, var_b = blurred(raw * raw) - mean_a**2, blurred(target * target) - mean_b**2
+    shared = blurred(raw * target) - mean_a * mean_b
+    small, smaller = 0.01**2, 0.03**2
+    like = (2 * mean_a * mean_b + small) * (2 * shared + smaller)
+    like = like / ((mean_a**2 + mean_b**2 + small) * (var_a + var_b + smaller))
+    return 1 - like.flatten(1).mean(1)
+
+
 def l1(raw: Tensor, target: Tensor):
     """Absolute error, both (batch, targets), mean over targets."""
     return each_l1(raw, target).mean(1)

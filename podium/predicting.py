@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from podium import folds as folds_module
-from podium import manifest, network, predictions, tasks, views
+from podium import manifest, network, predictions, tasks, tiles, views
 from podium.config.model import Model
 from podium.errors import PodiumError
-from podium.packed import column
+from podium.frames import Frames
+from podium.packed import column, pack
 from podium.predictions import Header, Predictions
 from podium.tabular import TabularEncoder
+from podium.tiles import Layout
 from podium.training.data import Rows
 from podium.training.fold import feature_width, frames_of, open_seen
 from podium.training.loop import answers_of, precision_of, raw_outputs
@@ -91,6 +93,8 @@ def _network(path, model: dict, settings: Model, task, inputs: dict, device):
 
 def _rows(table, ids, encoder: dict | None, seen, frames) -> Rows:
     places = table.index.get_indexer(ids)
+    if frames is not None and frames.rows is not None:
+        places = Layout.of(table, frames.size).of_rows(places)
     tabular = None
     if encoder is not None:
         fitted = TabularEncoder.from_dict(encoder)
@@ -121,6 +125,8 @@ def _over_views(net, rows: Rows, names, settings: Model, task, train_target, dev
             )
         )
     bad, parts = [], []
+    is_tiled = rows.frames is not None and rows.frames.rows is not None
+    joined = _Joined(task, rows.frames) if is_tiled else None
     for batches in zip(*looks, strict=True):
         which = batches[0][0].rows
         seen = [
@@ -131,9 +137,43 @@ def _over_views(net, rows: Rows, names, settings: Model, task, train_target, dev
         if torch.is_tensor(merged):
             finite = merged.flatten(1).isfinite().all(1).cpu().numpy()
             bad += [row for row, fine in zip(which, finite, strict=True) if not fine]
+        if joined is not None:
+            parts.append(joined.add(merged, which))
+            continue
         frames = None if rows.frames is None else rows.frames.take(which)
         if task.is_packed:
             parts.append(task.place(merged, frames))
         else:
             parts.append(task.place(merged.double().cpu().numpy(), frames).astype(np.float32))
-    return np.array(bad, int), np.concatenate(parts)
+    bad = np.array(bad, int)
+    return rows.frames.rows[bad] if is_tiled else bad, np.concatenate(parts)
+
+
+class _Joined:
+    """Predictions of tiles, joined to one of a row as soon as its last tile is there."""
+
+    def __init__(self, task, frames: Frames):
+        self.task, self.frames = task, frames
+        self.waiting: list[np.ndarray] = []
+
+    def add(self, predictions: torch.Tensor, which: np.ndarray) -> np.ndarray:
+        """Packed predictions of the rows that are whole now.
+
+        Args:
+            predictions: of tiles (batch, height, width, ...), in the order of the frames.
+            which: the tiles' places in the frames.
+        """
+        rows, done = self.frames.rows, []
+        for tile, prediction in zip(which, predictions.float().cpu().numpy(), strict=True):
+            self.waiting.append(prediction)
+            if tile + 1 == len(rows) or rows[tile + 1] != rows[tile]:
+                done.append(pack(*self._joined(np.flatnonzero(rows == rows[tile]))))
+                self.waiting = []
+        return column(done)
+
+    def _joined(self, own: np.ndarray) -> tuple[np.ndarray, ...]:
+        height, width = (int(side) for side in self.frames.sides[own[0]][::-1])
+        factor = len(self.waiting[0]) // self.frames.size[0]
+        corners = -factor * self.frames.offset[own][:, ::-1].astype(int)
+        whole = tiles.merged(self.waiting, corners, (factor * height, factor * width))
+        return self.task.place_row(torch.from_numpy(whole), Frames.whole((height, width), 1), 0)

@@ -80,6 +80,10 @@ def write_submission(
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, "utf-8", newline="")
     partial.replace(path)
+    for name, file in task.files(values, blended["decision"], kept):
+        beside = path.parent / name
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(file)
     content = provenance.collect(
         config=config,
         blend=blended,

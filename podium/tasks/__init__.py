@@ -91,6 +91,8 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
         why = f"{task} has no classes to balance"
         asked.append(("sampling", model.sampling, "shuffle", why))
         asked.append(("loss.class_weights", model.loss.class_weights, "none", why))
+    if model.resize == "tiles" and not traits.in_tiles:
+        asked.append(("resize", "tiles", "stretch, pad or crop", f"{task} needs whole pictures"))
     if traits.is_spatial:
         why = f"places in two pictures of {task} cannot be mixed"
         asked.append(("pictures", model.pictures, True, f"{task} answers with places in them"))

@@ -7,7 +7,7 @@ boxes or pictures is a `podium.tasks.packed.PackedTask`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -233,6 +233,16 @@ class Task(ABC):
     def leaves_gaps(self) -> bool:
         """Whether cells of the submission may stay empty, because there is nothing to answer."""
         return False
+
+    def files(
+        self, prediction: np.ndarray, decision: dict, sample: pd.DataFrame
+    ) -> Iterator[tuple[str, bytes]]:
+        """Files that are handed in with the submission: their paths beside it, and contents.
+
+        Args:
+            prediction, sample: as in `submission`.
+        """
+        yield from ()
 
     def blank(self, rows: int) -> np.ndarray:
         """A prediction (rows, names) that knows nothing: equal probabilities, or zeros."""

@@ -14,6 +14,8 @@ class Traits:
             augmentation and in test-time views, and cannot be mixed with another.
         several_rows: whether a picture may have several rows in the training table and in the
             sample submission: one for each of its objects, say. Its rows are one example.
+        in_tiles: whether models may look at pictures in tiles (`resize: tiles`): its predictions
+            are (batch, H, W, ...), a place for each pixel.
         approaches: what a model's `approach` may be, the default first.
         map_approaches: those of them whose networks answer with maps, which no frozen features
             and no linear probe can make.
@@ -23,5 +25,6 @@ class Traits:
     has_classes: bool = False
     is_spatial: bool = False
     several_rows: bool = False
+    in_tiles: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()

@@ -135,27 +135,35 @@ class Fold:
 def open_fold(
     inputs: Inputs, fold: int, settings: Model, tabular: list[str], categorical: list[str]
 ) -> Fold:
-    """The rows of a fold: everything that is fitted is fitted on its training rows."""
+    """The rows of a fold: everything that is fitted is fitted on its training rows.
+
+    Where pictures are in tiles, each tile is a row.
+    """
     train, valid = folds_module.rows_of_fold(inputs.folds, fold, inputs.ids)
-    encoder, encoded = None, None
+    valid_ids, encoder, encoded = inputs.ids[valid], None, None
     if settings.tabular and tabular:
         columns = manifest.columns(inputs.table, tabular)
         encoder = TabularEncoder.fit(columns[train], categorical)
         encoded = encoder.encode(columns)
     frames = frames_of(inputs.task, inputs.table, settings)
-    learning = inputs.task.learning_target(inputs.target, inputs.target[train], frames)
+    target, places, in_train = inputs.target, inputs.places, train
+    if frames is not None and frames.rows is not None:
+        target, places = target[frames.rows], np.arange(len(frames))
+        encoded = None if encoded is None else encoded[frames.rows]
+        train, valid = train[frames.rows], valid[frames.rows]
+    learning = inputs.task.learning_target(target, inputs.target[in_train], frames)
 
     def rows(mask: np.ndarray) -> Rows:
         return Rows(
             inputs.seen,
-            inputs.places[mask],
+            places[mask],
             None if encoded is None else encoded[mask],
-            inputs.target[mask],
+            target[mask],
             learning[mask],
             None if frames is None else frames.take(mask),
         )
 
-    return Fold(rows(train), rows(valid), inputs.ids[valid], encoder)
+    return Fold(rows(train), rows(valid), valid_ids, encoder)
 
 
 def frames_of(task: Task, table: pd.DataFrame, settings: Model) -> Frames | None:

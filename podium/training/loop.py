@@ -304,7 +304,9 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
     with torch.inference_mode():
         for batch, raw in raw_outputs(network, plan.valid, plan.device, size, autocast):
             total += losses(raw, batch.target)["loss"] * len(batch.rows)
-            answers.add(raw, batch.rows)
+            # A tile is scored by itself here; predictions are joined before they are scored.
+            tiled = plan.valid.frames is not None and plan.valid.frames.rows is not None
+            answers.add(raw, batch.rows, batch.target if tiled else None)
     return {"valid_loss": total.item() / len(plan.valid), "valid_score": answers.score()}
 
 
@@ -373,7 +375,7 @@ class _PackedAnswers:
         """The raw outputs of the next batch, and its targets where they are not the rows' own."""
         plan, task = self.plan, self.plan.task
         raw = answers_of(raw)
-        if raw is None or (moved is not None and self.count >= MEASURED):
+        if raw is None or (self.of is plan.train and self.count >= MEASURED):
             return
         if moved is None:
             frames, target = self.of.frames.take(rows), self.of.target[rows]

@@ -260,7 +260,12 @@ def test_a_submission_reads_back_as_what_was_decided(tiny):
     folder = tiny.folder / "back"
     folder.mkdir(exist_ok=True)
     table = filled.astype(object).where(filled.notna() & (filled != ""), None)
-    found = Found(tiny.found.pictures.iloc[:ROWS], tiny.folder, "submission.csv")
+    files = list(tiny.task.files(prediction, decision, sample))
+    for name, content in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    root = folder if files else tiny.folder
+    found = Found(tiny.found.pictures.iloc[:ROWS], root, "submission.csv")
     back = tiny.task.read_solution(table, list(filled.columns), found)
     decided = tiny.task.decide(prediction, decision)
     assert len(back) == ROWS

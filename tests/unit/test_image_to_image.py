@@ -1,0 +1,480 @@
+"""Pictures from pictures: reading, geometry there and back, losses, networks, submissions."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from skimage.metrics import structural_similarity
+
+from podium import losses, metrics, tasks, views
+from podium.cache import resized
+from podium.config.model import Augment, Loss, Model
+from podium.errors import ConfigError, DataError
+from podium.frames import Frames
+from podium.packed import column, pack, unpack
+from podium.tasks.image_to_image import networks, pixels
+from podium.tasks.image_to_image.task import error_map
+from podium.tasks.packed import Found
+from podium.training import augment
+
+
+def smooth(height=24, width=32, channels=3, seed=0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [
+        120 + 60 * np.sin(x / random.uniform(4, 8) + random.uniform(0, 6)) + 2 * y
+        for _ in range(channels)
+    ]
+    return np.clip(np.stack(waves, axis=2), 0, 255).astype(np.uint8)
+
+
+def noisy(picture: np.ndarray, seed=0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 20, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+def competition(folder, clean: list[np.ndarray], inputs: list[np.ndarray] | None = None):
+    """Files, training table and what is known of the pictures."""
+    inputs = inputs or [noisy(picture) for picture in clean]
+    for name in ("train", "clean"):
+        (folder / name).mkdir()
+    ids = pd.Index([f"p{number}" for number in range(len(clean))], name="id", dtype=object)
+    for id_, good, bad in zip(ids, clean, inputs, strict=True):
+        Image.fromarray(good.squeeze()).save(folder / "clean" / f"{id_}.png")
+        Image.fromarray(bad.squeeze()).save(folder / "train" / f"{id_}.png")
+    table = pd.DataFrame({"clean": [f"{id_}.png" for id_ in ids]}, index=ids, dtype=object)
+    places = pd.DataFrame(
+        {
+            "width": [picture.shape[1] for picture in inputs],
+            "height": [picture.shape[0] for picture in inputs],
+            "path": [str(folder / "train" / f"{id_}.png") for id_ in ids],
+        },
+        index=ids,
+    )
+    return table, Found(places, folder, "train.csv")
+
+
+def read(table, found, **options):
+    chosen = tasks.options_module("image_to_image").Options(**options)
+    cls = tasks.task_class("image_to_image")
+    return cls.read_targets(table, ["clean"], chosen, pd.DataFrame(), found)
+
+
+def task_of(channels=3, **options):
+    info = {"names": ["clean"], "channels": channels, "inputs": {}}
+    return tasks.load("image_to_image", options, info)
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def test_targets_are_the_clean_pictures(tmp_path):
+    clean = [smooth(24, 32), smooth(20, 28, seed=1)]
+    table, found = competition(tmp_path, clean)
+    frame, info = read(table.iloc[::-1], found)
+    assert list(frame.index) == ["p0", "p1"]
+    for row, picture in zip(frame["packed"], clean, strict=True):
+        np.testing.assert_array_equal(unpack(row)[0], picture)
+    assert info["channels"] == 3
+    assert sorted(info["inputs"].values()) == sorted(found.pictures["path"])
+    assert found.problems == []
+
+
+def test_grey_is_found_out_unless_said(tmp_path):
+    grey = smooth(channels=1)
+    table, found = competition(tmp_path, [grey, np.repeat(grey, 3, axis=2)])
+    frame, info = read(table, found)
+    assert info["channels"] == 1
+    np.testing.assert_array_equal(unpack(frame["packed"].iloc[1])[0], grey)
+    frame, info = read(table, found, grey=False)
+    assert unpack(frame["packed"].iloc[0])[0].shape == (24, 32, 3)
+
+
+def test_a_wrong_size_is_an_error_that_names_both_and_repaired_on_demand(tmp_path):
+    table, found = competition(tmp_path, [smooth(20, 30)], [smooth(24, 32)])
+    message = r"'p0'.*clean/p0.png is 30 x 20 pixels, expected 32 x 24, the size of .*train/p0.png"
+    with pytest.raises(DataError, match=message):
+        read(table, found)
+    with pytest.raises(DataError, match="expected 64 x 48, 2 times those of"):
+        read(table, found, scale=2)
+    frame, _ = read(table, found, repair=True)
+    assert unpack(frame["packed"].iloc[0])[0].shape == (24, 32, 3)
+    ((file, row, problem, action),) = found.problems
+    assert (file, row, action) == ("train.csv", "row 2 (id p0)", "resized")
+    assert "30 x 20" in problem
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path):
+    table, found = competition(tmp_path, [smooth(), smooth()])
+    (tmp_path / "clean" / "p0.png").write_bytes(b"no picture")
+    table.loc["p1", "clean"] = "nowhere.png"
+    with pytest.raises(DataError) as error:
+        read(table, found)
+    assert "2 rows" in str(error.value)
+    assert "p0.png is not a picture" in str(error.value)
+    assert "row 3, id 'p1', 'clean': 'nowhere.png' is no picture in" in str(error.value)
+
+
+def test_each_id_has_one_row_with_a_name_inside_the_folder(tmp_path):
+    table, found = competition(tmp_path, [smooth(), smooth()])
+    with pytest.raises(DataError, match="id 'p0' is in rows 2, 4, expected one row"):
+        read(pd.concat([table, table.iloc[:1]]), found)
+    table.loc["p1", "clean"] = pd.NA
+    with pytest.raises(DataError, match="row 3, id 'p1': 'clean' is empty"):
+        read(table, found)
+    table.loc["p1", "clean"] = "../train/p1.png"
+    with pytest.raises(DataError, match=r"'\.\./train/p1\.png' points above its folder"):
+        read(table, found)
+    with pytest.raises(DataError, match=r"the picture folder .*cleen does not exist"):
+        read(table.iloc[:1], found, folder="cleen")
+
+
+def test_a_recipe_must_fit_the_scale():
+    options = tasks.options_module("image_to_image").Options
+    assert options(recipe={"name": "downscale"}, scale=2).recipe.strength == 2
+    with pytest.raises(ValidationError, match="makes pictures 2 times smaller, but `scale` is 1"):
+        options(recipe={"name": "downscale"})
+    with pytest.raises(ValidationError, match="makes pictures 1 times smaller, but `scale` is 2"):
+        options(recipe={"name": "gaussian"}, scale=2)
+
+
+# ------------------------------------------------------------------------------------ geometry
+
+
+def frames_of(shape, size, resize) -> Frames:
+    return Frames.of(pd.DataFrame({"width": [shape[1]], "height": [shape[0]]}), size, resize)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("shape", [(24, 32), (60, 44), (16, 48)])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_targets_are_framed_as_the_picture_is_and_come_home(resize, shape, scale):
+    task, size = task_of(scale=scale), (32, 40)
+    clean = smooth(scale * shape[0], scale * shape[1])
+    frames = frames_of(shape, size, resize)
+    framed = task.framed((clean,), frames, 0)
+    assert framed.shape == (scale * 32, scale * 40, 3)
+    seen = resized(clean, (scale * 32, scale * 40), resize).astype(int)
+    inner = np.s_[6:-6, 6:-6] if resize != "pad" else np.s_[20 * scale, 20 * scale]
+    assert np.abs(framed.astype(int) - seen)[inner].max() <= 12
+    (home,) = task.place_row(torch.from_numpy(framed), frames, 0)
+    assert home.shape == clean.shape
+    assert home.dtype == np.uint8
+    error = np.abs(home.astype(int) - clean)
+    if resize == "crop":  # what is cut off is not known
+        h, w = (round(0.25 * side) for side in home.shape[:2])
+        error = error[h:-h, w:-w] if shape[0] != 16 else error[:, 2 * w // 2 : -w]
+    assert error.mean() < 4
+
+
+def test_pictures_of_the_networks_size_are_not_touched():
+    task, clean = task_of(), smooth(32, 32)
+    frames = frames_of((32, 32), (32, 32), "stretch")
+    framed = task.framed((clean,), frames, 0)
+    np.testing.assert_array_equal(framed, clean)
+    np.testing.assert_array_equal(
+        task.place_row(torch.from_numpy(framed).float() + 0.3, frames, 0)[0], clean
+    )
+    np.testing.assert_array_equal(task.unframed(framed)[0], clean)
+
+
+@pytest.mark.parametrize("view", views.SYMMETRIES)
+def test_views_are_undone_exactly(view):
+    pictures = torch.rand(2, 8, 8, 3)
+    seen = views.apply(view, pictures)
+    assert torch.equal(task_of().undo(view, seen), pictures)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_both_pictures_are_changed_alike(scale, channels):
+    task = task_of(channels, scale=scale)
+    picture = smooth(32, 32)
+    clean = picture.repeat(scale, axis=0).repeat(scale, axis=1)[:, :, :channels]
+    transform = augment.create(Augment(preset="flips"), (32, 32), **task.compose_options())
+    changes = 0
+    for seed in range(12):
+        augment.seed_all(transform, seed)
+        one, other = task.augmented(transform, picture, clean)
+        assert one.shape == picture.shape
+        assert other.shape == clean.shape
+        np.testing.assert_array_equal(one[:, :, :channels], other[::scale, ::scale])
+        changes += not np.array_equal(one, picture)
+    assert changes > 3
+
+
+def test_a_transform_that_loses_the_clean_pictures_size_is_an_error():
+    task = task_of(scale=2)
+    transform = augment.create(Augment(preset="heavy"), (32, 32), **task.compose_options())
+    augment.seed_all(transform, 0)  # the first of its steps crops to 32 pixels
+    with pytest.raises(ConfigError, match="take `preset: flips`"):
+        task.augmented(transform, smooth(32, 32), smooth(64, 64))
+
+
+def test_a_recipe_damages_the_clean_picture_anew():
+    task = task_of(recipe={"name": "gaussian", "strength": 10})
+    clean = np.full((32, 32, 3), 100, np.uint8)
+    clean[..., 2] = 90
+    transform = augment.create(Augment(preset="flips"), (32, 32), **task.compose_options())
+    seen = []
+    for seed in (0, 1, 0):
+        augment.seed_all(transform, seed)
+        picture, kept = task.augmented(transform, np.zeros_like(clean), clean)
+        np.testing.assert_array_equal(kept, clean)
+        seen.append(picture)
+    np.testing.assert_array_equal(seen[0], seen[2])
+    assert not np.array_equal(seen[0], seen[1])
+    assert (seen[0].astype(float) - clean).std() == pytest.approx(10, rel=0.1)
+
+
+def test_a_recipe_needs_pictures_at_their_own_size():
+    task = task_of(recipe={"name": "gaussian"})
+    frames = frames_of((24, 32), (32, 32), "stretch")
+    with pytest.raises(ConfigError, match="resizes them from 32 x 24 to 32 x 32 pixels"):
+        task.framed((smooth(),), frames, 0)
+
+
+# ------------------------------------------------------------------------- networks and losses
+
+
+def model(approach, **settings) -> Model:
+    whole = {"backbone": "test_resnet", "weights": "none", "approach": approach, **settings}
+    return Model(**{"image_size": 32, **whole})
+
+
+@pytest.mark.parametrize("approach", ["unet", "plain"])
+@pytest.mark.parametrize(("channels", "scale"), [(3, 1), (1, 1), (3, 2), (1, 4)])
+@pytest.mark.parametrize("size", [(32, 32), (31, 46)])
+def test_networks_begin_as_the_identity(approach, channels, scale, size):
+    net = networks.build(model(approach, image_size=size), channels, scale)
+    picture = smooth(*size, channels=channels)
+    seen = torch.from_numpy(np.broadcast_to(picture, (*size, 3)).copy())[None, None]
+    with torch.no_grad():
+        answer = net(seen, None)
+    assert answer.shape == (1, channels, scale * size[0], scale * size[1])
+    said = task_of(channels, scale=scale).predict(answer, None)[0].numpy()
+    if scale == 1:
+        np.testing.assert_allclose(said, picture, atol=1e-3)
+    else:
+        blocks = said.reshape(size[0], scale, size[1], scale, channels).mean(axis=(1, 3))
+        assert np.abs(blocks - picture).mean() < 3
+
+
+def test_the_plain_network_is_as_wide_as_the_head_says():
+    net = networks.build(model("plain", head={"hidden": [8, 12, 8]}), 3, 1)
+    shapes = [tuple(p.shape[:2]) for n, p in net.backbone.net.named_parameters() if "weight" in n]
+    assert shapes == [(8, 12), (12, 8), (8, 12)]
+    assert sorted(set(net.backbone.groups.values())) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_ssim_loss_is_scikit_images(channels):
+    true, said = smooth(24, 30, channels), noisy(smooth(24, 30, channels))
+    known = structural_similarity(
+        true, said, channel_axis=2, data_range=255, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False,
+    )  # fmt: skip
+    pair = [torch.from_numpy(p / 255.0).float().permute(2, 0, 1)[None] for p in (said, true)]
+    assert losses.unlike(*pair).item() == pytest.approx(1 - known, abs=1e-4)
+    assert losses.unlike(pair[0], pair[0]).item() == pytest.approx(0, abs=1e-6)
+    small = [p[:, :, :8, :8].contiguous().requires_grad_() for p in pair]
+    assert losses.unlike(*small).shape == (1,)
+
+
+def test_loss_terms_by_hand_and_their_gradients():
+    task = task_of(perceptual={"backbone": "test_resnet", "weights": "none"})
+    target = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    raw = target.permute(0, 3, 1, 2) / 255
+    terms = task.loss_terms(Loss(), None)
+    module = tasks.options_module("image_to_image")
+    assert set(terms) == set(module.losses(task.options, "unet"))
+    assert set(task.default_loss()) <= set(module.losses(module.Options(), "plain"))
+    for name, term in terms.items():
+        torch.testing.assert_close(term(raw, target), torch.zeros(2), atol=1e-5, rtol=0)
+        wrong = (raw + 0.1).requires_grad_()
+        loss = term(wrong, target)
+        assert loss.shape == (2,), name
+        assert (loss > 0).all(), name
+        loss.sum().backward()
+        assert wrong.grad.abs().sum() > 0, name
+    assert terms["l1"](raw + 0.1, target)[0].item() == pytest.approx(0.1, abs=1e-6)
+    assert terms["l2"](raw + 0.1, target)[0].item() == pytest.approx(0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize("approach", ["unet", "plain"])
+def test_some_steps_beat_doing_nothing(approach):
+    torch.manual_seed(0)
+    task = task_of()
+    clean = np.stack([smooth(32, 32, seed=seed) for seed in range(2)])
+    seen = torch.from_numpy(np.stack([noisy(p, n)[None] for n, p in enumerate(clean)]))
+    net = networks.build(model(approach, head={"hidden": [16, 16, 16]}), 3, 1)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
+    terms = task.loss_terms(Loss(), None)
+    history = []
+    for _ in range(60):
+        loss = terms["l1"](net(seen, None), torch.from_numpy(clean)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert history[-1] < 0.8 * history[0]
+
+
+# --------------------------------------------------------------------- combining and deciding
+
+
+def test_one_picture_stays_as_it_is_and_several_are_averaged():
+    task, picture = task_of(), smooth()
+    assert task.combine_row([(picture,)], [1.0])[0] is picture
+    (mean,) = task.combine_row([(picture,), (255 - picture,)], [0.75, 0.25])
+    expected = 0.75 * picture + 0.25 * (255.0 - picture)
+    np.testing.assert_allclose(mean.astype(float), expected, atol=0.07)
+    (decided,) = task.decide_row((mean,), {})
+    assert decided.dtype == np.uint8
+    np.testing.assert_allclose(decided, expected, atol=0.6)
+    wild = np.array([[[-5.0, 99.6, 300.0]]], np.float16)
+    assert task.decide_row((wild,), {})[0].tolist() == [[[0, 100, 255]]]
+
+
+# ------------------------------------------------------------------------------------- writing
+
+
+def pixel_ids(shapes: dict[str, tuple[int, int]], first=1) -> pd.Index:
+    return pd.Index(
+        [
+            f"{name}_{row + first}_{col + first}"
+            for name, (height, width) in shapes.items()
+            for row in range(height)
+            for col in range(width)
+        ],
+        name="id",
+        dtype=object,
+    )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_pixels_there_and_back(first):
+    shapes = {"7": (5, 4), "a_1": (3, 6)}
+    ids = pixel_ids(shapes, first)
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes.values()]
+    values = pixels.values_of(ids, pictures)
+    np.testing.assert_array_equal(values, np.concatenate([p.ravel() for p in pictures]))
+    order = random.permutation(len(ids))
+    sides = pd.DataFrame(list(shapes.values()), index=list(shapes), columns=["height", "width"])
+    back = pixels.pictures_from(ids[order], values[order], sides)
+    for one, other in zip(back, pictures, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert list(pixels.split(ids)[0].unique()) == ["7", "a_1"]
+
+
+def test_tables_of_pixels_that_do_not_fit_are_errors():
+    with pytest.raises(DataError, match=r"expected ids such as 7_120_3 .*found '7_1'"):
+        pixels.split(pd.Index(["7_1", "7_1_1"]))
+    with pytest.raises(DataError, match="'7' is 3 x 2 pixels, but the table asks for its row 2"):
+        pixels.values_of(pixel_ids({"7": (3, 3)}), [np.zeros((2, 3))])
+    sides = pd.DataFrame({"height": [2], "width": [3]}, index=["7"])
+    with pytest.raises(DataError, match="'7' lacks 1 pixels"):
+        pixels.pictures_from(pixel_ids({"7": (2, 3)})[:-1], np.zeros(5), sides)
+
+
+def test_a_submission_of_pixels_reads_back():
+    task = task_of(1, submission="pixels")
+    shapes = {"1": (6, 5), "2": (4, 7)}
+    pictures = [smooth(*shape, channels=1, seed=n) for n, shape in enumerate(shapes.values())]
+    cls, raw = type(task), pd.DataFrame({"id": pixel_ids(shapes), "value": "1"}, dtype=object)
+    sample = cls.index_sample(raw, "sample.csv", "id", task.options)
+    assert list(sample.index.unique()) == ["1", "2"]
+    prediction = column(pack(picture) for picture in pictures)
+    filled = task.submission(prediction, {}, None, sample)
+    assert filled.index.equals(sample.index)
+    assert filled["id"].tolist() == raw["id"].tolist()
+    assert filled["value"].between(0, 1).all()
+    assert filled["value"].iloc[7] == pytest.approx(pictures[0][1, 2, 0] / 255)
+    assert list(task.files(prediction, {}, sample)) == []
+    places = pd.DataFrame(
+        [shape[::-1] for shape in shapes.values()], index=list(shapes), columns=["width", "height"]
+    )
+    found = Found(places, None, "solution.csv")
+    solution = task.read_solution(filled[["value", "id"]].astype(str), ["clean"], found)
+    for row, picture in zip(solution, pictures, strict=True):
+        np.testing.assert_array_equal(unpack(row)[0], picture)
+    assert list(task.submission(column([]), {}, None, sample.head(0)).columns) == ["id", "value"]
+    with pytest.raises(DataError, match="but the clean pictures are coloured"):
+        task_of(3, submission="pixels").submission(prediction, {}, None, sample)
+
+
+def test_pictures_are_written_beside_the_submission():
+    task = task_of()
+    picture = smooth()
+    sample = pd.DataFrame({"clean": ["x/7.png", None]}, index=pd.Index(["7", "8"], name="id"))
+    prediction = column([pack(picture), pack(255 - picture)])
+    filled = task.submission(prediction, {}, None, sample)
+    assert filled["clean"].tolist() == ["x/7.png", "8.png"]
+    files = dict(task.files(prediction, {}, sample))
+    assert list(files) == ["clean/x/7.png", "clean/8.png"]
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(files["clean/x/7.png"]))), picture
+    )
+    empty = task.submission(column([]), {}, None, sample.head(0))
+    assert list(empty.columns) == ["clean"]
+
+
+# ---------------------------------------------------------------------------------- explaining
+
+
+def test_doing_nothing_has_a_score_and_the_model_is_compared_to_it(tmp_path):
+    clean = [smooth(40, 48, seed=seed) for seed in range(5)]
+    inputs = [noisy(picture, n) for n, picture in enumerate(clean)]
+    table, found = competition(tmp_path, clean, inputs)
+    frame, info = read(table, found)
+    task = tasks.load("image_to_image", {}, info)
+    told = task.describe_targets(frame)
+    assert told["counts"] == {"48 x 40": 5}
+    _, title, _, rows = told["findings"][0]
+    psnr = metrics.registry()["psnr"]
+    target = task.encode(frame)
+    nothing = psnr(target, psnr.measured(target, column(pack(each) for each in inputs)))
+    assert title == f"Doing nothing scores {nothing:.2f} dB"
+    assert len(rows) == 5
+    lines = task.errors_by_name(target, column(frame["packed"]))
+    by_name = {line["name"]: line for line in lines}
+    assert by_name["as it is"]["psnr"] == pytest.approx(nothing)
+    assert by_name["as it is"]["psnr"] < by_name["median 3 x 3"]["psnr"]
+    assert by_name["as it is"]["psnr"] < by_name["non-local means"]["psnr"]
+    assert by_name["model"] == {"name": "model", "rows": 5, "psnr": 100.0, "ssim": 1.0}
+    assert task.example_labels(frame).iloc[0] == "48 x 40, coloured"
+    assert task.stratify_by(target, 5).tolist() != [0] * 5
+    manifest = pd.DataFrame(index=frame.index)
+    assert task.draw_targets(manifest, target, tmp_path) == ["target"]
+    assert (tmp_path / "target.png").is_file()
+
+
+def test_wrong_folders_are_findings(tmp_path):
+    clean = [smooth(seed=seed) for seed in range(3)]
+    table, found = competition(tmp_path, clean, clean)
+    frame, info = read(table, found)
+    findings = tasks.load("image_to_image", {}, info).describe_targets(frame)["findings"]
+    assert findings[1][0] == 3
+    assert "3 of 3 pictures are their own clean pictures" in findings[1][1]
+
+
+def test_mistakes_and_drawings_show_what_is_wrong():
+    task, clean = task_of(), smooth()
+    wrong = clean.copy()
+    wrong[:8] = 255 - wrong[:8]
+    target, said = pack(clean), pack(wrong)
+    found = task.mistakes(column([target, target]), column([target, said]))
+    assert found[0] == 0
+    assert found[1] > 10
+    assert task.answer(said, 3.14) == "3.1 levels off"
+    small = clean[::2, ::2]
+    drawn = task.draw(small, np.array([0.5, 0.5]), target, said)
+    assert drawn.shape == (12, 4 * 16, 3)
+    assert task.draw(small, np.array([0.5, 0.5]), target).shape == (12, 32, 3)
+    shown = error_map(np.full((2, 1, 1), 100, np.uint8), np.array([[[200]], [[100]]]))
+    assert shown.tolist() == [[[200, 20, 20]], [[255, 255, 255]]]

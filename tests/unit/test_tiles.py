@@ -1,0 +1,69 @@
+"""Tiles: they cover, they are cut as they lie, and joined they are the picture again."""
+
+import numpy as np
+import pytest
+
+from podium import tiles
+
+
+@pytest.mark.parametrize("side", [1, 31, 32, 33, 60, 61, 64, 100, 257])
+@pytest.mark.parametrize("overlap", [0.0, 0.125, 0.5])
+def test_tiles_cover_a_side_evenly(side, overlap):
+    found = tiles.starts(side, 32, overlap)
+    assert found[0] == 0
+    assert side <= 32 or found[-1] == side - 32
+    steps = np.diff(found)
+    assert (steps <= 32 * (1 - overlap)).all()
+    assert len(steps) == 0 or steps.max() - steps.min() <= 1
+    if len(found) > 2:  # one tile fewer would not do
+        assert (side - 32) / (len(found) - 2) > 32 * (1 - overlap) - 1
+
+
+def test_corners_go_row_by_row():
+    found = tiles.corners((64, 40), (32, 32), 0.0)
+    assert found.tolist() == [[0, 0], [0, 8], [32, 0], [32, 8]]
+    assert tiles.corners((20, 32), (32, 32)).tolist() == [[0, 0]]
+
+
+def test_a_border_goes_on_beyond_it():
+    picture = np.arange(6).reshape(2, 3, 1)
+    assert tiles.cut(picture, (0, 0), (4, 4))[..., 0].tolist() == [
+        [0, 1, 2, 2],
+        [3, 4, 5, 5],
+        [3, 4, 5, 5],
+        [3, 4, 5, 5],
+    ]
+    assert tiles.cut(picture, (0, 1), (2, 2))[..., 0].tolist() == [[1, 2], [4, 5]]
+    assert tiles.cut(picture[..., 0], (0, 0), (8, 16)).shape == (8, 16)
+
+
+@pytest.mark.parametrize("shape", [(97, 64, 3), (20, 200, 1), (32, 32), (7, 9, 3), (33, 31)])
+@pytest.mark.parametrize("overlap", [0.0, 0.125, 0.5])
+def test_tiles_joined_are_the_picture(shape, overlap):
+    picture = np.random.default_rng(0).integers(0, 256, shape)
+    places = tiles.corners(shape[:2], (32, 32), overlap)
+    parts = [tiles.cut(picture, corner, (32, 32)) for corner in places]
+    joined = tiles.merged(parts, places, shape[:2], overlap)
+    assert joined.dtype == np.float32
+    np.testing.assert_allclose(joined, picture, atol=1e-3)
+
+
+def test_the_window_falls_towards_the_edges_and_sums_to_one_over_an_overlap():
+    weight = tiles.window((32, 16), 0.25)
+    assert weight.shape == (32, 16)
+    assert weight.min() > 0
+    assert (weight[8:24, 4:12] == 1).all()
+    assert (np.diff(weight[:8, 8]) > 0).all()
+    np.testing.assert_allclose(weight[:8, 8] + weight[:8, 8][::-1], 1)
+    assert (tiles.window((8, 8), 0.0) == 1).all()
+
+
+def test_disagreeing_tiles_meet_without_a_step():
+    """Tiles that are 0 and 100 blend into each other over what they have in common."""
+    places = np.array([[0, 0], [0, 24]])
+    parts = [np.zeros((32, 32)), np.full((32, 32), 100.0)]
+    row = tiles.merged(parts, places, (32, 56), 0.25)[16]
+    np.testing.assert_array_equal(row[:24], 0)
+    np.testing.assert_allclose(row[32:], 100, rtol=1e-6)
+    assert (np.diff(row[23:33]) > 0).all()
+    assert np.diff(row).max() < 25
