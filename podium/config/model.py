@@ -162,8 +162,9 @@ class Model(Section):
     resize: Literal["stretch", "pad", "crop", "tiles"] = Field(
         "stretch",
         description="How a picture becomes that size: stretched, padded to keep its shape, or "
-        "scaled and cropped at the centre. `tiles`, for `image_to_image`: not at all; it is looked "
-        "at in overlapping tiles of that size, whose answers are blended.",
+        "scaled and cropped at the centre. `tiles`, for tasks that answer with a "
+        "value for every pixel: not at all; it is looked at in overlapping tiles of that size, "
+        "whose answers are blended.",
     )
     drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth of the backbone.")
     pictures: bool = Field(

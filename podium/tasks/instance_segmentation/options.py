@@ -11,6 +11,7 @@ TRAITS = Traits(
     one_target=True,
     is_spatial=True,
     several_rows=True,
+    in_tiles=True,
     approaches=("unet",),
     map_approaches=("unet",),
 )

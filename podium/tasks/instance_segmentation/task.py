@@ -114,14 +114,14 @@ class Task(PackedTask):
         )
 
     def predict(self, raw, train_target):
-        return raw.sigmoid()
+        """Maps (batch, H, W, maps)."""
+        return raw.sigmoid().permute(0, 2, 3, 1)
 
     def undo(self, view, prediction):
-        turned = views.apply(views.INVERSE[view], prediction.permute(0, 2, 3, 1))
-        return turned.permute(0, 3, 1, 2)
+        return views.apply(views.INVERSE[view], prediction)
 
     def place_row(self, prediction, frames, row):
-        maps = np.ascontiguousarray(prediction.float().cpu().numpy())
+        maps = np.ascontiguousarray(prediction.permute(2, 0, 1).float().cpu().numpy())
         return (_bytes(framing.at_home(maps, frames, row, tuple(frames.sides[row]))),)
 
     # --------------------------------------------------------------- deciding

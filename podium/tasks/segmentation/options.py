@@ -10,7 +10,11 @@ from podium.tasks.traits import Traits
 #: Architectures of segmentation-models-pytorch; the first is the default.
 ARCHITECTURES = ("unet", "unetplusplus", "fpn", "deeplabv3plus", "pspnet", "segformer")
 TRAITS = Traits(
-    is_spatial=True, several_rows=True, approaches=ARCHITECTURES, map_approaches=ARCHITECTURES
+    is_spatial=True,
+    several_rows=True,
+    in_tiles=True,
+    approaches=ARCHITECTURES,
+    map_approaches=ARCHITECTURES,
 )
 
 

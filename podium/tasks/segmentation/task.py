@@ -115,14 +115,14 @@ class Task(PackedTask):
         return moved["image"], there
 
     def predict(self, raw, train_target):
-        return raw.softmax(1) if self._exclusive else raw.sigmoid()
+        """Probabilities (batch, H, W, classes)."""
+        return (raw.softmax(1) if self._exclusive else raw.sigmoid()).permute(0, 2, 3, 1)
 
     def undo(self, view, prediction):
-        turned = views.apply(views.INVERSE[view], prediction.permute(0, 2, 3, 1))
-        return turned.permute(0, 3, 1, 2)
+        return views.apply(views.INVERSE[view], prediction)
 
     def place_row(self, prediction, frames, row):
-        maps = np.ascontiguousarray(prediction.float().cpu().numpy())
+        maps = np.ascontiguousarray(prediction.permute(2, 0, 1).float().cpu().numpy())
         return (_bytes(framing.at_home(maps, frames, row, tuple(frames.sides[row]))),)
 
     # --------------------------------------------------------------- deciding
