@@ -175,9 +175,6 @@ def loss_terms(task: str) -> dict[str, str | None]:
     module = tasks.options_module(task)
     plain, approaches = module.Options(), module.TRAITS.approaches
 
-    def with_choice(key: str, choice: str):
-        return module.Options.model_validate({key: choice})
-
     default = next(iter(approaches), None)
     # What each choice of a key makes of the terms, key by key.
     by_key = {
@@ -188,6 +185,7 @@ def loss_terms(task: str) -> dict[str, str | None]:
             for choice in kinds.choices(field.annotation)
         }
         for key, field in module.Options.model_fields.items()
+        if not any(choice.isdecimal() for choice in kinds.choices(field.annotation))
     }
     by_key["models.<name>.approach"] = {
         f"`approach: {choice}` of the model": module.losses(plain, choice) for choice in approaches
