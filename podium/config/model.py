@@ -166,6 +166,12 @@ class Model(Section):
         "value for every pixel: not at all; it is looked at in overlapping tiles of that size, "
         "whose answers are blended.",
     )
+    tiles_per_epoch: int | None = Field(
+        None,
+        ge=1,
+        description="With `resize: tiles`: how many tiles of a picture an epoch shows, drawn at "
+        "random, so that large pictures do not crowd out the others; all of them when unset.",
+    )
     drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth of the backbone.")
     pictures: bool = Field(
         True, description="Look at the pictures; `false` for a model of the tabular columns alone."

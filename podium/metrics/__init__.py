@@ -62,7 +62,7 @@ class Metric:
     def measured(self, target: np.ndarray, answer: np.ndarray) -> np.ndarray:
         """What is to be known of each row: of packed targets and answers (n,), (n, k) or (n,)."""
         rows = [
-            self.function(_only(unpack(true)), _only(unpack(said)), **self.options)
+            self.measured_row(unpack(true), unpack(said))
             for true, said in zip(target, answer, strict=True)
         ]
         if rows and all(isinstance(row, np.ndarray) and row.ndim == 1 for row in rows):
@@ -70,6 +70,10 @@ class Metric:
         found = np.empty(len(rows), dtype=object)
         found[:] = rows
         return found
+
+    def measured_row(self, target: tuple, answer: tuple):
+        """What is to be known of one row, of its arrays."""
+        return self.function(_only(target), _only(answer), **self.options)
 
     @property
     def sign(self) -> int:

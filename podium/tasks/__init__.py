@@ -91,6 +91,9 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
         why = f"{task} has no classes to balance"
         asked.append(("sampling", model.sampling, "shuffle", why))
         asked.append(("loss.class_weights", model.loss.class_weights, "none", why))
+    if model.resize != "tiles":
+        why = "only `resize: tiles` has tiles"
+        asked.append(("tiles_per_epoch", model.tiles_per_epoch, None, why))
     if model.resize == "tiles" and not traits.in_tiles:
         asked.append(("resize", "tiles", "stretch, pad or crop", f"{task} needs whole pictures"))
     if traits.is_spatial:

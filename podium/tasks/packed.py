@@ -9,6 +9,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -167,14 +168,18 @@ class PackedTask(Task):
 
     def scored(self, metric, target, prediction, decision):
         """Measures of the rows; what was measured before is remembered."""
+        return self._measured(metric, list(zip(target, prediction, strict=True)), decision, unpack)
+
+    def _measured(self, metric: Metric, pairs: list, decision: dict, opened) -> np.ndarray:
+        """Measures of pairs of target and prediction, both packed; `opened` unpacks."""
         decides = metric.needs == "labels"
         key = json.dumps([metric.name, metric.options, decision if decides else None], default=str)
         known = self._measures.setdefault(key, {})
-        pairs = list(zip(target, prediction, strict=True))
-        new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
-        said = column(row for _, row in new)
-        answers = self.decide(said, decision) if decides else said
-        known.update(zip(new, metric.measured([true for true, _ in new], answers), strict=True))
+        for pair in pairs:
+            if pair not in known:
+                true, said = map(opened, pair)
+                answer = self.decide_row(said, decision) if decides else said
+                known[pair] = metric.measured_row(true, answer)
         measures = [known[pair] for pair in pairs]
         if measures and isinstance(measures[0], np.ndarray):
             return np.stack(measures)
@@ -190,11 +195,12 @@ class PackedTask(Task):
     def fit_decision(self, metric, target, prediction):
         """The best decision by coordinate search over the grid, on a share of the rows."""
         rows = share_of(target, self.fitted_on)
-        target, prediction = target[rows], prediction[rows]
+        pairs = list(zip(target[rows], prediction[rows], strict=True))
+        opened = cache(unpack)  # every row is decided many times
 
         def value(decision: dict) -> float:
-            scored = self.scored(metric, target, prediction, decision)
-            found = metric.sign * score_or_nan(metric, target, scored)
+            scored = self._measured(metric, pairs, decision, opened)
+            found = metric.sign * score_or_nan(metric, target[rows], scored)
             return found if np.isfinite(found) else -np.inf
 
         best = self.default_decision()

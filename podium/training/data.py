@@ -248,6 +248,18 @@ def in_order(count: int, size: int) -> list[np.ndarray]:
     return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def shown(rows: Rows, tiles_per_epoch: int | None, random: np.random.Generator) -> np.ndarray:
+    """Positions of what an epoch may show: all rows, or some tiles of each picture, at random."""
+    count = len(rows)
+    if tiles_per_epoch is None or rows.frames is None or rows.frames.rows is None:
+        return np.arange(count)
+    order = random.permutation(count)
+    order = order[np.argsort(rows.frames.rows[order], kind="stable")]
+    _, starts, sizes = np.unique(rows.frames.rows[order], return_index=True, return_counts=True)
+    within = np.arange(count) - np.repeat(starts, sizes)
+    return np.sort(order[within < tiles_per_epoch])
+
+
 def drawn(
     classes: np.ndarray | None, count: int, size: int, sampling: str, random: np.random.Generator
 ) -> list[np.ndarray]:

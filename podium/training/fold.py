@@ -20,6 +20,7 @@ from podium.frames import Frames
 from podium.network import Network
 from podium.tabular import TabularEncoder
 from podium.tasks.base import Task
+from podium.training import data
 from podium.training.checkpoints import Checkpoint
 from podium.training.data import Rows, Seen
 from podium.training.loop import Training, digest_of, train
@@ -296,7 +297,8 @@ def train_fold(
             if name != "epoch":
                 job.spool.metric(name, value, step=row["epoch"])
 
-    steps = settings.epochs * -(-len(split.train) // settings.batch_size)
+    shown = data.shown(split.train, settings.tiles_per_epoch, np.random.default_rng(0))
+    steps = settings.epochs * -(-len(shown) // settings.batch_size)
     plan = Training(
         opened.task,
         opened.metric,

@@ -231,7 +231,10 @@ class _Losses:
 def _batches(plan: Training, classes, epoch: int) -> list[np.ndarray]:
     random = np.random.default_rng([plan.seed, epoch, 1])
     settings = plan.settings
-    return data.drawn(classes, len(plan.train), settings.batch_size, settings.sampling, random)
+    shown = data.shown(plan.train, settings.tiles_per_epoch, random)
+    classes = None if classes is None else classes[shown]
+    drawn = data.drawn(classes, len(shown), settings.batch_size, settings.sampling, random)
+    return [shown[batch] for batch in drawn]
 
 
 def _seed(seed: int, epoch: int) -> int:

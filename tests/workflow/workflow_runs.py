@@ -128,7 +128,8 @@ def new_workflow(folder: Path, task: str, **sections) -> Workflow:
     config = tiny.config("data")
     config["competition"]["name"] = f"tiny-{task}"
     config["folds"] = {**config.get("folds", {}), "count": 2}
-    config["models"] = {"alpha": model(epochs=1)}
+    own = next(iter(config["models"].values())).get("approach")
+    config["models"] = {"alpha": model(epochs=1, approach=own)}
     config["tuning"] = {"enabled": False}
     config["tracking"] = {"enabled": False}
     config["compute"] = {"threads": 1}
