@@ -12,6 +12,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_modifyitems(items) -> None:
     """A file's tests go to one worker, so that they share what they set up; whole runs by task."""
     for item in items:
-        file, _, name = item.nodeid.partition("::")
+        file, _, _ = item.nodeid.partition("::")
         task = item.callspec.params.get("run", "") if hasattr(item, "callspec") else ""
         item.add_marker(pytest.mark.xdist_group(f"{file} {task}".strip()))
