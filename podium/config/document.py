@@ -161,10 +161,12 @@ def _task_part(name: str) -> list[str]:
         about = _loss_summary(name, term)
         where = "" if terms[term] is None else f" Only with {terms[term]}."
         rows.append(f"| `{term}` | {_cell(about + where)} |")
+    parts = [f"### `{name}`"]
+    for path, section in sections(module.Options, "task.options"):
+        parts += [] if section is module.Options else [f"#### `{path}`"]
+        parts += [_prose(inspect.getdoc(section) or ""), _table(path, section)]
     return [
-        f"### `{name}`",
-        _prose(inspect.getdoc(module.Options) or ""),
-        _table("task.options", module.Options),
+        *parts,
         f"Loss terms of `{name}`, for `models.<name>.loss.terms`:",
         "\n".join(rows),
     ]
