@@ -161,10 +161,12 @@ def _task_part(name: str) -> list[str]:
         about = _loss_summary(name, term)
         where = "" if terms[term] is None else f" Only with {terms[term]}."
         rows.append(f"| `{term}` | {_cell(about + where)} |")
+    parts = [f"### `{name}`"]
+    for path, section in sections(module.Options, "task.options"):
+        parts += [] if section is module.Options else [f"#### `{path}`"]
+        parts += [_prose(inspect.getdoc(section) or ""), _table(path, section)]
     return [
-        f"### `{name}`",
-        _prose(inspect.getdoc(module.Options) or ""),
-        _table("task.options", module.Options),
+        *parts,
         f"Loss terms of `{name}`, for `models.<name>.loss.terms`:",
         "\n".join(rows),
     ]
@@ -176,16 +178,19 @@ def loss_terms(task: str) -> dict[str, str | None]:
     plain, approaches = module.Options(), module.TRAITS.approaches
 
     default = next(iter(approaches), None)
+
+    def variants(key: str, annotation) -> dict[str, tuple[str, ...]]:
+        few = [False, True] if annotation is bool else kinds.values(annotation)
+        return {
+            f"`{key}: {_plain(value)}`": module.losses(
+                plain.model_copy(update={key: value}), default
+            )
+            for value in few
+        }
+
     # What each choice of a key makes of the terms, key by key.
     by_key = {
-        key: {
-            f"`{key}: {choice}`": module.losses(
-                module.Options.model_validate({key: choice}), default
-            )
-            for choice in kinds.choices(field.annotation)
-        }
-        for key, field in module.Options.model_fields.items()
-        if not any(choice.isdecimal() for choice in kinds.choices(field.annotation))
+        key: variants(key, field.annotation) for key, field in module.Options.model_fields.items()
     }
     by_key["models.<name>.approach"] = {
         f"`approach: {choice}` of the model": module.losses(plain, choice) for choice in approaches

@@ -76,13 +76,18 @@ def words(annotation: Any, metadata: Iterable = ()) -> str:
 
 def choices(annotation: Any, metadata: Iterable = ()) -> list[str]:
     """The names that a key may hold, where they are few and known."""
+    return [str(value) for value in values(annotation, metadata)]
+
+
+def values(annotation: Any, metadata: Iterable = ()) -> list:
+    """What a key may hold, where that is few and known."""
     annotation, metadata = bare(annotation, metadata)
     for mark in metadata:
         if isinstance(mark, Short):
-            return choices(annotation.model_fields[mark.key].annotation)
+            return values(annotation.model_fields[mark.key].annotation)
     if is_union(annotation):
-        return [choice for member in members(annotation) for choice in choices(member)]
-    return [str(c) for c in get_args(annotation)] if get_origin(annotation) is Literal else []
+        return [value for member in members(annotation) for value in values(member)]
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else []
 
 
 def _one_of(names: list[str]) -> str:

@@ -136,7 +136,7 @@ ONE_PROBLEM = [
         "models.a b: found the name 'a b', expected letters, digits and _ -, a letter or a digit",
     ),
     # names
-    ({"task": "clas"}, 'task.name: found \'clas\', expected one of classification, keypoints, '),
+    ({"task": "clas"}, 'task.name: found \'clas\', expected one of classification, '),
     ({"metric": "roc_acu"}, "metric: found 'roc_acu', expected one of accuracy, average_precision"),
     ({"models/net/optimizer": "adamv"}, "models.net.optimizer.name: found 'adamv', expected sgd, "),
     (

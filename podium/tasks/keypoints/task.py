@@ -124,9 +124,11 @@ class Task(base.Task):
         }  # fmt: skip
         terms = {name: partial(term, error) for name, error in kinds.items()}
         if self.options.visibility:
-            terms["visibility"] = lambda raw, target: losses.bce(
-                self._visible(raw), ~target[:, ::2].isnan()
-            )
+            terms |= {
+                "visibility": lambda raw, target: losses.bce(
+                    self._visible(raw), ~target[:, ::2].isnan()
+                )
+            }
         return terms | {"heatmap": losses.heat_map}
 
     def network(self, settings):
