@@ -119,7 +119,8 @@ class FullResolution(nn.Module):
         nn.init.kaiming_normal_(self.beside.weight, nonlinearity="relu")
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        return F.relu(self.beside(torch.cat([self.decoder(features), features[0]], 1)))
+        seen = torch.cat([self.decoder(features), features[0]], 1)
+        return F.leaky_relu(self.beside(seen), 0.1)
 
 
 class Restored(nn.Module):

@@ -45,8 +45,8 @@ class Options(Section):
     submission: Literal["files", "pixels"] = Field(
         "files",
         description="What is handed in. `files`: the column holds names of pictures, which are "
-        "written beside the submission, to the first `folder`. `pixels`: a row for each pixel of grey "
-        "pictures, whose id is the picture's, `_`, the pixel's row, `_` and its column.",
+        "written beside the submission, to the first `folder`. `pixels`: a row for each pixel of "
+        "grey pictures, whose id is the picture's, `_`, the pixel's row, `_` and its column.",
     )
     white: float = Field(
         1.0, gt=0, description="Value of a white pixel in a table of pixels; black is 0."
