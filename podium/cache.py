@@ -96,7 +96,8 @@ def cache_images(
     height, width = size
     tiled = "" if layout is None else f" in {count:,} tiles"
     job.say(
-        f"{len(readable):,} rows{tiled} at {height} x {width} px, {out.stat().st_size / 1e6:,.0f} MB"
+        f"{len(readable):,} rows at {height} x {width} px{tiled}, "
+        f"{out.stat().st_size / 1e6:,.0f} MB"
     )
 
 

@@ -139,3 +139,21 @@ def test_crop_takes_the_centre():
     picture[:, 10:20] = 255
     assert (resized(picture, (10, 10), "crop") == 255).all()
     assert (resized(picture.swapaxes(0, 1).copy(), (10, 10), "crop") == 255).all()
+
+
+def test_pictures_in_tiles_keep_their_pixels(tmp_path, job):
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, shape, dtype=np.uint8) for shape in ((9, 8, 3), (8, 5, 3))]
+    paths = [str(tmp_path / f"{name}.png") for name in "ab"]
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(picture).save(path)
+    table = manifest.read(_manifest(tmp_path, [[path] for path in paths]))
+    table[["height", "width"]] = [[9, 8], [8, 5]]
+    manifest.write(tmp_path / "sized.parquet", table)
+    cache_images(tmp_path / "sized.parquet", tmp_path / "out.npy", (8, 8), "tiles", job)
+    found = open_cache(tmp_path / "out.npy")
+    assert found.shape == (3, 1, 8, 8, 3)
+    np.testing.assert_array_equal(found[0, 0], pictures[0][:8])
+    np.testing.assert_array_equal(found[1, 0], pictures[0][1:])
+    np.testing.assert_array_equal(found[2, 0, :, :5], pictures[1])
+    np.testing.assert_array_equal(found[2, 0, :, 7], pictures[1][:, 4])

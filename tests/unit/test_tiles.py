@@ -1,6 +1,7 @@
 """Tiles: they cover, they are cut as they lie, and joined they are the picture again."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from podium import tiles
@@ -67,3 +68,19 @@ def test_disagreeing_tiles_meet_without_a_step():
     np.testing.assert_allclose(row[32:], 100, rtol=1e-6)
     assert (np.diff(row[23:33]) > 0).all()
     assert np.diff(row).max() < 25
+
+
+def test_a_layout_has_the_tiles_of_all_pictures_that_can_be_read():
+    table = pd.DataFrame(
+        {
+            "width": [32, 40, 99, 0, 10],
+            "height": [32, 32, 99, 0, 64],
+            "problem": ["", "", "x", "", ""],
+        }
+    )
+    layout = tiles.Layout.of(table, (32, 32))
+    assert layout.rows.tolist() == [0, 1, 1, 4, 4, 4]
+    assert layout.corners.tolist() == [[0, 0], [0, 0], [0, 8], [0, 0], [16, 0], [32, 0]]
+    assert layout.of_rows(np.array([4, 3, 1])).tolist() == [3, 4, 5, 1, 2]
+    assert layout.of_rows(np.array([], int)).tolist() == []
+    assert len(tiles.Layout.of(table.head(0), (32, 32))) == 0

@@ -44,7 +44,7 @@ def build(settings: Model, channels: int, scale: int) -> Network:
             encoder_depth=len(DECODER),
             encoder_weights=None,
             decoder_channels=DECODER,
-            decoder_use_norm=False,  # levels are what is asked for; a batch's mean must not matter
+            decoder_use_norm="batchnorm",  # without it a rate of 0.01 ends all learning
         )
     except Exception as error:
         raise WeightsError(
@@ -119,7 +119,8 @@ class FullResolution(nn.Module):
         nn.init.kaiming_normal_(self.beside.weight, nonlinearity="relu")
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        return F.relu(self.beside(torch.cat([self.decoder(features), features[0]], 1)))
+        seen = torch.cat([self.decoder(features), features[0]], 1)
+        return F.leaky_relu(self.beside(seen), 0.1)
 
 
 class Restored(nn.Module):
