@@ -197,7 +197,7 @@ def build_for(task, settings: Model, *, pictures: int, features: int, tabular: i
     """A model's network for a task: the task's own, or `build` with as many outputs as it has."""
     own = task.network(settings)
     if own is not None:
-        own.takes_targets = task.takes_targets
+        own.takes_targets = own.takes_targets or task.takes_targets
         return own
     return build(
         settings, pictures=pictures, features=features, tabular=tabular, outputs=task.outputs

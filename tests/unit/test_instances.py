@@ -10,7 +10,7 @@ from test_masks import ellipses
 
 from podium import framing, instances, masks, metrics, network, packed, tasks, views
 from podium.config.model import Augment, Loss, Model
-from podium.errors import DataError
+from podium.errors import ConfigError, DataError
 from podium.frames import Frames
 from podium.metrics.instances import dsb_precision
 from podium.tasks.instance_segmentation import reading, tiny
@@ -339,8 +339,7 @@ def test_labels_move_with_the_picture(blobs, preset):
 @pytest.mark.parametrize("view", views.SYMMETRIES)
 def test_views_are_undone(blobs, view):
     pictures = torch.rand(2, 6, 8, 3)
-    turned = views.apply(view, pictures).permute(0, 3, 1, 2)
-    torch.testing.assert_close(blobs[0].undo(view, turned), pictures.permute(0, 3, 1, 2))
+    torch.testing.assert_close(blobs[0].undo(view, views.apply(view, pictures)), pictures)
 
 
 def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth(blobs):
@@ -355,9 +354,11 @@ def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth
     labels = [np.pad(crowd(n, (22, 54), 6), 5) for n in range(2)]
     target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(labels)])
     terms = task.loss_terms(Loss(), None)
-    assert set(terms) == set(tasks.options_module("instance_segmentation").losses(None, None))
+    names = tasks.options_module("instance_segmentation").losses(None, "unet")
+    assert set(task.default_loss()) == set(names) <= set(terms)
     right = torch.logit(target[:, :3].clamp(0.001, 0.999))
-    for name, term in terms.items():
+    for name in names:
+        term = terms[name]
         loss = term(right, target)
         assert loss.shape == (2,)
         assert (loss >= 0).all()
@@ -387,3 +388,82 @@ def test_drawings_are_green_yellow_and_red(blobs):
     empty = packed.pack(np.zeros_like(labels))
     assert colours(task.draw(picture, scale, empty, maps_of(target[0]))) == {red, black}
     assert task.answer(maps_of(target[0]), 0.25) == "4 objects, 0.75 right"
+
+
+# --------------------------------------------------------------------------------- Mask R-CNN
+
+
+def answer_of(labels: np.ndarray) -> dict[str, torch.Tensor]:
+    """What Mask R-CNN would say of a label picture if it were always right."""
+    boxes = masks.boxes(labels, labels.max())
+    small = []
+    for number, (x0, y0, x1, y1) in enumerate(boxes):
+        inside = torch.from_numpy((labels[y0:y1, x0:x1] == number + 1).astype(np.float32))
+        small.append(torch.nn.functional.interpolate(inside[None, None], (28, 28), mode="bilinear"))
+    sides = torch.tensor([*labels.shape[::-1], *labels.shape[::-1]])
+    return {
+        "boxes": torch.from_numpy(boxes).float() / sides,
+        "scores": torch.linspace(1, 0.5, labels.max()),
+        "masks": torch.cat(small),
+    }
+
+
+def test_boxes_and_small_masks_are_pasted_in_the_rows_picture(blobs):
+    labels = crowd(size=(64, 64), count=14).astype(np.uint16)
+    answer = answer_of(labels)
+    found, scores = blobs[0].place_row(answer, Frames.whole((64, 64), 1), 0)
+    assert precision(labels, (found, scores)) > 0.8
+    assert (np.diff(scores) <= 0).all()
+    twice = {name: torch.cat([each, each]) for name, each in answer.items()}
+    assert len(blobs[0].place_row(twice, Frames.whole((64, 64), 1), 0)[1]) == len(scores)
+    # The network has seen a wider picture with its sides padded.
+    frames = Frames.of(pd.DataFrame({"width": [128], "height": [256]}), (64, 64), "pad")
+    tall, _ = blobs[0].place_row(answer, frames, 0)
+    assert tall.shape == (256, 128)
+    there = framing.framed(tall, frames, 0)
+    assert ((there > 0) == (labels > 0))[:, 16:48].mean() > 0.95
+    nothing = {name: each[:0] for name, each in answer.items()}
+    empty, scores = blobs[0].place_row(nothing, frames, 0)
+    assert not empty.any()
+    assert len(scores) == 0
+
+
+@pytest.mark.parametrize("view", views.SYMMETRIES)
+def test_answers_on_views_are_undone_and_vote(blobs, view):
+    labels = crowd(size=(64, 64), count=14).astype(np.uint16)
+    seen = views.apply(view, torch.from_numpy(labels.astype(np.int32))[..., None])[..., 0]
+    answer = answer_of(np.ascontiguousarray(seen.numpy()))
+    (undone,) = blobs[0].undo(view, [answer])
+    frames = Frames.whole((64, 64), 1)
+    found = blobs[0].place_row(undone, frames, 0)
+    assert precision(labels, found) > 0.8
+    (both,) = blobs[0].merged([[undone], [answer_of(labels)]])
+    found = blobs[0].place_row(both, frames, 0)
+    assert precision(labels, found) > 0.8
+    assert found[0].max() == len(found[1])
+
+
+def test_mask_rcnn_takes_label_pictures_and_answers(blobs):
+    task = blobs[0]
+    settings = Model.model_validate(
+        {"backbone": "test_resnet", "weights": "none", "image_size": 64, "approach": "mask_rcnn"}
+    )
+    net = network.build_for(task, settings, pictures=1, features=0, tabular=0)
+    assert net.takes_targets
+    with pytest.raises(ConfigError, match="resize: found 'tiles'"):
+        task.network(settings.model_copy(update={"resize": "tiles"}))
+    frames = Frames.whole((64, 64), 2)
+    rows = [crowd(size=(64, 64), count=8), np.zeros((64, 64), np.int32)]
+    target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(rows)])
+    pictures = torch.zeros(2, 1, 64, 64, 3, dtype=torch.uint8)
+    raw = net(pictures, None, target)
+    names = tasks.options_module("instance_segmentation").losses(None, "mask_rcnn")
+    terms = task.loss_terms(Loss(), None)
+    assert set(task.default_loss_of("mask_rcnn")) == set(names)
+    assert all(terms[name](raw, target).isfinite() for name in names)
+    with torch.no_grad():
+        answers = net.eval()(pictures, None, None)["answers"]
+    placed = task.place(task.predict(answers, None), frames)
+    labels, scores = packed.unpack(placed[0])
+    assert labels.shape == (64, 64)
+    assert labels.max() == len(scores)

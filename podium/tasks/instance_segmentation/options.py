@@ -12,8 +12,8 @@ TRAITS = Traits(
     is_spatial=True,
     several_rows=True,
     in_tiles=True,
-    approaches=("unet",),
-    map_approaches=("unet",),
+    approaches=("unet", "mask_rcnn"),
+    map_approaches=("unet", "mask_rcnn"),
 )
 
 
@@ -42,4 +42,6 @@ class Options(Section):
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""
+    if approach == "mask_rcnn":
+        return ("classification", "box", "mask", "objectness", "rpn_box")
     return ("foreground", "dice", "border", "distance")

@@ -1,5 +1,6 @@
 """Objects with a mask each."""
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from podium import framing, instances, masks, views
 from podium.errors import DataError
 from podium.packed import column, pack, unpack
 from podium.tasks.instance_segmentation import reading
+from podium.tasks.instance_segmentation.options import losses
 from podium.tasks.packed import PackedTask
 
 #: How much a pixel in which objects meet weighs in the loss of borders: they are rare.
@@ -66,6 +68,10 @@ class Task(PackedTask):
     # --------------------------------------------------------------- learning
 
     def network(self, settings):
+        if settings.approach == "mask_rcnn":
+            from podium.tasks.instance_segmentation import rcnn
+
+            return rcnn.build(settings)
         from podium.maps import build_segmenter
 
         return build_segmenter(settings, len(instances.MAPS))
@@ -73,24 +79,35 @@ class Task(PackedTask):
     def default_loss(self):
         return {"foreground": 1.0, "dice": 0.5, "border": 0.5, "distance": 0.3}
 
+    def default_loss_of(self, approach):
+        if approach == "mask_rcnn":
+            return dict.fromkeys(losses(self.options, approach), 1.0)
+        return self.default_loss()
+
     def loss_terms(self, loss, train_target):
-        from podium import losses
+        from podium.losses import bce, dice, smooth_l1
 
         def foreground(raw, target):
-            return losses.bce(raw[:, 0].flatten(1), target[:, 0].flatten(1))
+            return bce(raw[:, 0].flatten(1), target[:, 0].flatten(1))
 
         def overlap(raw, target):
-            return losses.dice(raw[:, 0].flatten(1), target[:, 0].flatten(1))
+            return dice(raw[:, 0].flatten(1), target[:, 0].flatten(1))
 
         def border(raw, target):
             there = target[:, 1].flatten(1)
-            return losses.bce(raw[:, 1].flatten(1), there, weight=1 + (BORDER_WEIGHT - 1) * there)
+            return bce(raw[:, 1].flatten(1), there, weight=1 + (BORDER_WEIGHT - 1) * there)
 
         def distance(raw, target):
             said, true = raw[:, 2].sigmoid().flatten(1), target[:, 2].flatten(1)
-            return losses.smooth_l1(TENTHS * said, TENTHS * true, beta=loss.beta)
+            return smooth_l1(TENTHS * said, TENTHS * true, beta=loss.beta)
 
-        return {"foreground": foreground, "dice": overlap, "border": border, "distance": distance}
+        def of_network(name, raw, target):
+            return raw["losses"][name]
+
+        maps = {"foreground": foreground, "dice": overlap, "border": border, "distance": distance}
+        return maps | {
+            name: partial(of_network, name) for name in losses(self.options, "mask_rcnn")
+        }
 
     def framed(self, arrays, frames, row):
         return framing.framed(arrays[0], frames, row)
@@ -114,13 +131,25 @@ class Task(PackedTask):
         )
 
     def predict(self, raw, train_target):
-        """Maps (batch, H, W, maps)."""
-        return raw.sigmoid().permute(0, 2, 3, 1)
+        """Maps (batch, H, W, maps), or Mask R-CNN's answers as they are."""
+        return raw.sigmoid().permute(0, 2, 3, 1) if _are_maps(raw) else raw
 
     def undo(self, view, prediction):
-        return views.apply(views.INVERSE[view], prediction)
+        if _are_maps(prediction):
+            return views.apply(views.INVERSE[view], prediction)
+        from podium.tasks.instance_segmentation import rcnn
+
+        return [rcnn.undone(view, each) for each in prediction]
+
+    def merged(self, predictions):
+        """The mean of maps; of objects, each row's answers in a list."""
+        if _are_maps(predictions[0]):
+            return super().merged(predictions)
+        return [list(each) for each in zip(*predictions, strict=True)]
 
     def place_row(self, prediction, frames, row):
+        if not _are_maps(prediction):
+            return _placed(prediction, frames, row)
         maps = np.ascontiguousarray(prediction.permute(2, 0, 1).float().cpu().numpy())
         return (_bytes(framing.at_home(maps, frames, row, tuple(frames.sides[row]))),)
 
@@ -315,6 +344,21 @@ class Task(PackedTask):
         _outline(drawn, said, right, FOUND)
         _outline(drawn, true, ~found, MISSED)
         return drawn
+
+
+def _are_maps(prediction) -> bool:
+    return not isinstance(prediction, list | dict)
+
+
+def _placed(answers: dict | list[dict], frames, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mask R-CNN's answer in the row's own picture; those of several views vote."""
+    from podium.tasks.instance_segmentation import rcnn
+
+    answers = answers if isinstance(answers, list) else [answers]
+    parts = [rcnn.pasted(each, frames, row) for each in answers]
+    if len(parts) == 1:
+        return parts[0]
+    return instances.fused(parts, [1 / len(parts)] * len(parts))
 
 
 def _bytes(maps: np.ndarray) -> np.ndarray:

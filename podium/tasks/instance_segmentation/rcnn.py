@@ -1,0 +1,118 @@
+"""Mask R-CNN (He et al. 2017) between label pictures and label pictures.
+
+An answer is a dict of `boxes` (m, 4), corners from 0 to 1 across the network's picture, `scores`
+(m,) and `masks` (m, 1, 28, 28), probabilities within the box; see `podium.detectors`.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.ops import masks_to_boxes
+
+from podium import views
+from podium.config.model import Model
+from podium.detectors import Detector, build_detector
+from podium.errors import ConfigError
+from podium.frames import Frames
+
+#: Objects of a picture that are kept, at most, and their least score.
+MOST, LEAST = 400, 0.05
+#: What other objects leave of one must be more than this share, or it is the same object again.
+LEFT = 0.5
+
+
+class Finder(Detector):
+    """A detector whose targets are the label pictures beside the maps, (batch, maps + 1, H, W)."""
+
+    takes_targets = True
+
+    def forward(self, seen: Tensor, tabular: None = None, target: Tensor | None = None):
+        """See `Detector.forward`."""
+        found = None if target is None else [_objects(each[-1]) for each in target]
+        return super().forward(seen, tabular, found)
+
+
+def build(settings: Model) -> Finder:
+    """A network that finds objects of one class, with their masks.
+
+    Raises ConfigError for pictures in tiles, and WeightsError as `build_detector`.
+    """
+    if settings.resize == "tiles":
+        raise ConfigError(
+            "resize: found 'tiles', expected stretch, pad or crop: `approach: mask_rcnn` looks for "
+            "whole objects; `approach: unet` can look at tiles"
+        )
+    plain = build_detector(settings, "mask_rcnn", 1)
+    finder = Finder(plain.backbone, plain.head)
+    heads = finder.head.roi_heads
+    heads.detections_per_img, heads.score_thresh = MOST, LEAST
+    return finder
+
+
+def _objects(labels: Tensor) -> dict[str, Tensor]:
+    """A label picture as boxes, labels and masks of its objects."""
+    numbers = labels.unique()
+    masks = labels == numbers[numbers > 0][:, None, None]
+    boxes = masks_to_boxes(masks)
+    if len(boxes):  # of the pixels' outer edges, so that none is without area
+        boxes[:, 2:] += 1
+    return {
+        "boxes": boxes,
+        "labels": torch.zeros(len(boxes), dtype=torch.int64, device=labels.device),
+        "masks": masks.to(torch.uint8),
+    }
+
+
+def undone(view: str, answer: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An answer on a view, as if it had been given on the picture itself."""
+    corners = views.undo_points(view, answer["boxes"].reshape(-1, 2, 2) - 0.5) + 0.5
+    boxes = torch.cat([corners.amin(1), corners.amax(1)], 1)
+    masks = views.apply(views.INVERSE[view], answer["masks"].permute(0, 2, 3, 1))
+    return {**answer, "boxes": boxes, "masks": masks.permute(0, 3, 1, 2)}
+
+
+def pasted(answer: dict[str, Tensor], frames: Frames, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """An answer in a row's own picture: labels, uint16, and scores, float32, the surest first.
+
+    A pixel belongs to the surest object that claims it. An object that has but `LEFT` of its
+    pixels to itself is left out.
+    """
+    width, height = (int(side) for side in frames.sides[row])
+    labels = np.zeros((height, width), np.uint16)
+    boxes = answer["boxes"].float().cpu().numpy().reshape(-1, 2, 2)
+    boxes = (boxes * frames.size[::-1] - frames.offset[row]) / frames.scale[row]
+    scores = answer["scores"].float().cpu().numpy()
+    masks = answer["masks"].float().cpu().numpy()
+    kept: list[float] = []
+    for number in np.argsort(-scores, kind="stable"):
+        place, mask = _pasted_mask(masks[number, 0], boxes[number], (height, width))
+        free = mask & (labels[place] == 0)
+        if free.sum() > LEFT * mask.sum():
+            kept.append(scores[number])
+            labels[place][free] = len(kept)
+    return labels, np.array(kept, np.float32)
+
+
+def _pasted_mask(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]):
+    """Where a mask (28, 28) of a box (2, 2) is in a picture, and which pixels there are its."""
+    import cv2
+
+    low = np.floor(box[0]).astype(int).clip(0, size[::-1])
+    high = np.ceil(box[1]).astype(int).clip(0, size[::-1])
+    place = np.s_[low[1] : high[1], low[0] : high[0]]
+    if (high <= low).any():
+        return place, np.zeros((max(high[1] - low[1], 0), max(high[0] - low[0], 0)), bool)
+    scale = mask.shape[0] / np.maximum(box[1] - box[0], 1e-6)
+    offset = (low + 0.5 - box[0]) * scale - 0.5
+    seen = cv2.warpAffine(
+        mask,
+        np.column_stack([np.diag(scale), offset]),
+        tuple(int(side) for side in high - low),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    middles = [np.arange(a, b) + 0.5 for a, b in zip(low, high, strict=True)]
+    inside = [
+        (axis > first) & (axis < last) for axis, first, last in zip(middles, *box, strict=True)
+    ]
+    return place, (seen > 0.5) & inside[1][:, None] & inside[0]
