@@ -108,11 +108,27 @@ class Loss(Section):
 
 
 class Mix(Section):
-    """Mixing of two pictures and their targets."""
+    """Mixing of pictures and their targets."""
 
     mixup: float = Field(0.0, ge=0, description="Alpha of Mixup (Zhang et al. 2018); 0 is off.")
     cutmix: float = Field(0.0, ge=0, description="Alpha of CutMix (Yun et al. 2019); 0 is off.")
-    probability: float = Field(1.0, ge=0, le=1, description="Share of the batches that are mixed.")
+    probability: float = Field(
+        1.0, ge=0, le=1, description="Share of the batches that Mixup and CutMix mix."
+    )
+    mosaic: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the pictures that become mosaics of four (Bochkovskiy et al. 2020), "
+        "for masks, boxes and objects.",
+    )
+    copy_paste: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the pictures that get some objects of another one pasted in (Ghiasi "
+        "et al. 2021), for boxes and objects.",
+    )
 
 
 class Augment(Section):
@@ -126,6 +142,11 @@ class Augment(Section):
         None,
         description="What `albumentations.to_dict(transform)` returns; replaces the preset. It "
         "gets a uint8 picture of the model's image size and must keep that size.",
+    )
+    scales: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] | None = Field(
+        None,
+        description="Multi-scale training, for masks, boxes and objects: the smallest and largest "
+        "factor that a batch's size is multiplied by, such as [0.75, 1.25].",
     )
 
 
@@ -200,7 +221,7 @@ class Model(Section):
     augment: Annotated[Augment, Short("preset")] = Field(
         default_factory=Augment, description="Augmentation of the training pictures."
     )
-    mix: Mix = Field(default_factory=Mix, description="Mixup and CutMix.")
+    mix: Mix = Field(default_factory=Mix, description="Mixup, CutMix, mosaic and copy-paste.")
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of the weights' moving average; off when unset."
     )

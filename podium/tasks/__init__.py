@@ -91,6 +91,13 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
         why = f"{task} has no classes to balance"
         asked.append(("sampling", model.sampling, "shuffle", why))
         asked.append(("loss.class_weights", model.loss.class_weights, "none", why))
+    if not traits.joins:
+        why = f"{task} cannot join pictures with their targets"
+        asked.append(("mix.mosaic", model.mix.mosaic, 0.0, why))
+        asked.append(("augment.scales", model.augment.scales, None, why))
+    if not traits.pastes:
+        why = f"{task} has no objects to paste"
+        asked.append(("mix.copy_paste", model.mix.copy_paste, 0.0, why))
     if model.resize != "tiles":
         why = "only `resize: tiles` has tiles"
         asked.append(("tiles_per_epoch", model.tiles_per_epoch, None, why))

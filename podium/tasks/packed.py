@@ -112,6 +112,19 @@ class PackedTask(Task):
     def augmented(self, transform, picture, target):
         """A picture (H, W, 3) and its framed target, moved together."""
 
+    def united(self, size: tuple[int, int], parts: list):
+        """Framed targets of several pictures as that of one that shows them all.
+
+        Args:
+            size: height and width of the one.
+            parts: (framed target, top, left) of each, which do not overlap.
+        """
+        raise NotImplementedError
+
+    def pasted(self, picture: np.ndarray, framed, other: np.ndarray, others, random):
+        """A picture and its target with some objects of another picture of its size."""
+        raise NotImplementedError
+
     def collated(self, framed: list):
         """Framed targets of a batch as what the loss takes."""
         import torch  # reading and blending do without

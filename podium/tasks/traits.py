@@ -14,6 +14,9 @@ class Traits:
             augmentation and in test-time views, and cannot be mixed with another.
         several_rows: whether a picture may have several rows in the training table and in the
             sample submission: one for each of its objects, say. Its rows are one example.
+        joins: whether several pictures can become one with what is where in them: mosaics, and
+            batches of several scales.
+        pastes: whether objects of one picture can be pasted into another.
         in_tiles: whether models may look at pictures in tiles (`resize: tiles`): its predictions
             are (batch, H, W, ...), a place for each pixel.
         approaches: what a model's `approach` may be, the default first.
@@ -26,5 +29,7 @@ class Traits:
     is_spatial: bool = False
     several_rows: bool = False
     in_tiles: bool = False
+    joins: bool = False
+    pastes: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()

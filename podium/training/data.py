@@ -12,6 +12,7 @@ from torch import Tensor
 from podium.frames import Frames
 from podium.tasks.packed import Framed
 from podium.training import augment
+from podium.training.joining import Joining
 
 #: What a network looks at; see `Rows`.
 Seen = np.ndarray | list[np.ndarray] | None
@@ -93,20 +94,28 @@ class Augmenting:
     Attributes:
         transform: of albumentations; None for none.
         together: of a spatial task, its `augmented`, which moves the target too.
+        joining: mosaics and their like, or None.
     """
 
     transform: object
     together: Callable | None = None
+    joining: Joining | None = None
 
     def __call__(
         self, pictures: np.ndarray, targets: np.ndarray | list, seed: int
     ) -> tuple[np.ndarray, np.ndarray | list]:
         """Pictures (batch, pictures, H, W, 3) and learning targets (batch, ...), under a seed."""
-        if self.transform is None:
-            return pictures, targets
-        if self.together is None:
-            return augment.apply(self.transform, pictures, seed), targets
-        return augment.apply_together(self.transform, self.together, pictures, targets, seed)
+        if self.joining is not None:
+            pictures, targets = self.joining.joined(pictures, targets, seed)
+        if self.transform is not None and self.together is None:
+            pictures = augment.apply(self.transform, pictures, seed)
+        elif self.transform is not None:
+            pictures, targets = augment.apply_together(
+                self.transform, self.together, pictures, targets, seed
+            )
+        if self.joining is not None:
+            pictures, targets = self.joining.scaled(pictures, targets, seed)
+        return pictures, targets
 
 
 class Loader:
@@ -131,7 +140,7 @@ class Loader:
     def _made_ahead(self, number: int, batches: list[np.ndarray]):
         jobs = _Jobs(self.rows, self.augmenting, self.seed, number, batches)
         if (
-            self.augmenting.transform is not None
+            (self.augmenting.transform is not None or self.augmenting.joining is not None)
             and self.device.type == "cuda"
             and self.threads > 1
         ):

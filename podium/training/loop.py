@@ -20,6 +20,7 @@ from podium.tasks.base import Task
 from podium.training import augment, data, mixing, optimizers, schedules
 from podium.training.checkpoints import Checkpoint
 from podium.training.data import Rows
+from podium.training.joining import Joining
 
 
 class DivergedError(PodiumError):
@@ -99,6 +100,7 @@ def train(network: Network, plan: Training) -> list[dict]:
         augmenting = data.Augmenting(
             augment.create(settings.augment, size, **options),
             plan.task.augmented if plan.task.is_spatial else None,
+            Joining.of(plan.task, settings),
         )
     loader = data.Loader(plan.train, augmenting, device, plan.threads, plan.seed)
     classes = plan.task.balance_by(plan.train.target)
@@ -153,7 +155,8 @@ def train(network: Network, plan: Training) -> list[dict]:
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach() * len(batch.rows)
             # Augmentation has moved what a spatial task looks for.
-            answers.add(raw, batch.rows, batch.target if plan.task.is_spatial else None)
+            moved = batch.target if plan.task.is_spatial else None
+            answers.add(raw, batch.rows, moved, None if seen is None else seen.shape[2:4])
             rows_seen += len(batch.rows)
             plan.step_done()
 
@@ -309,7 +312,8 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
             total += losses(raw, batch.target)["loss"] * len(batch.rows)
             # A tile is scored by itself here; predictions are joined before they are scored.
             tiled = plan.valid.frames is not None and plan.valid.frames.rows is not None
-            answers.add(raw, batch.rows, batch.target if tiled else None)
+            size = None if batch.seen is None else batch.seen.shape[2:4]
+            answers.add(raw, batch.rows, batch.target if tiled else None, size)
     return {"valid_loss": total.item() / len(plan.valid), "valid_score": answers.score()}
 
 
@@ -332,7 +336,7 @@ class _Answers:
         self.rows: list[np.ndarray] = []
         self.are_raw = True
 
-    def add(self, raw: torch.Tensor, rows: np.ndarray, moved: torch.Tensor | None = None) -> None:
+    def add(self, raw: torch.Tensor, rows: np.ndarray, moved=None, size=None) -> None:
         """The raw outputs of the next batch, and its targets where they are not the rows' own."""
         raw = raw.detach()
         self.are_raw = raw.dim() == 2
@@ -374,8 +378,12 @@ class _PackedAnswers:
         self.measures: list[np.ndarray] = []
         self.count = 0
 
-    def add(self, raw, rows: np.ndarray, moved=None) -> None:
-        """The raw outputs of the next batch, and its targets where they are not the rows' own."""
+    def add(self, raw, rows: np.ndarray, moved=None, size=None) -> None:
+        """The raw outputs of the next batch, and its targets where they are not the rows' own.
+
+        Args:
+            size: height and width of the batch's pictures.
+        """
         plan, task = self.plan, self.plan.task
         raw = answers_of(raw)
         if raw is None or (self.of is plan.train and self.count >= MEASURED):
@@ -383,7 +391,7 @@ class _PackedAnswers:
         if moved is None:
             frames, target = self.of.frames.take(rows), self.of.target[rows]
         else:
-            frames = Frames.whole(self.of.frames.size, len(rows))
+            frames = Frames.whole(size, len(rows))
             target = column(pack(*task.unframed(data.as_arrays(each))) for each in moved)
         with torch.no_grad():
             prediction = task.place(task.predict(raw, plan.train.target), frames)

@@ -20,7 +20,7 @@ from podium.pictures import read_picture
 from podium.predictions import Header, Predictions
 from podium.tasks import base
 from podium.tasks.packed import Found
-from podium.training import augment, data
+from podium.training import augment, data, joining
 from podium.training.data import Rows
 from podium.training.loop import Training, answers_of, asked, train
 
@@ -329,3 +329,36 @@ def test_an_unreadable_picture_has_an_empty_target(tiny):
 def test_first_rows_are_one_per_picture(tiny):
     assert prepare.first_rows(tiny.train).index.is_unique
     assert column([pack(np.zeros(1))]).shape == (1,)
+
+
+def test_pictures_are_joined_with_their_targets(tiny):
+    traits = tasks.traits(tiny.name)
+    if not traits.joins:
+        pytest.skip("whole pictures only")
+    mix = {"mosaic": 1.0, "copy_paste": 1.0 if traits.pastes else 0.0}
+    augmented = {"preset": "flips", "scales": [1.5, 2.0]}
+    settings = tiny.settings(epochs=2, batch_size=4, mix=mix, augment=augmented)
+    rows = tiny.rows(settings)
+    plan = Training(
+        tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
+    )
+    history = train(tiny.network(settings), plan)
+    assert np.isfinite([row["train_loss"] for row in history]).all()
+
+
+def test_a_mosaic_of_one_picture_shows_it_four_times(tiny):
+    if not tasks.traits(tiny.name).joins:
+        pytest.skip("whole pictures only")
+    rows = tiny.rows(tiny.settings())
+    framed = rows.learning_target[np.arange(ROWS)]
+    random = np.random.default_rng(0)
+    picture, target = joining.mosaic(tiny.task, [(rows.seen[0, 0], framed[0])] * 4, random)
+    assert picture.shape == rows.seen.shape[2:]
+    one, four = (tiny.task.unframed(each)[0] for each in (framed[0], target))
+    assert one.dtype == four.dtype
+    if tasks.traits(tiny.name).pastes:
+        picture, target = tiny.task.pasted(
+            rows.seen[0, 0], framed[0], rows.seen[1, 0], framed[1], random
+        )
+        assert picture.shape == rows.seen.shape[2:]
+        assert tiny.task.unframed(target)[0].dtype == one.dtype

@@ -154,6 +154,31 @@ class Task(PackedTask):
         labels = np.asarray(moved["labels"], dtype=np.int64).reshape(-1)
         return moved["image"], {"boxes": found, "labels": labels}
 
+    def united(self, size, parts):
+        moved = [one["boxes"] + np.float32([left, top, left, top]) for one, top, left in parts]
+        return {
+            "boxes": np.concatenate(moved).astype(np.float32),
+            "labels": np.concatenate([one["labels"] for one, _, _ in parts]),
+        }
+
+    def pasted(self, picture, framed, other, others, random):
+        """Half of the other's boxes with what they hold; what they hide is dropped."""
+        chosen = random.random(len(others["boxes"])) < 0.5
+        made, hidden = picture.copy(), np.zeros(picture.shape[:2], bool)
+        for left, top, right, bottom in np.rint(others["boxes"][chosen]).astype(int):
+            made[top:bottom, left:right] = other[top:bottom, left:right]
+            hidden[top:bottom, left:right] = True
+        seen = np.array(
+            [
+                (~hidden[top:bottom, left:right]).mean() if bottom > top and right > left else 0
+                for left, top, right, bottom in np.rint(framed["boxes"]).astype(int)
+            ]
+        )
+        kept = seen > VISIBLE
+        return made, {
+            name: np.concatenate([framed[name][kept], others[name][chosen]]) for name in framed
+        }
+
     def collated(self, framed):
         import torch
 

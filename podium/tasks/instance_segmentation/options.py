@@ -12,6 +12,8 @@ TRAITS = Traits(
     is_spatial=True,
     several_rows=True,
     in_tiles=True,
+    joins=True,
+    pastes=True,
     approaches=("unet", "mask_rcnn"),
     map_approaches=("unet", "mask_rcnn"),
 )

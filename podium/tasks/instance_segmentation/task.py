@@ -122,6 +122,23 @@ class Task(PackedTask):
         moved = transform(image=picture, mask=target.astype(np.int16))
         return moved["image"], _pieces(moved["mask"]).astype(target.dtype)
 
+    def united(self, size, parts):
+        whole, last = np.zeros(size, parts[0][0].dtype), 0
+        for labels, top, left in parts:
+            here = whole[top : top + labels.shape[0], left : left + labels.shape[1]]
+            here[labels > 0] = labels[labels > 0] + last
+            last = int(whole.max(initial=0))
+        return masks.renumbered(whole)[0].astype(whole.dtype)
+
+    def pasted(self, picture, framed, other, others, random):
+        """Half of the other's objects, in front of what is there."""
+        chosen = 1 + np.flatnonzero(random.random(int(others.max(initial=0))) < 0.5)
+        on = np.isin(others, chosen)
+        made, labels = picture.copy(), framed.copy()
+        made[on] = other[on]
+        labels[on] = others[on] + framed.max(initial=0)
+        return made, _pieces(labels).astype(framed.dtype)
+
     def collated(self, framed):
         """Maps and labels, float32 (batch, maps + 1, H, W)."""
         import torch

@@ -13,6 +13,7 @@ TRAITS = Traits(
     is_spatial=True,
     several_rows=True,
     in_tiles=True,
+    joins=True,
     approaches=ARCHITECTURES,
     map_approaches=ARCHITECTURES,
 )

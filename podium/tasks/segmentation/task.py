@@ -114,6 +114,12 @@ class Task(PackedTask):
             there[0] = ~there[1:].any(axis=0)
         return moved["image"], there
 
+    def united(self, size, parts):
+        whole = np.zeros((len(self.names), *size), np.uint8)
+        for stack, top, left in parts:
+            whole[:, top : top + stack.shape[1], left : left + stack.shape[2]] = stack
+        return whole
+
     def predict(self, raw, train_target):
         """Probabilities (batch, H, W, classes)."""
         return (raw.softmax(1) if self._exclusive else raw.sigmoid()).permute(0, 2, 3, 1)

@@ -1,0 +1,238 @@
+"""Segmentation: the usual forms of masks, what can be wrong with them, decisions, submissions."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from podium import losses, masks, metrics, tasks
+from podium.config.model import Model
+from podium.errors import ConfigError, DataError, WeightsError
+from podium.packed import column, pack, unpack
+from podium.tasks.packed import Found
+
+SIZE = (6, 8)
+SAMPLE = pd.DataFrame({"mask": [None]}, index=pd.Index(["t"], name="id"), dtype=object)
+
+
+def square(top: int, left: int, side: int = 2) -> np.ndarray:
+    mask = np.zeros(SIZE, np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+def found(tmp_path, ids=("a", "b", "c")) -> Found:
+    pictures = pd.DataFrame({"width": SIZE[1], "height": SIZE[0], "path": ""}, index=list(ids))
+    return Found(pictures, tmp_path, "train.csv")
+
+
+def read(tmp_path, table: pd.DataFrame, columns=("mask",), sample=SAMPLE, **options):
+    chosen = tasks.options_module("segmentation").Options(**options)
+    place = found(tmp_path)
+    cls = tasks.task_class("segmentation")
+    targets, info = cls.read_targets(table, list(columns), chosen, sample, place)
+    task = tasks.load("segmentation", options, info)
+    return task, [unpack(row)[0] for row in task.encode(targets)], place
+
+
+def table_of(rows: list[tuple]) -> pd.DataFrame:
+    names = ["id", "mask", "class"][: len(rows[0])]
+    return pd.DataFrame(rows, columns=names, dtype=object).set_index("id")
+
+
+def test_a_mask_per_picture_pictures_without_one_are_empty(tmp_path):
+    task, stacks, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2))), ("b", None)]))
+    assert task.names == ["mask"]
+    np.testing.assert_array_equal(stacks[0][0], square(1, 2))
+    assert not stacks[1].any()
+    assert not stacks[2].any()
+
+
+@pytest.mark.parametrize("order", ["columns", "rows"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_run_lengths_are_counted_as_the_options_say(tmp_path, order, first):
+    text = masks.encode(square(1, 2), order=order, first_pixel=first)
+    task, stacks, _ = read(tmp_path, table_of([("a", text)]), order=order, first_pixel=first)
+    np.testing.assert_array_equal(stacks[0][0], square(1, 2))
+    prediction = column([pack(255 * stacks[0])])
+    sample = SAMPLE.set_axis(["a"])
+    filled = task.submission(prediction, task.default_decision(), None, sample)
+    assert filled.loc["a", "mask"] == text
+
+
+def test_a_row_per_class(tmp_path):
+    rows = [("a", masks.encode(square(0, 0)), "fish"), ("a", masks.encode(square(3, 3)), "sugar"),
+            ("b", masks.encode(square(1, 1)), "fish")]  # fmt: skip
+    task, stacks, _ = read(tmp_path, table_of(rows), class_column="class")
+    assert task.names == ["fish", "sugar"]
+    np.testing.assert_array_equal(stacks[0], [square(0, 0), square(3, 3)])
+    sample = pd.DataFrame(
+        {"class": ["sugar", "fish", "fish", "sugar"], "mask": None},
+        index=pd.Index(["b", "a", "b", "a"], name="id"), dtype=object,
+    )  # fmt: skip
+    # One prediction for each distinct id, in the sample's order: b, a.
+    prediction = column([pack(255 * stacks[1]), pack(255 * stacks[0])])
+    filled = task.submission(prediction, task.default_decision(), None, sample)
+    assert list(filled.index) == ["b", "a", "b", "a"]
+    assert filled["mask"].tolist() == ["", rows[0][1], rows[2][1], rows[1][1]]
+
+
+def test_a_column_per_class(tmp_path):
+    table = pd.DataFrame(
+        {"left": [masks.encode(square(0, 0)), None], "right": [None, masks.encode(square(2, 2))]},
+        index=pd.Index(["a", "b"], name="id"), dtype=object,
+    )  # fmt: skip
+    task, stacks, _ = read(tmp_path, table, columns=("left", "right"))
+    assert task.names == ["left", "right"]
+    assert stacks[0][0].any()
+    assert stacks[1][1].any()
+    assert not stacks[0][1].any()
+
+
+def test_pictures_of_labels(tmp_path):
+    labels = square(0, 0) + 2 * square(3, 3)
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    table = table_of([("a", "a.png")])
+    options = {"kind": "labels", "format": "pictures", "classes": ["ground", "tree", "house"]}
+    task, stacks, _ = read(tmp_path, table, **options)
+    np.testing.assert_array_equal(stacks[0].argmax(0), labels)
+    assert (stacks[0].sum(axis=0) == 1).all()
+    assert (stacks[1][0] == 1).all()
+    decided = unpack(task.decide(column([pack(255 * stacks[0])]), task.default_decision())[0])[0]
+    np.testing.assert_array_equal(decided, stacks[0])
+
+
+def test_pictures_in_colours(tmp_path):
+    colours = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
+    labels = square(0, 0) + 2 * square(3, 3)
+    Image.fromarray(np.array(colours, np.uint8)[labels]).save(tmp_path / "a.png")
+    options = {"kind": "labels", "format": "colours", "classes": ["ground", "tree", "house"]}
+    _, stacks, _ = read(tmp_path, table_of([("a", "a.png")]), **options, colours=colours)
+    np.testing.assert_array_equal(stacks[0].argmax(0), labels)
+
+
+def test_coco_segmentations(tmp_path):
+    cell = json.dumps(masks.write_coco(square(1, 2)))
+    _, stacks, _ = read(tmp_path, table_of([("a", cell)]), format="coco")
+    np.testing.assert_array_equal(stacks[0][0], square(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("1 2 3", "pairs"),
+        ("1 200", "past the end"),
+        ("9 3 2 2", "out of order"),
+        ("1 5 3 4", "over another"),
+        ("one 5", "whole numbers"),
+        ("4 0", "no length"),
+    ],
+)
+def test_broken_run_lengths_name_row_and_value_or_are_repaired(tmp_path, cell, said):
+    rows = table_of([("a", masks.encode(square(0, 0))), ("b", cell)])
+    with pytest.raises(DataError, match=rf"train.csv.*\n.*row 3 \(id b\).*{said}"):
+        read(tmp_path, rows)
+    _, _, place = read(tmp_path, rows, repair=True)
+    assert any(said in problem for _, row, problem, _ in place.problems if "row 3" in row)
+
+
+def test_a_mask_of_another_size_and_a_missing_file_are_named(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.uint8)).save(tmp_path / "small.png")
+    Image.fromarray(255 * square(0, 0)).save(tmp_path / "good.png")
+    rows = table_of([("a", "good.png"), ("b", "small.png"), ("c", "none.png")])
+    with pytest.raises(DataError) as error:
+        read(tmp_path, rows, format="pictures")
+    assert "4 x 4 pixels, but its picture is 8 x 6" in str(error.value)
+    assert "none.png: does not exist" in str(error.value)
+
+
+def test_unknown_classes_and_classes_that_are_nowhere_are_errors(tmp_path):
+    rows = table_of([("a", masks.encode(square(0, 0)), "fish")])
+    with pytest.raises(DataError, match="'fish', expected one of whale"):
+        read(tmp_path, rows, class_column="class", classes=["whale"])
+    with pytest.raises(DataError, match="no picture has a pixel of whale"):
+        read(tmp_path, rows, class_column="class", classes=["fish", "whale"])
+    with pytest.raises(ConfigError, match=r"task.options.classes"):
+        read(tmp_path, rows, kind="labels")
+
+
+def test_small_pieces_holes_and_doubtful_masks_are_decided_away(tmp_path):
+    task, _, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
+    ring = square(0, 0, 5)
+    ring[2, 2] = 0
+    speck = square(5, 7, 1)
+    chance = column([pack(np.where(ring | speck, 200, 20).astype(np.uint8)[None])])
+    plain = {"threshold": [0.5], "sure": [0.0], "min_area": [0], "fill_holes": False}
+
+    def decided(**changed):
+        return unpack(task.decide(chance, plain | changed)[0])[0][0]
+
+    np.testing.assert_array_equal(decided(), ring | speck)
+    np.testing.assert_array_equal(decided(min_area=[5]), ring)
+    np.testing.assert_array_equal(decided(min_area=[5], fill_holes=True), square(0, 0, 5))
+    assert not decided(sure=[0.9]).any()
+    assert not decided(threshold=[0.9]).any()
+
+
+def test_thresholds_are_found_on_the_rows_given(tmp_path):
+    task, stacks, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
+    truth = column([pack(stacks[0])] * 4)
+    faint = column([pack((90 * stacks[0] + 5).astype(np.uint8))] * 4)
+    decision = task.fit_decision(metrics.registry()["dice"], truth, faint)
+    assert decision["threshold"][0] < 0.4
+    assert decision["sure"] == [0.0]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("name", ["mask_dice", "mask_focal", "lovasz", "tversky", "boundary"])
+def test_losses_vanish_for_the_truth_and_grow_with_mistakes(name, exclusive):
+    truth = np.stack([square(1, 1, 3), square(0, 5, 2)])
+    truth = np.concatenate([1 - truth.max(0, keepdims=True), truth]) if exclusive else truth
+    target = torch.from_numpy(truth)[None]
+    raw = 40.0 * target - 20
+    term = getattr(losses, name)
+    good = term(raw, target, exclusive=exclusive)
+    bad = term(-raw, target, exclusive=exclusive)
+    assert good.shape == (1,)
+    assert good.item() < 0.02
+    # Of so small a picture much of a boundary is near the other's.
+    assert bad.item() > (0.3 if name == "boundary" else 0.5)
+
+
+def test_lovasz_is_the_jaccard_loss_of_hard_answers():
+    """On decided masks the extension is the Jaccard loss itself (Berman et al. 2018)."""
+    said, true = square(0, 0, 4), square(1, 1, 4)
+    logits = torch.full((1, 2, *SIZE), -60.0)
+    logits[0, 1][torch.from_numpy(said) > 0] = 60.0
+    target = torch.from_numpy(np.stack([1 - true, true]))[None]
+    loss = losses.lovasz(torch.cat([torch.zeros(1, 1, *SIZE), logits[:, 1:]], 1), target,
+                         exclusive=True)  # fmt: skip
+    assert loss.item() == pytest.approx(1 - (said & true).sum() / (said | true).sum(), abs=1e-4)
+
+
+def test_presence_is_small_where_the_surest_pixel_is_right():
+    target = torch.from_numpy(np.stack([square(0, 0), np.zeros(SIZE, np.uint8)])[:, None])
+    right = torch.stack([20.0 * target[0] - 10, torch.full((1, *SIZE), -10.0)])
+    assert losses.presence(right, target).max() < 0.01
+    everywhere = torch.full((2, 1, *SIZE), 10.0)
+    assert losses.presence(everywhere, target)[1] > 1
+
+
+@pytest.mark.parametrize("approach", tasks.options_module("segmentation").ARCHITECTURES)
+def test_every_architecture_answers_at_the_pictures_size(tmp_path, approach):
+    task, _, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
+    settings = Model(backbone="test_resnet", weights="none", image_size=[32, 64], approach=approach)
+    net = task.network(settings).eval()
+    with torch.inference_mode():
+        raw = net(torch.zeros(2, 1, 32, 64, 3, dtype=torch.uint8), None)
+    assert raw.shape == (2, 1, 32, 64)
+
+
+def test_a_size_that_maps_cannot_have_is_an_error(tmp_path):
+    task, _, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
+    settings = Model(backbone="test_resnet", weights="none", image_size=101)
+    with pytest.raises(WeightsError, match=r"multiples of 32.*96"):
+        task.network(settings)
