@@ -274,6 +274,11 @@ class Task(PackedTask):
 
     # -------------------------------------------------------------- explaining
 
+    def numbers(self, target):
+        """Boxes of each class, (n, classes)."""
+        rows = [unpack(row)[1] for row in target]
+        return np.array([np.bincount(row, minlength=len(self.names)) for row in rows], float)
+
     def describe_targets(self, targets_table):
         rows = [unpack(row) for row in self.encode(targets_table)]
         found = Counter(name for _, classes in rows for name in classes.tolist())
