@@ -39,7 +39,7 @@ WIDTH = 96
 SMALLEST, LARGEST = 0.04, 0.64
 RATIOS = (0.5, 1.0, 2.0)
 #: Detections below this are not worth keeping, and more than `MOST` a picture are not either.
-LEAST, MOST = 0.02, 100
+LEAST, MOST = 0.01, 100
 #: Pictures with a shorter side than this have objects that need the finest maps.
 SMALL = 128
 #: torchvision's names of the losses and ours.

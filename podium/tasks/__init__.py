@@ -108,7 +108,7 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
         asked.append(("pictures", model.pictures, True, f"{task} answers with places in them"))
         asked.append(("mix.mixup", model.mix.mixup, 0.0, why))
         asked.append(("mix.cutmix", model.mix.cutmix, 0.0, why))
-    if model.approach in traits.map_approaches:
+    if (model.approach or next(iter(traits.approaches), None)) in traits.map_approaches:
         if model.is_frozen:
             asked.append(
                 ("freeze.stages", "all", "a number", "maps are made of every stage, at every step")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from podium import box_tables, boxes, views
 from podium.box_tables import Form, Read
-from podium.errors import DataError, some_of
+from podium.errors import DataError, PodiumError, some_of
 from podium.metrics.boxes import found_in, matched, precision_of_class
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
@@ -18,6 +18,8 @@ from podium.tasks.packed import PackedTask
 
 #: Share of a box that must be left in the network's picture, and its least side in pixels there.
 VISIBLE, LEAST_SIDE = 0.15, 1.0
+#: Pixels of the row's picture that a predicted box has at least in width and height.
+THINNEST = 0.1
 #: Score from which boxes are drawn and counted for people.
 SHOWN = 0.4
 #: The thresholds that are tried for each class.
@@ -59,9 +61,11 @@ class Task(PackedTask):
 
     def read_solution(self, table, columns, found):
         """Boxes as the training table has them, or strings as in a submission."""
-        if columns and all(name in table.columns for name in columns):
+        try:
             read = _read(table, columns, self.options, found, self.names)
-        else:
+        except PodiumError:
+            if len(columns) > 1 and all(name in table.columns for name in columns):
+                raise
             read = self._read_strings(table, found)
         return column(pack(*row) for row in read.of(found.pictures.index, self.names))
 
@@ -213,7 +217,7 @@ class Task(PackedTask):
         there = box.astype(np.float64) * np.tile(frames.size[::-1], 2)
         home = (there - np.tile(frames.offset[row], 2)) / np.tile(frames.scale[row], 2)
         home = np.clip(home, 0, np.tile(frames.sides[row], 2)).astype(np.float32)
-        kept = boxes.areas(home) > 0
+        kept = ((home[:, 2:] - home[:, :2]) >= THINNEST).all(axis=1)
         order = np.flatnonzero(kept)[np.argsort(-scores[kept], kind="stable")]
         return (
             home[order].reshape(-1, 4),
@@ -294,6 +298,11 @@ class Task(PackedTask):
         return [self.names[name] for name in classes]
 
     # -------------------------------------------------------------- explaining
+
+    def numbers(self, target):
+        """Boxes of each class, (n, classes)."""
+        rows = [unpack(row)[1] for row in target]
+        return np.array([np.bincount(row, minlength=len(self.names)) for row in rows], float)
 
     def describe_targets(self, targets_table):
         rows = [unpack(row) for row in self.encode(targets_table)]

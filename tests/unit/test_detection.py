@@ -1,0 +1,320 @@
+"""Detection: geometry there and back, lost boxes, fusion, thresholds, submissions, findings."""
+
+import albumentations as A
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from podium import metrics, tasks, views
+from podium.boxes import fused
+from podium.config.model import Augment
+from podium.errors import DataError
+from podium.frames import Frames
+from podium.packed import column, pack, unpack
+from podium.tasks.packed import Found
+from podium.training import augment
+
+COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
+BOXES = np.array([[10, 5, 30, 25], [40, 30, 60, 40]], np.float32)
+CLASSES = np.array([1, 0], np.int16)
+
+
+def found_of(*sides: tuple[int, int]) -> Found:
+    pictures = pd.DataFrame(list(sides), columns=["width", "height"])
+    pictures.index = pd.Index([f"p{row}" for row in range(len(sides))], name="id")
+    return Found(pictures.assign(path=[f"{id_}.png" for id_ in pictures.index]), ".", "train.csv")
+
+
+def read(lines: list[tuple], found: Found, **options):
+    table = pd.DataFrame(lines, columns=["id", *COLUMNS]).astype("string").astype(object)
+    table = table.set_index("id")
+    chosen = tasks.options_module("detection").Options(**options)
+    cls = tasks.task_class("detection")
+    return cls.read_targets(table, COLUMNS, chosen, pd.DataFrame(), found)
+
+
+LINES = [
+    ("p0", "cat", 10, 5, 30, 25),
+    ("p0", "a dog", 40, 30, 60, 40),
+    ("p1", "cat", 0, 0, 20, 30),
+    ("p2", None, None, None, None, None),
+]
+SIDES = ((64, 48), (20, 30), (64, 48))
+
+
+@pytest.fixture(scope="module")
+def task():
+    return tasks.load("detection", {}, read(LINES, found_of(*SIDES))[1])
+
+
+def frames(size=(32, 32), resize="pad") -> Frames:
+    table = pd.DataFrame(list(SIDES), columns=["width", "height"])
+    return Frames.of(table, size, resize)
+
+
+def test_targets_are_boxes_and_classes_of_every_picture():
+    found = found_of(*SIDES)
+    targets, info = read(LINES, found)
+    assert info["names"] == ["a dog", "cat"]
+    assert list(targets.index) == ["p0", "p1", "p2"]
+    box, classes = unpack(targets["packed"].iloc[0])
+    np.testing.assert_array_equal(box, BOXES)
+    assert classes.tolist() == [1, 0]
+    assert unpack(targets["packed"].iloc[2])[0].shape == (0, 4)
+    assert info["sizes"]["border"] == 1
+    assert found.problems == []
+
+
+def test_repairs_are_listed_and_no_box_at_all_is_an_error():
+    found = found_of(*SIDES)
+    wrong = [*LINES, ("p1", "cat", 5, 5, 5, 9)]
+    with pytest.raises(DataError, match=r"row 6 .*p1: no area"):
+        read(wrong, found)
+    read(wrong, found, repair=True)
+    ((file, id_, problem, action),) = found.problems
+    assert (file, id_, action) == ("train.csv", "p1", "dropped")
+    assert "row 6" in problem
+    with pytest.raises(DataError, match="no training picture has a box"):
+        read(LINES[-1:], found)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+def test_boxes_come_home_from_the_networks_picture(task, resize, size):
+    where = frames(size, resize)
+    framed = task.framed((BOXES, CLASSES), where, 0)
+    assert (framed["boxes"] >= 0).all()
+    assert (framed["boxes"] <= np.tile(size[::-1], 2)).all()
+    if resize == "crop":  # of which some may be cut
+        return
+    relative = torch.from_numpy(framed["boxes"] / np.tile(size[::-1], 2))
+    seen = (relative, torch.tensor([0.5, 0.9]), torch.from_numpy(framed["labels"]))
+    box, scores, classes = task.place_row(seen, where, 0)
+    np.testing.assert_allclose(box, BOXES[::-1], atol=1e-4)
+    np.testing.assert_allclose(scores, [0.9, 0.5])
+    assert classes.tolist() == [0, 1]
+    assert [array.dtype for array in (box, scores, classes)] == [np.float32, np.float32, np.int16]
+
+
+def test_boxes_that_are_cropped_away_are_lost(task):
+    table = pd.DataFrame([(100, 50)], columns=["width", "height"])
+    where = Frames.of(table, (50, 50), "crop")
+    known = np.array([[0, 0, 20, 20], [20, 0, 30, 20], [40, 10, 60, 30]], np.float32)
+    framed = task.framed((known, np.zeros(3, np.int16)), where, 0)
+    np.testing.assert_allclose(framed["boxes"], [[0, 0, 5, 20], [15, 10, 35, 30]])
+
+
+@pytest.mark.parametrize("view", views.SYMMETRIES)
+def test_what_a_view_shows_is_found_where_it_is(task, view):
+    picture = np.zeros((24, 24, 1), np.uint8)
+    picture[3:9, 5:20] = 1
+
+    def box_of(pixels) -> torch.Tensor:
+        rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in ((1, 2), (0, 2)))
+        corners = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        return torch.tensor([corners], dtype=torch.float32) / 24
+
+    seen = box_of(views.apply(view, torch.from_numpy(picture)).numpy())
+    ((box, *_),) = task.undo(view, [(seen, torch.ones(1), torch.zeros(1))])
+    torch.testing.assert_close(box, box_of(picture))
+
+
+@pytest.mark.parametrize("preset", ["flips", "light", "medium", "heavy", "auto"])
+def test_boxes_move_with_the_picture(task, preset):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[20:40, 10:34] = 255
+    target = {
+        "boxes": np.array([[10, 20, 34, 40]], np.float32), "labels": np.array([1], np.int64)
+    }  # fmt: skip
+    transform = augment.create(Augment(preset=preset), (64, 64), **task.compose_options())
+    kept = 0
+    for seed in range(12):
+        augment.seed_all(transform, seed)
+        shown, moved = task.augmented(transform, picture, target)
+        assert shown.shape == picture.shape
+        box, labels = moved["boxes"], moved["labels"]
+        assert (box.dtype, labels.dtype) == (np.float32, np.int64)
+        assert box.shape == (len(labels), 4)
+        assert ((box >= 0) & (box <= 64)).all()
+        assert ((box[:, 2:] - box[:, :2]) >= 1).all()
+        kept += len(box)
+        if preset == "flips":
+            x0, y0, x1, y1 = box[0].round().astype(int)
+            assert shown[y0:y1, x0:x1].min() == 255
+            assert (shown > 0).sum() == 3 * 20 * 24
+    assert kept >= 9
+
+
+def test_a_picture_without_boxes_is_augmented_too(task):
+    target = task.framed((np.zeros((0, 4), np.float32), np.zeros(0, np.int16)), frames(), 2)
+    transform = augment.create(Augment(preset="medium"), (32, 32), **task.compose_options())
+    _, moved = task.augmented(transform, np.zeros((32, 32, 3), np.uint8), target)
+    assert moved["boxes"].shape == (0, 4)
+    away = A.Compose([A.Affine(translate_px=200, p=1)], **task.compose_options())
+    some = {"boxes": np.array([[1, 1, 9, 9]], np.float32), "labels": np.zeros(1, np.int64)}
+    _, moved = task.augmented(away, np.zeros((32, 32, 3), np.uint8), some)
+    batch = task.collated([moved, target])
+    assert [tuple(one["boxes"].shape) for one in batch] == [(0, 4), (0, 4)]
+
+
+def detections(*lines) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    box = np.array([line[:4] for line in lines], np.float32).reshape(-1, 4)
+    scores = np.array([line[4] for line in lines], np.float32)
+    return box, scores, np.array([line[5] for line in lines], np.int16)
+
+
+ONE = detections((10, 10, 20, 20, 0.8, 0), (11, 10, 20, 20, 0.6, 0), (50, 50, 90, 60, 0.4, 1))
+OTHER = detections((12, 10, 22, 20, 0.4, 0), (100, 0, 120, 30, 0.6, 1))
+NOTHING = detections()
+
+
+@pytest.mark.parametrize("how", ["wbf", "nms", "soft_nms"])
+def test_fusion(how):
+    assert fused([ONE], [1.0], how) is ONE
+    assert len(fused([NOTHING, NOTHING], [0.5, 0.5], how)[0]) == 0
+    box, scores, classes = fused([ONE, OTHER], [0.5, 0.5], how)
+    assert [array.dtype for array in (box, scores, classes)] == [np.float32, np.float32, np.int16]
+    assert (np.diff(scores) <= 0).all()
+    assert (box[classes == 0][0, 0] > 10) == (how == "wbf")
+    only = box[(classes == 1) & (box[:, 0] > 90)]
+    np.testing.assert_allclose(only, [[100, 0, 120, 30]], rtol=1e-5)
+    score = scores[(classes == 1) & (box[:, 0] > 90)]
+    # Only one of two has seen it.
+    np.testing.assert_allclose(score, [0.3 if how == "wbf" else 0.6], rtol=1e-5)
+    lonely = fused([ONE, NOTHING], [0.5, 0.5], how)
+    assert lonely[1].max() <= 0.8
+
+
+def test_fusion_of_equals_is_nearly_the_same():
+    apart = detections((10, 10, 20, 20, 0.8, 0), (50, 50, 90, 60, 0.4, 1))
+    for how in ("wbf", "nms"):
+        for one, other in zip(fused([apart, apart], [0.3, 0.7], how), apart, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_views_are_fused_in_the_networks_picture(task):
+    part = tuple(torch.from_numpy(np.array(array)) for array in ONE)
+    half = (part[0] / 200, *part[1:])
+    assert task.merged([[half]]) == [half]
+    (merged,) = task.merged([[half], [half]])
+    assert merged[0].max() <= 1
+    assert len(merged[0]) == 2
+
+
+def test_thresholds_are_per_class_and_fitted(task):
+    said = column([pack(*detections((10, 5, 30, 25, 0.3, 1), (40, 30, 60, 40, 0.2, 0)))] * 4)
+    true = column([pack(BOXES, CLASSES)] * 4)
+    metric = metrics.load({"name": "fbeta_boxes"})
+    assert task.default_decision() == {"threshold": [0.5, 0.5]}
+    fitted = task.fit_decision(metric, true, said)
+    assert fitted["threshold"][0] <= 0.2
+    assert fitted["threshold"][1] <= 0.3
+    box, classes = task.decide_row(unpack(said[0]), {"threshold": [0.1, 0.4]})
+    assert classes.tolist() == [0]
+    np.testing.assert_array_equal(box, BOXES[1:])
+    assert task.grid(metrics.load({"name": "map50"})) == {}
+
+
+def submit(task, rows, metric="map50", columns=("PredictionString",)):
+    index = pd.Index([f"p{row}" for row in range(len(rows))], name="id")
+    sample = pd.DataFrame("", index=index, columns=list(columns), dtype=object)
+    prediction = column(pack(*row) for row in rows)
+    chosen = metrics.load({"name": metric})
+    return task.submission(prediction, {"threshold": [0.5, 0.5]}, chosen, sample)
+
+
+def test_a_submission_is_a_string_per_picture():
+    _, info = read([(i, "dog" if n == "a dog" else n, *b) for i, n, *b in LINES], found_of(*SIDES))
+    task = tasks.load("detection", {}, info)
+    filled = submit(task, [ONE, NOTHING])
+    assert filled.loc["p0", "PredictionString"].startswith("cat 0.800000 10 10 20 20 cat 0.600000")
+    assert filled.loc["p1", "PredictionString"] == ""
+    decided = submit(task, [ONE, OTHER], "fbeta_boxes").loc["p1", "PredictionString"]
+    assert decided == "dog 0.600000 100 0 120 30"
+    options = {"submission": "score x y width height", "submission_nothing": "none"}
+    wheat = submit(tasks.load("detection", options, info), [OTHER, NOTHING])
+    assert wheat["PredictionString"].tolist() == [
+        "0.400000 12 10 10 10 0.600000 100 0 20 30",
+        "none",
+    ]
+
+
+def test_a_submission_is_a_row_per_box_where_the_sample_says_so(task):
+    columns = ("xmin", "ymin", "xmax", "ymax", "label", "confidence")
+    filled = submit(task, [OTHER, NOTHING], columns=columns)
+    assert list(filled.index) == ["p0", "p0", "p1"]
+    assert filled.iloc[1].tolist() == ["100", "0", "120", "30", "cat", "0.600000"]
+    assert filled.iloc[2].tolist() == [""] * 6
+
+
+def test_labels_with_blanks_are_refused_before_the_training(task):
+    with pytest.raises(DataError, match="'a dog' has a blank"):
+        submit(task, [])
+
+
+def test_a_solution_is_read_like_the_training_table_or_a_submission():
+    lines = [(i, "dog" if n == "a dog" else n, *b) for i, n, *b in LINES]
+    found = found_of(*SIDES)
+    targets, info = read(lines, found)
+    task = tasks.load("detection", {}, info)
+    rows = [
+        (box, np.ones(len(box), np.float32), kinds) for box, kinds in map(unpack, targets["packed"])
+    ]
+    filled = submit(task, rows)
+    table = filled.where(filled != "", None)
+    bare = table.map(lambda text: text and text.replace(" 1.000000", ""))
+    objects = pd.DataFrame(lines, columns=["id", *COLUMNS]).astype("string").astype(object)
+    for given, columns in (
+        (objects.set_index("id"), COLUMNS),
+        (table, COLUMNS),
+        (bare, COLUMNS),
+        (table, ["PredictionString"]),
+    ):
+        back = task.read_solution(given, columns, found)
+        for one, other in zip(back, targets["packed"], strict=True):
+            for a, b in zip(unpack(one), unpack(other), strict=True):
+                np.testing.assert_array_equal(a, b)
+    with pytest.raises(DataError, match=r"none of task\.options\.classes"):
+        task.read_solution(objects.set_index("id").replace("cat", "cow"), COLUMNS, found)
+
+
+def test_options_and_terms():
+    module = tasks.options_module("detection")
+    assert module.losses(module.Options(), None) == ("classification", "box")
+    assert "centerness" in module.losses(module.Options(), "fcos")
+    assert "rpn_box" in module.losses(module.Options(), "faster_rcnn")
+    for fields in ("label xmin ymin", "labl x y w h"):
+        with pytest.raises(ValueError, match="are no box|did you mean"):
+            module.Options(submission=fields)
+
+
+def test_mistakes_lines_and_pictures(task):
+    true = column([pack(BOXES, CLASSES)] * 3)
+    right = detections((10, 5, 30, 25, 1.0, 1), (40, 30, 60, 40, 1.0, 0))
+    half = detections((10, 5, 30, 25, 1.0, 1), (0, 30, 9, 40, 1.0, 0))
+    said = column(pack(*row) for row in (right, half, NOTHING))
+    np.testing.assert_allclose(task.mistakes(true, said), [0, 2 / 3, 1])
+    dog, cat = task.errors_by_name(true, said)
+    assert (dog["name"], dog["objects"], dog["rows"]) == ("a dog", 3, 3)
+    assert dog["recall"] == pytest.approx(1 / 3)
+    assert dog["precision"] == pytest.approx(1 / 2)
+    assert cat["recall"] == pytest.approx(2 / 3)
+    assert cat["ap50"] == pytest.approx(67 / 101)
+    assert task.answer(said[0], 0.25) == "1 cat, 1 a dog (25% wrong)"
+    drawn = task.draw(np.zeros((480, 640, 3), np.uint8), np.array([10, 10]), true[0], said[1])
+    seen = {tuple(colour) for colour in drawn.reshape(-1, 3).tolist()}
+    assert {(0, 190, 80), (255, 205, 0), (230, 40, 40)} <= seen
+
+
+def test_findings_tell_of_rare_classes_small_boxes_and_empty_pictures():
+    many = [("p0", "cat", n, 5, n + 1, 25) for n in range(30)]
+    targets, info = read([*many, *LINES], found_of(*SIDES))
+    task = tasks.load("detection", {}, info)
+    told = task.describe_targets(targets)
+    assert told["counts"] == {"a dog": 1, "cat": 32}
+    titles = " ".join(title for _, title, *_ in told["findings"])
+    for part in ("32 times rarer", "1 pictures without objects", "touch the border", "How small"):
+        assert part in titles, part
+    small = next(text for _, title, text, *_ in told["findings"] if title.startswith("How small"))
+    assert "image_size of 513 or more" in small or "image_size of 512 or more" in small
