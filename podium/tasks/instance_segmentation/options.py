@@ -7,13 +7,14 @@ from pydantic import Field
 from podium.config.section import Section
 from podium.tasks.traits import Traits
 
+RCNN = "mask_rcnn"
 TRAITS = Traits(
     one_target=True,
     is_spatial=True,
     several_rows=True,
     in_tiles=True,
-    approaches=("unet", "mask_rcnn"),
-    map_approaches=("unet", "mask_rcnn"),
+    approaches=("unet", RCNN),
+    map_approaches=("unet", RCNN),
 )
 
 
@@ -42,6 +43,6 @@ class Options(Section):
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""
-    if approach == "mask_rcnn":
+    if approach == RCNN:
         return ("classification", "box", "mask", "objectness", "rpn_box")
     return ("foreground", "dice", "border", "distance")
