@@ -304,3 +304,28 @@ def presence(raw: Tensor, target: Tensor, *, exclusive=False):
     pooled = logits.flatten(2).logsumexp(2) - math.log(logits[0, 0].numel()) / 2
     there = _there(target, raw, exclusive).amax(2)
     return F.binary_cross_entropy_with_logits(pooled, there, reduction="none").mean(1)
+
+
+def object_foreground(raw: Tensor, target: Tensor):
+    """Sigmoid cross entropy of where there are objects, mean over pixels.
+
+    This and the next three are of maps (batch, 3 or more, H, W): `podium.instances.MAPS`.
+    """
+    return bce(raw[:, 0].flatten(1), target[:, 0].flatten(1))
+
+
+def object_overlap(raw: Tensor, target: Tensor):
+    """Soft Dice loss (Milletari et al. 2016) of where there are objects."""
+    return dice(raw[:, 0].flatten(1), target[:, 0].flatten(1))
+
+
+def object_borders(raw: Tensor, target: Tensor, *, weight=5.0):
+    """Sigmoid cross entropy of where objects meet, which weighs more, for it is rare."""
+    there = target[:, 1].flatten(1)
+    return bce(raw[:, 1].flatten(1), there, weight=1 + (weight - 1) * there)
+
+
+def object_depths(raw: Tensor, target: Tensor, *, beta=1.0):
+    """Smooth L1 of how deep inside of its object a pixel is, in tenths of the deepest."""
+    said, true = raw[:, 2].sigmoid().flatten(1), target[:, 2].flatten(1)
+    return smooth_l1(10 * said, 10 * true, beta=beta)

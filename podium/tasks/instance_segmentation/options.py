@@ -7,6 +7,7 @@ from pydantic import Field
 from podium.config.section import Section
 from podium.tasks.traits import Traits
 
+RCNN = "mask_rcnn"
 TRAITS = Traits(
     one_target=True,
     is_spatial=True,
@@ -14,8 +15,8 @@ TRAITS = Traits(
     in_tiles=True,
     joins=True,
     pastes=True,
-    approaches=("unet", "mask_rcnn"),
-    map_approaches=("unet", "mask_rcnn"),
+    approaches=("unet", RCNN),
+    map_approaches=("unet", RCNN),
 )
 
 
@@ -44,6 +45,6 @@ class Options(Section):
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""
-    if approach == "mask_rcnn":
+    if approach == RCNN:
         return ("classification", "box", "mask", "objectness", "rpn_box")
     return ("foreground", "dice", "border", "distance")

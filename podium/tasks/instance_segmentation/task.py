@@ -10,13 +10,10 @@ from podium import framing, instances, masks, views
 from podium.errors import DataError
 from podium.packed import column, pack, unpack
 from podium.tasks.instance_segmentation import reading
-from podium.tasks.instance_segmentation.options import losses
+from podium.tasks.instance_segmentation.options import RCNN
+from podium.tasks.instance_segmentation.options import losses as names_of_losses
 from podium.tasks.packed import PackedTask
 
-#: How much a pixel in which objects meet weighs in the loss of borders: they are rare.
-BORDER_WEIGHT = 5.0
-#: Losses of distances are in tenths of an object's depth.
-TENTHS = 10.0
 #: A piece of an object that a transform has cut it in is one of its own from this share of it.
 PIECE = 0.1
 #: Colours of outlines.
@@ -68,7 +65,7 @@ class Task(PackedTask):
     # --------------------------------------------------------------- learning
 
     def network(self, settings):
-        if settings.approach == "mask_rcnn":
+        if settings.approach == RCNN:
             from podium.tasks.instance_segmentation import rcnn
 
             return rcnn.build(settings)
@@ -80,33 +77,22 @@ class Task(PackedTask):
         return {"foreground": 1.0, "dice": 0.5, "border": 0.5, "distance": 0.3}
 
     def default_loss_of(self, approach):
-        if approach == "mask_rcnn":
-            return dict.fromkeys(losses(self.options, approach), 1.0)
+        if approach == RCNN:
+            return dict.fromkeys(names_of_losses(self.options, approach), 1.0)
         return self.default_loss()
 
     def loss_terms(self, loss, train_target):
-        from podium.losses import bce, dice, smooth_l1
-
-        def foreground(raw, target):
-            return bce(raw[:, 0].flatten(1), target[:, 0].flatten(1))
-
-        def overlap(raw, target):
-            return dice(raw[:, 0].flatten(1), target[:, 0].flatten(1))
-
-        def border(raw, target):
-            there = target[:, 1].flatten(1)
-            return bce(raw[:, 1].flatten(1), there, weight=1 + (BORDER_WEIGHT - 1) * there)
-
-        def distance(raw, target):
-            said, true = raw[:, 2].sigmoid().flatten(1), target[:, 2].flatten(1)
-            return smooth_l1(TENTHS * said, TENTHS * true, beta=loss.beta)
+        from podium import losses
 
         def of_network(name, raw, target):
             return raw["losses"][name]
 
-        maps = {"foreground": foreground, "dice": overlap, "border": border, "distance": distance}
-        return maps | {
-            name: partial(of_network, name) for name in losses(self.options, "mask_rcnn")
+        return {
+            "foreground": losses.object_foreground,
+            "dice": losses.object_overlap,
+            "border": losses.object_borders,
+            "distance": partial(losses.object_depths, beta=loss.beta),
+            **{name: partial(of_network, name) for name in names_of_losses(self.options, RCNN)},
         }
 
     def framed(self, arrays, frames, row):
