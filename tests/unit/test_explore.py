@@ -111,7 +111,7 @@ def target_of(array, kind="classes"):
     array = np.asarray(array)
     labels = pd.Series(list(map(str, array)), index=[f"r{n}" for n in range(len(array))])
     names = ["a"] if array.ndim == 1 else [f"t{n}" for n in range(array.shape[1])]
-    return Target(kind, names, array, labels, {})
+    return Target(kind, names, array, array, labels, {})
 
 
 # ------------------------------------------------------------------------------ whole runs
