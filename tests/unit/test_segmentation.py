@@ -114,6 +114,20 @@ def test_pictures_in_colours(tmp_path):
     np.testing.assert_array_equal(stacks[0].argmax(0), labels)
 
 
+def test_masks_are_handed_in_as_pictures(tmp_path):
+    task, stacks, _ = read(
+        tmp_path, table_of([("a", masks.encode(square(1, 2)))]), submission="pictures"
+    )
+    prediction, sample = column([pack(255 * stacks[0])]), SAMPLE.set_axis(["a"])
+    filled = task.submission(prediction, task.default_decision(), None, sample)
+    assert filled["mask"].tolist() == ["masks/a.png"]
+    ((name, content),) = task.files(prediction, task.default_decision(), sample)
+    assert name == "masks/a.png"
+    (tmp_path / "masks").mkdir()
+    (tmp_path / name).write_bytes(content)
+    np.testing.assert_array_equal(masks.read_mask(tmp_path / name, SIZE), square(1, 2))
+
+
 def test_coco_segmentations(tmp_path):
     cell = json.dumps(masks.write_coco(square(1, 2)))
     _, stacks, _ = read(tmp_path, table_of([("a", cell)]), format="coco")

@@ -52,6 +52,11 @@ class Options(Section):
         "`rows`. Submissions are written the same way.",
     )
     first_pixel: Literal[0, 1] = Field(1, description="The number of the first pixel in runs.")
+    submission: Literal["runs", "pictures"] = Field(
+        "runs",
+        description="What is handed in: run-length text, or names of pictures, which are written "
+        "to `masks/` beside the submission: 0 and 255 for a mask, the classes' numbers for labels.",
+    )
     repair: bool = Field(
         False,
         description="Repair masks that are wrong as far as they can be, listed in "

@@ -1,8 +1,10 @@
 """A class for every pixel, or a mask for every class."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -19,6 +21,8 @@ THRESHOLDS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 SURE = [0.0, 0.4, 0.6, 0.75, 0.9]
 #: The surest pixels of a picture, whose mean says whether there is a mask at all: 1 of so many.
 SUREST = 500
+#: Where pictures are handed in, and what all classes together are called.
+FOLDER, LABELS = "masks", "(labels)"
 #: Colours of pixels that are found, missed and wrong.
 FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
 
@@ -182,38 +186,57 @@ class Task(PackedTask):
     # ---------------------------------------------------------------- writing
 
     def submission(self, prediction, decision, metric, sample):
-        """Run-length text: a row per picture, a row per picture and class, or a column per class.
+        """A row per picture, a row per picture and class, or a column per class.
 
-        The sample's own rows, in their order.
+        The sample's own rows, in their order, with run lengths or names of pictures.
         """
-        cells = self._fields(list(sample.columns))
-        ids = dict.fromkeys(sample.index)
-        texts: dict[tuple[str, str], str] = {}
-        for id_, row in zip(ids, self.decide(prediction, decision), strict=True):
-            stack = self._without_background(unpack(row)[0])
-            for name, mask in zip(self._shown, stack, strict=True):
-                texts[id_, name] = masks.encode(
-                    mask, order=self.options.order, first_pixel=self.options.first_pixel
-                )
+        fields = self._fields(list(sample.columns))
+        written = self._written(prediction, decision, sample)
+        texts = {(id_, name): text for id_, name, text, _ in written}
         filled = sample.copy()
-        for field, name in cells.items():
-            if name is not None:
-                filled[field] = [texts[id_, name] for id_ in sample.index]
-                continue
-            of_row = sample[self.options.class_column]
-            unknown = set(of_row) - set(self._shown)
+        for field, name in fields.items():
+            named = sample[self.options.class_column] if name is None else [name] * len(sample)
+            unknown = set(named) - {name for _, name in texts} if texts else set()
             if unknown:
                 raise DataError(
                     f"column {self.options.class_column!r} of the sample submission has "
                     f"{some_of(sorted(map(str, unknown)))}, expected {some_of(self._shown)}"
                 )
             filled[field] = [
-                texts[id_, class_] for id_, class_ in zip(sample.index, of_row, strict=True)
+                texts[id_, class_] for id_, class_ in zip(sample.index, named, strict=True)
             ]
         return filled
 
+    def files(self, prediction, decision, sample):
+        if self.options.submission == "pictures":
+            for _, _, name, picture in self._written(prediction, decision, sample):
+                yield name, cv2.imencode(".png", picture)[1].tobytes()
+
+    def _written(self, prediction, decision: dict, sample: pd.DataFrame) -> Iterator[tuple]:
+        """Id, class (`LABELS`: all of them), text and picture of each mask to hand in."""
+        ids = dict.fromkeys(sample.index)
+        for id_, row in zip(ids, self.decide(prediction, decision), strict=True):
+            stack = unpack(row)[0]
+            if self._is_one_picture:
+                yield id_, LABELS, f"{FOLDER}/{id_}.png", stack.argmax(axis=0).astype(np.uint8)
+                continue
+            for name, mask in zip(self._shown, self._without_background(stack), strict=True):
+                if self.options.submission == "pictures":
+                    only = "" if len(self._shown) == 1 else f"_{name}"
+                    yield id_, name, f"{FOLDER}/{id_}{only}.png", 255 * mask
+                    continue
+                order, first = self.options.order, self.options.first_pixel
+                yield id_, name, masks.encode(mask, order=order, first_pixel=first), mask
+
+    @property
+    def _is_one_picture(self) -> bool:
+        """Whether all classes of a picture are handed in as one picture of labels."""
+        return self._exclusive and self.options.submission == "pictures"
+
     def _fields(self, columns: list[str]) -> dict[str, str | None]:
         """The sample's columns of masks, each with its class; None: as the row's class says."""
+        if self._is_one_picture and len(columns) == 1:
+            return {columns[0]: LABELS}
         if set(columns) == set(self._shown):
             return {name: name for name in columns}
         others = [name for name in columns if name != self.options.class_column]
@@ -289,8 +312,6 @@ class Task(PackedTask):
 
     def draw_targets(self, table, target, folder):
         """`target.png`: how much of the pictures the classes cover, and where."""
-        import cv2
-
         from podium import figures
 
         stacks = [self._without_background(unpack(row)[0]) for row in target]
@@ -357,8 +378,6 @@ class Task(PackedTask):
 
     def draw(self, picture, scale, target, prediction=None):
         """Pixels that are found green, missed yellow, wrong red; the target alone in green."""
-        import cv2
-
         true = self._without_background(unpack(target)[0])
         if prediction is None:
             layers = [(true.any(axis=0), FOUND)]
