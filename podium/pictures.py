@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+import re
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -335,6 +336,36 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
             "Expected paths relative to the folders of `competition.pictures`."
         )
     return names
+
+
+def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[[str], str | None]:
+    """The id that a file's path says, None where it says none: `names_in` the other way round.
+
+    Args:
+        pictures: the config's section, as plain values.
+        known: ids of the table; some tables write the files' endings.
+
+    Raises DataError where names of pictures are not made of the id alone.
+    """
+    patterns = pictures["pattern"] or []
+    fields = [field for pattern in patterns for field in fields_of(pattern)]
+    if pictures["columns"] or len(patterns) > 1 or set(fields) - {id_column, "id"}:
+        raise DataError(
+            "competition.pictures.unlisted: `empty` needs pictures that are named by the id alone; "
+            "add rows without an object to the training table instead"
+        )
+    if not patterns:
+        has_ending = any(os.path.splitext(id_)[1].lower() in ENDINGS for id_ in known)
+        return lambda file: file.rpartition("/")[2] if has_ending else Path(file).stem
+    parts = [re.escape(text) for text, *_ in string.Formatter().parse(patterns[0])]
+    whole = "(.+)".join([*parts, ""][: len(fields) + 1])
+    ends = os.path.splitext(patterns[0])[1].lower() in ENDINGS
+
+    def read(file: str) -> str | None:
+        match = re.fullmatch(whole, file if ends else os.path.splitext(file)[0])
+        return match[1] if match else None
+
+    return read
 
 
 def fields_of(pattern: str) -> list[str]:

@@ -7,7 +7,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -89,6 +89,9 @@ def prepare(
     if not task_class.is_packed:  # what is wrong with them is said before pictures are read
         target_table, info = read()
 
+    if competition["pictures"]["unlisted"] == "empty":
+        found = replace(found, train=with_unlisted(competition, found.train))
+        job.say(f"{len(found.train):,} training pictures")
     parts = find_pictures(competition, found)
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
@@ -325,6 +328,16 @@ def ids_in_both(found: Tables) -> list[Problem]:
             "none",
         )
     ]
+
+
+def with_unlisted(competition: dict, train: pd.DataFrame) -> pd.DataFrame:
+    """The training rows, and one for each picture of the training folders that has none."""
+    section = competition["pictures"]
+    read = pictures.id_reader(section, competition["id"], train.index)
+    folders = [pictures.Folder(f"{competition['root']}/{name}") for name in section["train"]]
+    ids = dict.fromkeys(read(file) for folder in folders for file in folder.pictures())
+    new = [id_ for id_ in ids if id_ is not None and id_ not in train.index]
+    return train.reindex(train.index.append(pd.Index(new, dtype=object)).rename("id"))
 
 
 # ----------------------------------------------------------------------------------- pictures

@@ -38,6 +38,12 @@ class Pictures(Section):
         description="Each class is a folder of pictures: no training table is needed, the id is "
         "the path below the folder without its ending and the target is the folder's name.",
     )
+    unlisted: Literal["leave_out", "empty"] = Field(
+        "leave_out",
+        description="Pictures of the training folder(s) that the training table does not name: "
+        "`leave_out`, or `empty`: train on them as pictures in which there is nothing, for tasks "
+        "whose table has a row per object or mask.",
+    )
     unreadable: Literal["stop", "leave_out"] = Field(
         "stop",
         description="What to do with a picture that is missing, truncated or too large: `stop` "

@@ -71,6 +71,11 @@ def option_problems(config) -> list[str]:
             f"competition.target: {config.task.name} predicts one column, "
             f"found {len(config.competition.target)}"
         )
+    if pictures.unlisted != "leave_out" and not module.TRAITS.several_rows:
+        problems.append(
+            f"competition.pictures.unlisted: found {pictures.unlisted!r}, expected 'leave_out': "
+            f"{config.task.name} needs an answer for every picture"
+        )
     for name, model in config.models.items():
         problems += _unfit_keys(f"models.{name}", config.task.name, module.TRAITS, model)
         known = module.losses(options, model.approach)

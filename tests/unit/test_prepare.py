@@ -11,7 +11,7 @@ from podium import manifest
 from podium.config.competition import Competition
 from podium.errors import DataError
 from podium.jobs import Job
-from podium.prepare import prepare
+from podium.prepare import prepare, with_unlisted
 from podium.tracking.spool import Spool
 
 ROWS, TEST_ROWS = 8, 4
@@ -345,3 +345,33 @@ def test_half_unreadable_is_not(files):
         (files.root / f"train/tr{row}.png").unlink()
     files.prepare(pictures={"unreadable": "leave_out"})
     assert len(files.problems) == ROWS // 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known", "new"),
+    [
+        (None, ["a"], ["b", "c"]),
+        (None, ["a.png"], ["b.png", "c.png"]),
+        (["{id}.png"], ["a"], ["b", "deep/c"]),
+        (["{Name}"], ["a"], ["b", "deep/c"]),
+        (["{id}"], ["a", "b"], ["deep/c"]),
+    ],
+)
+def test_pictures_without_a_row_can_be_trained_on_as_empty_ones(tmp_path, pattern, known, new):
+    (tmp_path / "train/deep").mkdir(parents=True)
+    for name in ("a", "b", "deep/c"):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"train/{name}.png")
+    section = {"pattern": pattern, "columns": None, "train": ["train"]}
+    competition = {"root": str(tmp_path), "id": "Name", "pictures": section}
+    train = pd.DataFrame({"size": "1"}, index=pd.Index(known, name="id", dtype=object))
+    whole = with_unlisted(competition, train)
+    assert list(whole.index) == [*known, *new]
+    assert whole["size"].isna().tolist() == [False] * len(known) + [True] * len(new)
+
+
+def test_pictures_named_by_other_columns_cannot_be_told_from_their_files(tmp_path):
+    (tmp_path / "train").mkdir()
+    section = {"pattern": ["{site}/{id}.png"], "columns": None, "train": ["train"]}
+    competition = {"root": str(tmp_path), "id": "id", "pictures": section}
+    with pytest.raises(DataError, match=r"pictures\.unlisted"):
+        with_unlisted(competition, pd.DataFrame(index=pd.Index(["a"], name="id")))
