@@ -3,6 +3,8 @@
 `Frames` says where the one is in the other, see `podium.frames`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from podium.frames import Frames
@@ -47,3 +49,18 @@ def at_home(maps: np.ndarray, frames: Frames, row: int, side: tuple[int, int]) -
     # The row's picture is the smaller one: averages before it is looked at in points.
     odd = tuple(2 * int(each // 2) + 1 for each in scale)
     return np.stack([cv2.warpAffine(cv2.blur(each, odd), there, size, **options) for each in maps])
+
+
+def placed(prediction, frames: Frames, row: int) -> np.ndarray:
+    """A row's maps, a tensor (h, w, maps) of 0 to 1, at home in 255ths, uint8 (maps, H, W)."""
+    maps = np.ascontiguousarray(prediction.permute(2, 0, 1).float().cpu().numpy())
+    home = at_home(maps, frames, row, tuple(frames.sides[row]))
+    return np.rint(255 * home).clip(0, 255).astype(np.uint8)
+
+
+def mean_of(parts: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """Weighted mean of maps in 255ths; the weights sum to 1."""
+    total = np.zeros(parts[0].shape, np.float32)
+    for weight, maps in zip(weights, parts, strict=True):
+        total += np.float32(weight) * maps
+    return np.rint(total).astype(np.uint8)

@@ -8,6 +8,8 @@ What reads text returns what can be used of it and a list of what is wrong, sent
 and row: the caller refuses or repairs.
 """
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -196,8 +198,11 @@ def read_coco(segmentation: Any, size: Size) -> tuple[np.ndarray, list[str]]:
 
     It is a list of polygons [x, y, x, y ...], whose union counts, or {"size": [height, width],
     "counts": list of run lengths or COCO's compressed text}. A polygon's pixels are those whose
-    middles it holds; (0, 0) is the corner of the picture.
+    middles it holds; (0, 0) is the corner of the picture. A text is read as JSON.
     """
+    if isinstance(segmentation, str):
+        with contextlib.suppress(ValueError):  # what is no JSON is named below
+            segmentation = json.loads(segmentation)
     if isinstance(segmentation, Mapping):
         return _read_counts(segmentation, size)
     if not isinstance(segmentation, list | tuple):

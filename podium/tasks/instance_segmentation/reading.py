@@ -1,6 +1,5 @@
 """Objects of a training table as label pictures."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,7 +83,7 @@ class _Reader:
 
     def _cell_reader(self, size: masks.Size) -> tuple[Callable, masks.Order]:
         if self.options.format == "coco":
-            return lambda cell: masks.read_coco(_parsed(cell), size), "columns"
+            return lambda cell: masks.read_coco(cell, size), "columns"
         first = self.options.first_pixel
         return lambda cell: masks.read_runs(cell, size, first_pixel=first), self.options.order
 
@@ -103,13 +102,6 @@ class _Reader:
                 self.faults.note(id_, row, f"{cell}: holds {labels.min()}", "taken as 0")
             return _compact(labels)
         return np.zeros(size, np.uint16)
-
-
-def _parsed(cell: str):
-    try:
-        return json.loads(cell)
-    except ValueError:
-        return cell
 
 
 def _compact(labels: np.ndarray) -> np.ndarray:

@@ -153,8 +153,7 @@ class Task(PackedTask):
     def place_row(self, prediction, frames, row):
         if not _are_maps(prediction):
             return _placed(prediction, frames, row)
-        maps = np.ascontiguousarray(prediction.permute(2, 0, 1).float().cpu().numpy())
-        return (_bytes(framing.at_home(maps, frames, row, tuple(frames.sides[row]))),)
+        return (framing.placed(prediction, frames, row),)
 
     # --------------------------------------------------------------- deciding
 
@@ -163,12 +162,7 @@ class Task(PackedTask):
         if len(parts) == 1:
             return parts[0]
         if all(len(part) == 1 for part in parts):
-            return (
-                _bytes(
-                    sum(w * p[0].astype(np.float32) for w, p in zip(weights, parts, strict=True))
-                    / 255
-                ),
-            )
+            return (framing.mean_of([maps for (maps,) in parts], weights),)
         decision = self.default_decision()
         found = [self._objects(part, decision) for part in parts]
         return instances.fused(found, weights)
@@ -362,11 +356,6 @@ def _placed(answers: dict | list[dict], frames, row: int) -> tuple[np.ndarray, n
     if len(parts) == 1:
         return parts[0]
     return instances.fused(parts, [1 / len(parts)] * len(parts))
-
-
-def _bytes(maps: np.ndarray) -> np.ndarray:
-    """Maps of 0 to 1 in 255ths."""
-    return np.rint(255 * maps).clip(0, 255).astype(np.uint8)
 
 
 def _pieces(labels: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Masks of a training table, one stack of 0 and 1 per picture."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +126,7 @@ class Reader:
             raise MaskError("does not say which class it is: name `task.options.class_column`")
         which = 1 if which is None else which  # one class beside the background
         if self.options.format == "coco":
-            runs, problems = masks.read_coco(_parsed(cell), size)
+            runs, problems = masks.read_coco(cell, size)
             order: masks.Order = "columns"
         else:
             runs, problems = masks.read_runs(cell, size, first_pixel=self.options.first_pixel)
@@ -154,13 +153,6 @@ class Reader:
             self.faults.note(id_, row, f"{path.name}: {problem}", "taken as the first class")
         labels[unknown] = 0
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
-
-
-def _parsed(cell: str):
-    try:
-        return json.loads(cell)
-    except ValueError:
-        return cell
 
 
 def check_not_all_empty(stacks: list[np.ndarray], names: list[str], table: str) -> None:

@@ -132,18 +132,14 @@ class Task(PackedTask):
         return views.apply(views.INVERSE[view], prediction)
 
     def place_row(self, prediction, frames, row):
-        maps = np.ascontiguousarray(prediction.permute(2, 0, 1).float().cpu().numpy())
-        return (_bytes(framing.at_home(maps, frames, row, tuple(frames.sides[row]))),)
+        return (framing.placed(prediction, frames, row),)
 
     # --------------------------------------------------------------- deciding
 
     def combine_row(self, parts, weights):
         if len(parts) == 1:
             return parts[0]
-        total = np.zeros(parts[0][0].shape, np.float32)
-        for weight, (maps,) in zip(weights, parts, strict=True):
-            total += np.float32(weight) * maps
-        return (np.rint(total).astype(np.uint8),)
+        return (framing.mean_of([maps for (maps,) in parts], weights),)
 
     def default_decision(self):
         count = len(self._shown)
@@ -394,11 +390,6 @@ class Task(PackedTask):
             shown = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
             drawn[shown] = (0.55 * drawn[shown] + 0.45 * np.array(colour)).astype(np.uint8)
         return drawn
-
-
-def _bytes(maps: np.ndarray) -> np.ndarray:
-    """Probabilities in 255ths."""
-    return np.rint(255 * maps).clip(0, 255).astype(np.uint8)
 
 
 def _sureness(maps: np.ndarray) -> float:
