@@ -285,7 +285,7 @@ def test_options_and_terms():
     assert "centerness" in module.losses(module.Options(), "fcos")
     assert "rpn_box" in module.losses(module.Options(), "faster_rcnn")
     for fields in ("label xmin ymin", "labl x y w h"):
-        with pytest.raises(ValueError, match="are no box|did you mean"):
+        with pytest.raises(ValueError, match=r"are no box|did you mean"):
             module.Options(submission=fields)
 
 
