@@ -143,7 +143,10 @@ def test_a_job_dies_with_its_workflow(tmp_path):
     assert record(tmp_path)[-1]["status"] == "KILLED"
 
 
-@pytest.mark.parametrize("name", ["elsewhere:1:1", f"{processes.name_of(os.getpid())}9", "junk"])
+@pytest.mark.parametrize(
+    "name",
+    ["elsewhere:1:1", pytest.param(f"{processes.name_of(os.getpid())}9", id="another's"), "junk"],
+)
 def test_another_machines_workflow_is_not_waited_for(tmp_path, name):
     ended = run(tmp_path, "time.sleep(0.2)", environment={processes.WORKFLOW: name})
     assert ended.returncode == 0

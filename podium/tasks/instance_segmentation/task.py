@@ -30,6 +30,8 @@ class Task(PackedTask):
     """
 
     space: ClassVar[str] = "instances"
+    #: A watershed takes its time.
+    fitted_on: ClassVar[int] = 80
 
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
