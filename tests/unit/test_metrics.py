@@ -72,6 +72,7 @@ def test_every_metric_of_the_manual_is_there_with_its_direction_and_needs():
         "rmsle": (False, "values"),
         "roc_auc": (True, "ranks"),
         "top_k_accuracy": (True, "probabilities"),
+        "visibility_f1": (True, "labels"),
     }
 
 

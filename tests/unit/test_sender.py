@@ -401,7 +401,7 @@ def test_a_real_sender_with_a_real_mlflow(results):
     def workflow(how):
         command = [sys.executable, "-c", WORKFLOW, json.dumps(CONFIG), how]
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, env=environment, capture_output=True, text=True, timeout=180, check=False
         )
 
     assert workflow("kill").returncode == -signal.SIGKILL
