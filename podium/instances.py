@@ -11,6 +11,8 @@ import numpy as np
 MAPS = ("foreground", "border", "distance")
 #: Pixels around a pixel in which two objects meet: 1 makes borders of two pixels at least.
 REACH = 1
+#: Pixels that an object must grow from: of fewer, noise makes several objects of one.
+SEED = 5
 
 
 def maps_of(labels: np.ndarray, reach: int = REACH) -> np.ndarray:
@@ -73,6 +75,8 @@ def objects_in(
     inside = (foreground * (1 - border) + depth) / 2
     mask = foreground > threshold
     seeds, count = label(mask & (inside > seed))
+    area = np.bincount(seeds.ravel())
+    seeds[area[seeds] < SEED] = 0
     pieces, _ = label(mask)
     # A piece of the foreground without a seed is an object as well.
     seeded = np.unique(pieces[seeds > 0])

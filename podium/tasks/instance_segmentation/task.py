@@ -170,7 +170,8 @@ class Task(PackedTask):
         return instances.fused(found, weights)
 
     def default_decision(self):
-        return {"threshold": 0.5, "seed": 0.6, "min_area": 0, "score": 0.4}
+        smallest = round(self.info["areas"][0])
+        return {"threshold": 0.5, "seed": 0.6, "min_area": smallest, "score": 0.4}
 
     def grid(self, metric):
         small, larger = self.info["areas"]
