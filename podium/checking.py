@@ -9,7 +9,6 @@ from podium import manifest, metrics, network, submission, tasks
 from podium.config.model import Model
 from podium.errors import ConfigError
 from podium.tasks import base
-from podium.training.loop import asked
 
 
 def check_model(
@@ -59,7 +58,7 @@ def check_model(
         blank = torch.zeros(4, pictures, *settings.size, 3, dtype=torch.uint8)
         began = time.perf_counter()
         with torch.inference_mode():
-            asked(net.eval(), blank, None, None)
+            network.asked(net.eval(), blank, None, None)
         summary["pictures_per_second"] = round(4 * pictures / (time.perf_counter() - began), 1)
     manifest.write_json(out, summary)
     job.say(f"{summary['parameters'] / 1e6:.1f} million parameters")

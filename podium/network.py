@@ -218,3 +218,15 @@ def build(settings: Model, *, pictures: int, features: int, tabular: int, output
         backbone = Backbone(settings).to(memory_format=torch.channels_last)
         features = backbone.width * pictures
     return Network(backbone, Head(settings, features, tabular, outputs))
+
+
+def asked(network, seen, tabular, target):
+    """A network's raw outputs, float; of one that takes targets a dict, see `Task.network`."""
+    if not network.takes_targets:
+        return network(seen, tabular).float()
+    return network(seen, tabular, target)
+
+
+def answers_of(raw):
+    """What a task's `predict` takes: raw outputs, or the answers beside losses."""
+    return raw["answers"] if isinstance(raw, dict) else raw

@@ -18,7 +18,7 @@ from podium.tabular import TabularEncoder
 from podium.tiles import Layout
 from podium.training.data import Rows
 from podium.training.fold import feature_width, frames_of, open_seen
-from podium.training.loop import answers_of, precision_of, raw_outputs
+from podium.training.loop import precision_of, raw_outputs
 
 
 def predict_fold(
@@ -130,7 +130,7 @@ def _over_views(net, rows: Rows, names, settings: Model, task, train_target, dev
     for batches in zip(*looks, strict=True):
         which = batches[0][0].rows
         seen = [
-            task.undo(name, task.predict(answers_of(raw), train_target))
+            task.undo(name, task.predict(network.answers_of(raw), train_target))
             for name, (_, raw) in zip(names, batches, strict=True)
         ]
         merged = task.merged(seen)

@@ -14,7 +14,7 @@ from podium.config.model import Model
 from podium.errors import PodiumError
 from podium.frames import Frames
 from podium.metrics import Metric, score_or_nan
-from podium.network import Network
+from podium.network import Network, answers_of, asked
 from podium.packed import column, pack
 from podium.tasks.base import Task
 from podium.training import augment, data, mixing, optimizers, schedules
@@ -190,18 +190,6 @@ def train(network: Network, plan: Training) -> list[dict]:
     if best is not None:
         network.load_state_dict(best["network"])
     return history
-
-
-def asked(network, seen, tabular, target):
-    """A network's raw outputs, float; of one that takes targets a dict, see `Task.network`."""
-    if not network.takes_targets:
-        return network(seen, tabular).float()
-    return network(seen, tabular, target)
-
-
-def answers_of(raw):
-    """What a task's `predict` takes: raw outputs, or the answers beside losses."""
-    return raw["answers"] if isinstance(raw, dict) else raw
 
 
 def _column(name: str) -> str:

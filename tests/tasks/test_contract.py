@@ -13,10 +13,11 @@ from podium import metrics, network, predictions, tables, tasks, views
 from podium.config.model import Model
 from podium.errors import PodiumError
 from podium.frames import Frames
+from podium.network import asked
 from podium.predictions import Header, Predictions
 from podium.tasks import base
 from podium.training.data import Rows
-from podium.training.loop import Training, asked, train
+from podium.training.loop import Training, train
 
 MODEL = {
     "backbone": "test_resnet",

@@ -15,6 +15,7 @@ from podium.cache import resized
 from podium.config.model import Model
 from podium.errors import PodiumError
 from podium.frames import Frames
+from podium.network import answers_of, asked
 from podium.packed import column, pack, unpack
 from podium.pictures import read_picture
 from podium.predictions import Header, Predictions
@@ -22,7 +23,7 @@ from podium.tasks import base
 from podium.tasks.packed import Found
 from podium.training import augment, data, joining
 from podium.training.data import Rows
-from podium.training.loop import Training, answers_of, asked, train
+from podium.training.loop import Training, train
 
 MODEL = {
     "backbone": "test_resnet",
