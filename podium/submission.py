@@ -76,14 +76,10 @@ def write_submission(
     separator = competition["separator"] or separator_of(sample, list(raw.columns))
     text = as_csv(filled, list(raw.columns), separator)
     path = Path(outputs["submission"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, "utf-8", newline="")
-    partial.replace(path)
+    # What the submission names is there before the submission is.
     for name, file in task.files(values, blended["decision"], kept):
-        beside = path.parent / name
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(file)
+        _write_whole(path.parent / name, file)
+    _write_whole(path, text.encode())
     content = provenance.collect(
         config=config,
         blend=blended,
@@ -97,6 +93,14 @@ def write_submission(
     manifest.write_json(outputs["manifest"], content)
     if job is not None:
         _tell(content, len(filled), job, outputs)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file; it appears under its name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) -> None:

@@ -300,8 +300,8 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
             total += losses(raw, batch.target)["loss"] * len(batch.rows)
             # A tile is scored by itself here; predictions are joined before they are scored.
             tiled = plan.valid.frames is not None and plan.valid.frames.rows is not None
-            size = None if batch.seen is None else batch.seen.shape[2:4]
-            answers.add(raw, batch.rows, batch.target if tiled else None, size)
+            shape = None if batch.seen is None else batch.seen.shape[2:4]
+            answers.add(raw, batch.rows, batch.target if tiled else None, shape)
     return {"valid_loss": total.item() / len(plan.valid), "valid_score": answers.score()}
 
 
