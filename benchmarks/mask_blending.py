@@ -59,7 +59,7 @@ def make(folder: Path, train: int, test: int, models: int, folds: int) -> None:
     manifest.write(folder / "train.parquet", table)
     packed = pd.DataFrame({"packed": [pack(mask) for mask in masks]}, index=index)
     manifest.write(folder / "targets.parquet", packed)
-    info = {"names": ["mask"], "columns": ["mask"], "areas": [[20.0, 60.0]]}
+    info = {"names": ["mask"], "columns": ["mask"]}
     manifest.write_json(folder / "target.json", info)
     frame = pd.DataFrame({"id": ids[:train], "repeat": 0, "fold": fold_of})
     fold_maps.write(folder / "folds.csv", frame)

@@ -198,9 +198,10 @@ class PackedTask(Task):
             return np.stack(measures)
         return column(measures)
 
-    def grid(self, metric: Metric) -> dict[str, list]:
+    def grid(self, metric: Metric, target: np.ndarray) -> dict[str, list]:
         """Decision parameters to search for a metric, each with the values to try.
 
+        Values that depend on targets depend on these alone: on others they will be scored.
         `threshold.1` is the second value of the list `threshold`.
         """
         return {}
@@ -216,11 +217,12 @@ class PackedTask(Task):
             found = metric.sign * score_or_nan(metric, target[rows], scored)
             return found if np.isfinite(found) else -np.inf
 
+        grid = self.grid(metric, target[rows])
         best = self.default_decision()
         reached = value(best)
         for _ in range(2):
             before = reached
-            for name, choices in self.grid(metric).items():
+            for name, choices in grid.items():
                 for choice in choices:
                     tried = _with(best, name, choice)
                     if tried != best and (found := value(tried)) > reached:

@@ -234,7 +234,7 @@ class Task(PackedTask):
         count = len(self.names) if len(self.names) <= MOST_THRESHOLDS else 1
         return {"threshold": [0.5] * count}
 
-    def grid(self, metric):
+    def grid(self, metric, target):
         if metric.needs != "labels":
             return {}
         places = range(len(self.default_decision()["threshold"]))

@@ -173,8 +173,9 @@ class Task(PackedTask):
         smallest = round(self.info["areas"][0])
         return {"threshold": 0.5, "seed": 0.6, "min_area": smallest, "score": 0.4}
 
-    def grid(self, metric):
-        small, larger = self.info["areas"]
+    def grid(self, metric, target):
+        areas = np.concatenate([masks.areas(unpack(row)[0]) for row in target])
+        small, larger = np.percentile(areas, [1, 5]) if len(areas) else (0, 0)
         areas = sorted({0, round(small / 2), round(small), round(larger)})
         return {
             "threshold": [0.3, 0.4, 0.5, 0.6, 0.7],

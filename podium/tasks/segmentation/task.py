@@ -41,9 +41,8 @@ class Task(PackedTask):
         names = class_names(table, columns, options, list(sample.columns))
         stacks = Reader(table, columns, names, options, found).stacks()
         check_not_all_empty(stacks, names, found.table)
-        areas = [_areas([stack[number] for stack in stacks]) for number in range(len(names))]
         frame = pd.DataFrame({"packed": column(map(pack, stacks))}, index=found.pictures.index)
-        return frame, {"names": names, "columns": list(columns), "areas": areas}
+        return frame, {"names": names, "columns": list(columns)}
 
     def read_solution(self, table, columns, found):
         return column(map(pack, Reader(table, columns, self.names, self.options, found).stacks()))
@@ -148,9 +147,11 @@ class Task(PackedTask):
             return small
         return {"threshold": [0.5] * count, "sure": [0.0] * count, **small}
 
-    def grid(self, metric):
+    def grid(self, metric, target):
         grid: dict[str, list] = {}
-        for place, (smallest, small) in enumerate(self.info["areas"][-len(self._shown) :]):
+        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        for place in range(len(self._shown)):
+            smallest, small = _areas([stack[place] for stack in stacks])
             if not self._exclusive:
                 grid[f"threshold.{place}"] = THRESHOLDS
                 grid[f"sure.{place}"] = SURE
