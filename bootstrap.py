@@ -149,15 +149,18 @@ def call(command):
 
 
 def uv_environment(variables):
-    """uv's environment: the index that pip is set to, and no downloads of Python itself."""
+    """uv's environment: the index and certificates that pip is set to, no downloads of Python."""
     changed = {**variables, "UV_PYTHON_DOWNLOADS": "never"}
     changed.pop("PYTHONDONTWRITEBYTECODE", None)
-    if "UV_DEFAULT_INDEX" not in changed:
-        asked = [PYTHON, "-m", "pip", "config", "list"]
-        settings = subprocess.run(asked, capture_output=True, text=True).stdout
-        found = re.search(r"^(?::env:|global|install)\.index-url='(.+)'$", settings, re.MULTILINE)
+    # A company's own certificate is the system's to know, not uv's; the second is its older name.
+    changed.setdefault("UV_SYSTEM_CERTS", "true")
+    changed.setdefault("UV_NATIVE_TLS", "true")
+    asked = [PYTHON, "-m", "pip", "config", "list"]
+    settings = subprocess.run(asked, capture_output=True, text=True).stdout
+    for name, setting in (("UV_DEFAULT_INDEX", "index-url"), ("SSL_CERT_FILE", "cert")):
+        found = re.search(rf"^(?::env:|global|install)\.{setting}='(.+)'$", settings, re.MULTILINE)
         if found:
-            changed["UV_DEFAULT_INDEX"] = found[1]
+            changed.setdefault(name, found[1])
     return changed
 
 

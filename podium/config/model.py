@@ -191,7 +191,8 @@ class Model(Section):
         None,
         ge=1,
         description="With `resize: tiles`: how many tiles of a picture an epoch shows, drawn at "
-        "random, so that large pictures do not crowd out the others; all of them when unset.",
+        "random, so that large pictures do not crowd out the others; all of them when unset. An "
+        "epoch is validated on as many, always the same; predictions see all tiles.",
     )
     drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth of the backbone.")
     pictures: bool = Field(

@@ -72,6 +72,21 @@ class Rows:
             return torch.from_numpy(targets)
         return self.learning_target.collated(targets)
 
+    def part(self, mask: np.ndarray) -> "Rows":
+        """Those of the rows that a mask (n,) names."""
+
+        def some(values):
+            return None if values is None else values[mask]
+
+        return Rows(
+            self.seen,
+            self.places[mask],
+            some(self.tabular),
+            some(self.target),
+            some(self.learning_target),
+            None if self.frames is None else self.frames.take(mask),
+        )
+
     def take(self, rows: np.ndarray, view: int | np.ndarray = 0) -> np.ndarray | None:
         """Pictures of some rows, or their features in one view each."""
         if self.seen is None:

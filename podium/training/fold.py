@@ -154,17 +154,8 @@ def open_fold(
         train, valid = train[frames.rows], valid[frames.rows]
     learning = inputs.task.learning_target(target, inputs.target[in_train], frames)
 
-    def rows(mask: np.ndarray) -> Rows:
-        return Rows(
-            inputs.seen,
-            places[mask],
-            None if encoded is None else encoded[mask],
-            target[mask],
-            learning[mask],
-            None if frames is None else frames.take(mask),
-        )
-
-    return Fold(rows(train), rows(valid), valid_ids, encoder)
+    rows = Rows(inputs.seen, places, encoded, target, learning, frames)
+    return Fold(rows.part(train), rows.part(valid), valid_ids, encoder)
 
 
 def frames_of(task: Task, table: pd.DataFrame, settings: Model) -> Frames | None:

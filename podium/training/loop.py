@@ -294,15 +294,20 @@ def validate(network: Network, plan: Training) -> dict:
 
 def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> dict:
     size = 2 * plan.settings.batch_size
-    total, answers = torch.zeros((), device=plan.device), _answers(plan, plan.valid)
+    valid = plan.valid
+    # A tile is scored by itself here; predictions are joined before they are scored.
+    tiled = valid.frames is not None and valid.frames.rows is not None
+    if tiled:  # as many as an epoch shows, the same in every epoch
+        mask = np.zeros(len(valid), bool)
+        mask[data.shown(valid, plan.settings.tiles_per_epoch, np.random.default_rng(0))] = True
+        valid = valid.part(mask)
+    total, answers = torch.zeros((), device=plan.device), _answers(plan, valid)
     with torch.inference_mode():
-        for batch, raw in raw_outputs(network, plan.valid, plan.device, size, autocast):
+        for batch, raw in raw_outputs(network, valid, plan.device, size, autocast):
             total += losses(raw, batch.target)["loss"] * len(batch.rows)
-            # A tile is scored by itself here; predictions are joined before they are scored.
-            tiled = plan.valid.frames is not None and plan.valid.frames.rows is not None
             shape = None if batch.seen is None else batch.seen.shape[2:4]
             answers.add(raw, batch.rows, batch.target if tiled else None, shape)
-    return {"valid_loss": total.item() / len(plan.valid), "valid_score": answers.score()}
+    return {"valid_loss": total.item() / len(valid), "valid_score": answers.score()}
 
 
 def _answers(plan: Training, of: Rows):
