@@ -9,6 +9,7 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items) -> None:
     """A file's tests go to one worker, so that they share what they set up; whole runs by task."""
     for item in items:
