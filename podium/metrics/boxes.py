@@ -9,46 +9,11 @@ import numpy as np
 
 from podium.boxes import iou
 from podium.metrics import mean_of_rows, metric
+from podium.metrics.coco import LEVELS, MOST, mean_precision, precisions, rank_in_class
 
 _TASKS = ("detection",)
-#: COCO's thresholds of intersection over union.
-LEVELS = np.linspace(0.5, 0.95, 10)
 #: Those of Global Wheat Detection.
 WHEAT_LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
-#: Recalls at which COCO reads the precision.
-RECALLS = np.linspace(0, 1, 101)
-#: Detections of a class that count in a picture, best first.
-MOST = 100
-
-
-def mean_precision(measures: np.ndarray) -> float:
-    """COCO's mean average precision of pictures as `found_in` measures them, any of them repeated.
-
-    Mean over the classes that occur and the thresholds of the precision at 101 recalls, each the
-    best at that recall or a higher one. NaN without objects.
-    """
-    scores, classes, hits, there = (np.concatenate(part) for part in zip(*measures, strict=True))
-    counts = np.bincount(there)
-    # Equal scores keep their order, as in COCO's own code.
-    order = np.argsort(-scores, kind="stable")
-    order = order[np.argsort(classes[order], kind="stable")]
-    scores, classes, hits = scores[order], classes[order], hits[order]
-    precisions = []
-    for name in np.flatnonzero(counts):
-        start, end = np.searchsorted(classes, [name, name + 1])
-        precisions.append(_precisions(np.ascontiguousarray(hits[start:end].T), counts[name]))
-    return float(np.mean(precisions)) if precisions else float("nan")
-
-
-def _precisions(hits: np.ndarray, count: int) -> np.ndarray:
-    """Average precision at each threshold of one class's detections (levels, m), best first."""
-    right = hits.cumsum(axis=1, dtype=np.int64)
-    precision = right / np.arange(1, hits.shape[1] + 1)
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    best = np.concatenate([best, np.zeros((len(hits), 1))], axis=1)
-    # The first detection that reaches a recall, as COCO finds it.
-    places = [np.searchsorted(line, RECALLS) for line in right / count]
-    return np.take_along_axis(best, np.array(places), axis=1).mean(axis=1)
 
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0, total=mean_precision)
@@ -110,7 +75,7 @@ def precision_of_class(
     order = np.flatnonzero(classes == name)
     order = order[np.argsort(-scores[order], kind="stable")]
     count = int((there == name).sum())
-    precision = float(_precisions(hits[order, :1].T, count)[0]) if count else None
+    precision = float(precisions(hits[order, :1].T, count)[0]) if count else None
     return precision, scores[order], hits[order, 0], count
 
 
@@ -145,15 +110,6 @@ def found_in(target, answer, levels) -> tuple[np.ndarray, ...]:
     order = order[rank_in_class(classes[order]) < MOST]
     hits = matched(target, boxes[order], classes[order], levels) >= 0
     return scores[order], classes[order], hits, np.asarray(target[1], dtype=np.int64)
-
-
-def rank_in_class(classes: np.ndarray) -> np.ndarray:
-    """How many boxes of its class stand before each, (m,)."""
-    order = np.argsort(classes, kind="stable")
-    grouped = classes[order]
-    ranks = np.empty(len(classes), dtype=np.int64)
-    ranks[order] = np.arange(len(classes)) - np.searchsorted(grouped, grouped)
-    return ranks
 
 
 def _counts(target, answer, levels) -> np.ndarray:

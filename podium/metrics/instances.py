@@ -11,12 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium.metrics import mean_of_rows, metric
+from podium.metrics.coco import LEVELS, MOST, mean_precision, rank_in_class
 
 _TASKS = ("instance_segmentation",)
-#: The thresholds of COCO, as its own code makes them.
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
-#: The recalls at which COCO asks for the precision.
-RECALLS = np.linspace(0.0, 1.0, 101)
 #: Pairs of objects up to which a table of all pairs is faster than sorting the pixels.
 COUNTED = 2**22
 
@@ -37,41 +34,21 @@ def dsb_precision(target, prediction):
     return np.array([np.mean(right / (count - right)) if count else 1.0])
 
 
-def _pooled_precision(measures: np.ndarray) -> float:
-    """A `total`: average precision of all rows' objects by score, mean over classes."""
-    true = np.concatenate([row["true"] for row in measures])
-    classes = np.concatenate([row["classes"] for row in measures])
-    scores = np.concatenate([row["scores"] for row in measures])
-    hits = np.concatenate([row["hits"] for row in measures], axis=1)
-    found = [
-        average_precision(scores[classes == number], hits[:, classes == number], count)
-        for number, count in zip(*np.unique(true, return_counts=True), strict=True)
-    ]
-    return float(np.mean(found)) if found else float("nan")
-
-
-@metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=_pooled_precision)
-def mask_map(target, prediction, *, threshold: float | None = None, max_objects: int = 100):
+@metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=mean_precision)
+def mask_map(target, prediction, *, threshold: float | None = None, max_objects: int = MOST):
     """Mean average precision of masks (COCO), over thresholds 0.50, 0.55 ... 0.95 and classes.
 
     Args:
         threshold: of the intersection over union, instead of the ten.
         max_objects: the surest objects of a class and picture that count.
     """
-    thresholds = THRESHOLDS if threshold is None else np.array([threshold])
+    thresholds = LEVELS if threshold is None else np.array([threshold])
     (_, classes), (_, scores, said) = _target(target), _answer(prediction)
     order = np.argsort(-scores, kind="stable")
-    # The place of each object among the picture's objects of its class.
-    place = np.empty(len(scores), np.int64)
-    for each in np.unique(said):
-        of_class = order[said[order] == each]
-        place[of_class] = np.arange(len(of_class))
-    counted = order[place[order] < max_objects]
+    counted = order[rank_in_class(said[order]) < max_objects]
     pairs = _pairs(target, prediction)
     hits = _matched(pairs, thresholds, counted, len(scores))[:, counted]
-    return {
-        "true": classes, "classes": said[counted], "scores": scores[counted], "hits": hits,
-    }  # fmt: skip
+    return scores[counted], said[counted], hits.T, classes.astype(np.int64)
 
 
 def matched(target, prediction, threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -86,26 +63,6 @@ def matched(target, prediction, threshold: float) -> tuple[np.ndarray, np.ndarra
         np.isin(np.arange(1, count + 1), labels)
         for count, labels in zip(counts, (pairs.true, pairs.said), strict=True)
     )
-
-
-def average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
-    """COCO's: precision, made to fall, at 101 recalls; mean over thresholds.
-
-    Args:
-        scores: (n,), of all predicted objects.
-        hits: (thresholds, n), whether they are right.
-        count: of true objects.
-    """
-    order = np.argsort(-scores, kind="stable")
-    right = np.cumsum(hits[:, order], axis=1)
-    recall = right / count
-    precision = right / np.arange(1, len(order) + 1)
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    total = 0.0
-    for each, falling in zip(recall, precision, strict=True):
-        at = np.searchsorted(each, RECALLS)
-        total += falling[at[at < len(falling)]].sum()
-    return total / (len(RECALLS) * len(hits))
 
 
 @dataclass(frozen=True)
