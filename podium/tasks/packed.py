@@ -7,7 +7,7 @@ searches decision parameters. See `podium.tasks.base` for what the methods mean,
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -50,12 +50,15 @@ class PackedTask(Task):
     is_spatial: ClassVar[bool] = True
     #: Rows that decision parameters are searched on, at most.
     fitted_on: ClassVar[int] = 400
-    #: Bytes of combined rows that are remembered.
+    #: Decision parameters that `found_row` depends on.
+    finds_by: ClassVar[tuple[str, ...]] = ()
+    #: Bytes of combined rows that are remembered, and measures of rows.
     remembered: ClassVar[int] = 512 * 2**20
+    most_measures: ClassVar[int] = 500_000
 
     def __init__(self, options: Any, info: dict):
         super().__init__(options, info)
-        self._measures: dict[str, dict] = {}
+        self._measures: dict[tuple, Any] = {}
         self._combined: dict[tuple, bytes] = {}
         self._size = 0
 
@@ -172,28 +175,37 @@ class PackedTask(Task):
 
     # --------------------------------------------------------------- deciding
 
+    def found_row(self, arrays: Arrays, decision: dict) -> Arrays:
+        """What a row's answer is chosen from: the slow part of deciding, by `finds_by` alone."""
+        return arrays
+
     @abstractmethod
     def decide_row(self, arrays: Arrays, decision: dict) -> Arrays:
-        """A row's answer, in the form of a target, from its prediction."""
+        """A row's answer, in the form of a target, from what `found_row` made of its prediction."""
 
     def decide(self, prediction, decision):
-        return column(pack(*self.decide_row(unpack(row), decision)) for row in prediction)
+        rows = _Opened(self, unpack)
+        return column(pack(*rows.decided(row, decision)) for row in prediction)
 
     def scored(self, metric, target, prediction, decision):
         """Measures of the rows; what was measured before is remembered."""
-        return self._measured(metric, list(zip(target, prediction, strict=True)), decision, unpack)
+        pairs = list(zip(target, prediction, strict=True))
+        return self._measured(metric, pairs, decision, _Opened(self, unpack))
 
-    def _measured(self, metric: Metric, pairs: list, decision: dict, opened) -> np.ndarray:
-        """Measures of pairs of target and prediction, both packed; `opened` unpacks."""
+    def _measured(self, metric: Metric, pairs: list, decision: dict, rows: "_Opened") -> np.ndarray:
+        """Measures of pairs of target and prediction, both packed."""
         decides = metric.needs == "labels"
         key = json.dumps([metric.name, metric.options, decision if decides else None], default=str)
-        known = self._measures.setdefault(key, {})
-        for pair in pairs:
-            if pair not in known:
-                true, said = map(opened, pair)
-                answer = self.decide_row(said, decision) if decides else said
-                known[pair] = metric.measured_row(true, answer)
-        measures = [known[pair] for pair in pairs]
+        if len(self._measures) > self.most_measures:
+            self._measures.clear()
+        measures = []
+        for true, said in pairs:
+            known = self._measures.get((key, true, said))
+            if known is None:
+                answer = rows.decided(said, decision) if decides else rows.unpack(said)
+                known = metric.measured_row(rows.unpack(true), answer)
+                self._measures[key, true, said] = known
+            measures.append(known)
         if measures and isinstance(measures[0], np.ndarray):
             return np.stack(measures)
         return column(measures)
@@ -208,16 +220,16 @@ class PackedTask(Task):
 
     def fit_decision(self, metric, target, prediction):
         """The best decision by coordinate search over the grid, on a share of the rows."""
-        rows = share_of(target, self.fitted_on)
-        pairs = list(zip(target[rows], prediction[rows], strict=True))
-        opened = cache(unpack)  # every row is decided many times
+        some = share_of(target, self.fitted_on)
+        pairs = list(zip(target[some], prediction[some], strict=True))
+        rows = _Remembered(self, cache(unpack))  # every row is decided many times
 
         def value(decision: dict) -> float:
-            scored = self._measured(metric, pairs, decision, opened)
-            found = metric.sign * score_or_nan(metric, target[rows], scored)
+            scored = self._measured(metric, pairs, decision, rows)
+            found = metric.sign * score_or_nan(metric, target[some], scored)
             return found if np.isfinite(found) else -np.inf
 
-        grid = self.grid(metric, target[rows])
+        grid = self.grid(metric, target[some])
         best = self.default_decision()
         reached = value(best)
         for _ in range(2):
@@ -241,6 +253,36 @@ class PackedTask(Task):
     def blank(self, rows):
         """No rows: an empty mask has a size, which nobody knows yet."""
         return column([])
+
+
+@dataclass
+class _Opened:
+    """Packed rows opened and decided."""
+
+    task: PackedTask
+    unpack: Callable[[bytes], Arrays]
+
+    def decided(self, row: bytes, decision: dict) -> Arrays:
+        return self.task.decide_row(self.found(row, decision), decision)
+
+    def found(self, row: bytes, decision: dict) -> Arrays:
+        return self.task.found_row(self.unpack(row), decision)
+
+
+@dataclass
+class _Remembered(_Opened):
+    """The same, for a search: what was found under the last values of `finds_by` is kept."""
+
+    values: list = field(default_factory=list)
+    kept: dict[bytes, Arrays] = field(default_factory=dict)
+
+    def found(self, row: bytes, decision: dict) -> Arrays:
+        values = [decision[name] for name in self.task.finds_by]
+        if values != self.values:
+            self.values, self.kept = values, {}
+        if row not in self.kept:
+            self.kept[row] = super().found(row, decision)
+        return self.kept[row]
 
 
 @dataclass(frozen=True)

@@ -290,13 +290,38 @@ def test_perfect_maps_are_decided_and_written_right(blobs):
         task.submission(prediction, {}, metric, wrong)
 
 
+def decided(task, arrays):
+    decision = task.default_decision()
+    return task.decide_row(task.found_row(arrays, decision), decision)
+
+
+def test_a_search_grows_objects_again_only_where_they_grow_otherwise(blobs, monkeypatch):
+    task, targets, _ = blobs
+    target = task.encode(targets)[:4]
+    prediction = packed.column(maps_of(row) for row in target)
+    grown = []
+    found_row = task.found_row
+
+    def counted(arrays, decision):
+        grown.append((decision["threshold"], decision["seed"]))
+        return found_row(arrays, decision)
+
+    monkeypatch.setattr(task, "found_row", counted)
+    metric = metrics.load({"name": "dsb_precision"})
+    best = task.fit_decision(metric, target, prediction)
+    assert set(best) == set(task.default_decision())
+    grid = task.grid(metric, target)
+    searched = sum(len(grid[name]) for name in ("threshold", "seed"))
+    assert len(target) * 5 < len(grown) <= len(target) * 2 * (searched + 2)
+
+
 def test_models_are_combined(blobs):
     task, targets, _ = blobs
     maps = packed.unpack(maps_of(task.encode(targets)[0]))
     assert task.combine_row([maps], [1.0]) is maps
     (mean,) = task.combine_row([maps, (np.zeros_like(maps[0]),)], [0.75, 0.25])
     np.testing.assert_allclose(mean, 0.75 * maps[0], atol=0.51)
-    found = task.decide_row(maps, task.default_decision())
+    found = decided(task, maps)
     labels, scores = task.combine_row([maps, found], [0.5, 0.5])
     assert precision(packed.unpack(task.encode(targets)[0])[0], (labels, scores)) > 0.9
     only, sure = task.decide_row(
@@ -364,10 +389,7 @@ def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth
         assert (loss >= 0).all()
         assert (loss < 0.1 * term(raw, target)).all(), name
     placed = task.place(task.predict(right, None), frames)
-    assert (
-        precision(labels[0], task.decide_row(packed.unpack(placed[0]), task.default_decision()))
-        > 0.8
-    )
+    assert precision(labels[0], decided(task, packed.unpack(placed[0]))) > 0.8
 
 
 def test_drawings_are_green_yellow_and_red(blobs):

@@ -31,7 +31,8 @@ class Task(PackedTask):
 
     space: ClassVar[str] = "instances"
     #: A watershed takes its time.
-    fitted_on: ClassVar[int] = 80
+    fitted_on: ClassVar[int] = 160
+    finds_by: ClassVar[tuple[str, ...]] = ("threshold", "seed")
 
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
@@ -162,7 +163,7 @@ class Task(PackedTask):
         if all(len(part) == 1 for part in parts):
             return (framing.mean_of([maps for (maps,) in parts], weights),)
         decision = self.default_decision()
-        found = [self._objects(part, decision) for part in parts]
+        found = [self.found_row(part, decision) for part in parts]
         return instances.fused(found, weights)
 
     def default_decision(self):
@@ -179,21 +180,21 @@ class Task(PackedTask):
             "score": [0.0, 0.4, 0.55, 0.65, 0.75],
         }
 
+    def found_row(self, arrays, decision):
+        """Labels and scores of a prediction of either form."""
+        if len(arrays) > 1:
+            return arrays
+        maps = arrays[0].astype(np.float32) / 255
+        return instances.objects_in(maps, threshold=decision["threshold"], seed=decision["seed"])
+
     def decide_row(self, arrays, decision):
-        labels, scores = self._objects(arrays, decision)
+        labels, scores = arrays
         keep = scores >= decision["score"]
         keep &= masks.areas(labels, len(scores)) >= max(decision["min_area"], 1)
         if keep.all():
             return labels, scores
         labels, old = masks.renumbered(labels, keep)
         return labels, scores[old - 1]
-
-    def _objects(self, arrays, decision: dict) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and scores of a prediction of either form."""
-        if len(arrays) > 1:
-            return arrays[0], arrays[1]
-        maps = arrays[0].astype(np.float32) / 255
-        return instances.objects_in(maps, threshold=decision["threshold"], seed=decision["seed"])
 
     # ---------------------------------------------------------------- writing
 
