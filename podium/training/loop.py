@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -163,7 +163,8 @@ def train(network: Network, plan: Training) -> list[dict]:
         kept = network if average is None else average.module
         row = {"epoch": epoch + 1}
         row |= {_column(name): (value / rows_seen).item() for name, value in sums.items()}
-        row["train_score"] = answers.score()
+        answered = answers.count > 0
+        row["train_score"] = answers.score() if answered else _train_score(kept, plan, autocast)
         row |= _validate(kept, plan, losses, autocast)
         row["lr"] = optimizer.param_groups[0]["lr"]
         row["seconds"] = time.perf_counter() - began
@@ -310,6 +311,18 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
     return {"valid_loss": total.item() / len(valid), "valid_score": answers.score()}
 
 
+#: Packed training rows that an epoch's training score is measured on: it is for people to see.
+MEASURED = 64
+
+
+def _train_score(network: Network, plan: Training, autocast) -> float:
+    """The metric of some training rows, of a network that does not answer while it learns."""
+    mask = np.zeros(len(plan.train), bool)
+    mask[np.random.default_rng(0).permutation(len(mask))[:MEASURED]] = True
+    some = replace(plan, valid=plan.train.part(mask))
+    return _validate(network, some, _Losses(plan), autocast)["valid_score"]
+
+
 def _answers(plan: Training, of: Rows):
     """Collects what a network answers, batch by batch, and scores it."""
     return (_PackedAnswers if plan.task.is_packed else _Answers)(plan, of)
@@ -327,6 +340,7 @@ class _Answers:
         self.parts: list[torch.Tensor] = []
         self.targets: list[torch.Tensor] = []
         self.rows: list[np.ndarray] = []
+        self.count = 0
         self.are_raw = True
 
     def add(self, raw: torch.Tensor, rows: np.ndarray, moved=None, size=None) -> None:
@@ -335,6 +349,7 @@ class _Answers:
         self.are_raw = raw.dim() == 2
         self.parts.append(raw if self.are_raw else self._predicted(raw))
         self.rows.append(rows)
+        self.count += len(rows)
         if moved is not None:
             self.targets.append(moved)
 
@@ -354,10 +369,6 @@ class _Answers:
 
     def _predicted(self, raw: torch.Tensor) -> torch.Tensor:
         return self.plan.task.predict(raw, self.plan.train.target)
-
-
-#: Packed training rows that an epoch's training score is measured on: it is for people to see.
-MEASURED = 64
 
 
 class _PackedAnswers:
@@ -395,8 +406,6 @@ class _PackedAnswers:
 
     def score(self) -> float:
         """The metric of all that was measured."""
-        if not self.measures:
-            return float("nan")
         return score_or_nan(self.plan.metric, self.of.target, np.concatenate(self.measures))
 
 

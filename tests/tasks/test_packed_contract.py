@@ -170,6 +170,7 @@ def test_one_batch_is_learnt_by_heart(tiny):
     )
     history = train(net, plan)
     assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
+    assert np.isfinite([row["train_score"] for row in history]).all()
     best = max(tiny.metric.sign * row["valid_score"] for row in history[1:])
     assert best > tiny.metric.sign * history[0]["valid_score"]
 
