@@ -311,7 +311,7 @@ def picture_grid(
     sheet = _Sheet((2 * _LINE if title else 0) + max(1, math.ceil(len(pictures) / columns)) * step)
     if title:
         sheet.text(0, 0, title, weight="bold", size=11)
-    letters = max(8, int(tile / 6.2))
+    letters = max(8, int(tile / 7.7))  # a digit is 7.7 pixels wide
     for number, picture in enumerate(pictures):
         x = number % columns * (tile + _GAP)
         y = (2 * _LINE if title else 0) + number // columns * step
