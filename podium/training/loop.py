@@ -86,6 +86,7 @@ def train(network: Network, plan: Training) -> list[dict]:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling every new tensor would cost a kernel each; nobody reads what was not written.
         torch.utils.deterministic.fill_uninitialized_memory = False
+    norms = _Norms(network, settings.batch_size)
     losses = _Losses(plan)
     optimizer = optimizers.create(network, settings.optimizer, device)
     autocast, scaler = _precision(settings.precision, device)
@@ -125,6 +126,7 @@ def train(network: Network, plan: Training) -> list[dict]:
         random = np.random.default_rng([plan.seed, epoch])
         network.freeze(_frozen_depth(settings, epoch), settings.freeze.norm)
         network.train()
+        norms.set(epoch * steps_per_epoch)
         sums: dict[str, torch.Tensor] = {}
         answers = _answers(plan, plan.train)
         rows_seen = 0
@@ -218,6 +220,32 @@ class _Losses:
             parts[name] = term
         total = sum(self.weights[name] * term for name, term in parts.items())
         return {"loss": total, **parts}
+
+
+#: Pictures whose statistics batch norm should remember: as its authors' ten batches of 32 do.
+USUAL_BATCH, USUAL_MOMENTUM = 32, 0.1
+
+
+class _Norms:
+    """Lets batch norm remember as many pictures of small batches as of the usual ones.
+
+    Running statistics of ten small batches of pictures from several microscopes are noise. As a
+    training gets longer, their memory becomes that of ten batches of 32 pictures, but never more
+    than the last quarter of the steps, in which weights have changed much less.
+    """
+
+    def __init__(self, network: Network, batch_size: int):
+        kinds = torch.nn.modules.batchnorm._BatchNorm
+        modules = (module for module in network.modules() if isinstance(module, kinds))
+        self.layers = [(module, module.momentum) for module in modules if module.momentum]
+        self.share = min(1.0, batch_size / USUAL_BATCH)
+
+    def set(self, step: int) -> None:
+        """Set the momentum of the steps from this one on; in halves, for compiled networks."""
+        share = min(1.0, max(self.share, 4 / USUAL_MOMENTUM / max(step, 1)))
+        momentum = USUAL_MOMENTUM * 2.0 ** np.floor(np.log2(share))
+        for layer, usual in self.layers:
+            layer.momentum = float(min(usual, momentum))
 
 
 def _batches(plan: Training, classes, epoch: int) -> list[np.ndarray]:

@@ -315,6 +315,22 @@ def test_a_search_grows_objects_again_only_where_they_grow_otherwise(blobs, monk
     assert len(target) * 5 < len(grown) <= len(target) * 2 * (searched + 2)
 
 
+def test_specks_are_left_out_by_the_size_of_a_pictures_own_objects(blobs):
+    task, _, _ = blobs
+    labels = np.zeros((40, 60), np.uint16)
+    for number in range(5):  # specks outnumber objects
+        labels[2, 4 * number + 1] = number + 1
+    labels[10:20, 10:20], labels[10:18, 40:50] = 6, 7
+    assert instances.typical(masks.areas(labels)) == 100
+    assert instances.typical(np.zeros(0)) == 0
+    decision = {"score": 0.0, "min_area": 0, "min_share": 0.1}
+    left, scores = task.decide_row((labels, np.ones(7, np.float32)), decision)
+    assert len(scores) == left.max() == 2
+    assert (left > 0).sum() == 180
+    empty = task.decide_row((np.zeros_like(labels), np.zeros(0, np.float32)), decision)
+    assert len(empty[1]) == 0
+
+
 def test_models_are_combined(blobs):
     task, targets, _ = blobs
     maps = packed.unpack(maps_of(task.encode(targets)[0]))
@@ -325,7 +341,8 @@ def test_models_are_combined(blobs):
     labels, scores = task.combine_row([maps, found], [0.5, 0.5])
     assert precision(packed.unpack(task.encode(targets)[0])[0], (labels, scores)) > 0.9
     only, sure = task.decide_row(
-        (labels, np.linspace(0, 1, len(scores))), {"score": 0.5, "min_area": 0}
+        (labels, np.linspace(0, 1, len(scores))),
+        {"score": 0.5, "min_area": 0, "min_share": 0.0},
     )
     assert len(sure) == only.max() < len(scores)
 

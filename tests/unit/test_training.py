@@ -372,3 +372,31 @@ def test_a_full_device_is_told_in_words(monkeypatch):
     training = plan({"epochs": 1})
     with pytest.raises(loop.ShortOfMemoryError, match="lower the model's batch_size"):
         train(built(training.settings), training)
+
+
+def test_batch_norm_of_small_batches_remembers_more_of_them():
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.usual, self.slow = torch.nn.BatchNorm2d(1), torch.nn.BatchNorm2d(1, momentum=0.02)
+
+    def momenta(batch_size, step):
+        net = Two()
+        loop._Norms(net, batch_size).set(step)
+        return net.usual.momentum, net.slow.momentum
+
+    assert momenta(32, 10_000) == momenta(4, 0) == momenta(4, 40) == (0.1, 0.02)
+    assert momenta(4, 80) == (0.05, 0.02)  # the last quarter
+    assert momenta(4, 10_000) == (0.0125, 0.0125)
+
+    # Pictures of two microscopes, four in a batch: what is remembered is near the mean of all.
+    random = torch.Generator().manual_seed(0)
+    plain, longer = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
+    norms = loop._Norms(longer, 4)
+    for step in range(1000):
+        norms.set(step)
+        kinds = torch.randint(0, 2, (4, 1), generator=random) * 10.0
+        for norm in (plain, longer):
+            norm(kinds + torch.randn(4, 1, generator=torch.Generator().manual_seed(step)))
+    assert abs(longer.running_mean.item() - 5) < 0.5
+    assert abs(longer.running_var.sqrt().item() - 5.4) < 0.6

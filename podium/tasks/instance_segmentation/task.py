@@ -167,7 +167,8 @@ class Task(PackedTask):
         return instances.fused(found, weights)
 
     def default_decision(self):
-        return {"threshold": 0.5, "seed": 0.6, "min_area": instances.SEED, "score": 0.4}
+        small = {"min_area": instances.SEED, "min_share": 0.1}
+        return {"threshold": 0.5, "seed": 0.6, **small, "score": 0.4}
 
     def grid(self, metric, target):
         areas = np.concatenate([masks.areas(unpack(row)[0]) for row in target])
@@ -177,6 +178,7 @@ class Task(PackedTask):
             "threshold": [0.3, 0.4, 0.5, 0.6, 0.7],
             "seed": [0.4, 0.5, 0.6, 0.7, 0.8],
             "min_area": areas,
+            "min_share": [0.0, 0.05, 0.1, 0.2],
             "score": [0.0, 0.4, 0.55, 0.65, 0.75],
         }
 
@@ -189,8 +191,9 @@ class Task(PackedTask):
 
     def decide_row(self, arrays, decision):
         labels, scores = arrays
-        keep = scores >= decision["score"]
-        keep &= masks.areas(labels, len(scores)) >= max(decision["min_area"], 1)
+        areas = masks.areas(labels, len(scores))
+        least = max(decision["min_area"], decision["min_share"] * instances.typical(areas), 1)
+        keep = (scores >= decision["score"]) & (areas >= least)
         if keep.all():
             return labels, scores
         labels, old = masks.renumbered(labels, keep)
