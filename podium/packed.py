@@ -4,6 +4,8 @@ Targets and predictions of such tasks are object arrays (n,) of `bytes`, so that
 shuffles and joins rows need not know what they hold. A row is unpacked only where it is looked at.
 """
 
+import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Iterable
@@ -40,7 +42,7 @@ def unpack(packed: bytes) -> tuple[np.ndarray, ...]:
         place += 2 + 4 * dimensions
         forms.append((np.dtype(packed[place : place + length].decode()), shape))
         place += length
-    sizes = [int(np.prod(shape)) * kind.itemsize for kind, shape in forms]
+    sizes = [math.prod(shape) * kind.itemsize for kind, shape in forms]
     body = _codec().decompress(packed[place:], sum(sizes), asbytes=True) if sum(sizes) else b""
     found, start = [], 0
     for (kind, shape), size in zip(forms, sizes, strict=True):
@@ -48,6 +50,11 @@ def unpack(packed: bytes) -> tuple[np.ndarray, ...]:
         found.append(part.reshape(shape))
         start += size
     return tuple(found)
+
+
+def digest(packed: bytes) -> bytes:
+    """What stands for a row where the row itself would take too much memory."""
+    return hashlib.blake2b(packed, digest_size=16).digest()
 
 
 def column(rows: Iterable[bytes]) -> np.ndarray:

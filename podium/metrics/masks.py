@@ -99,14 +99,16 @@ def hausdorff(target, prediction, *, percentile: float = 100.0, ignore_first: bo
 def _counts(target, prediction, ignore_first: bool, per_class: bool = True):
     """Shared pixels, the sum of both sizes and the union, (classes,) float64 each."""
     target, prediction = (
-        np.asarray(each[int(ignore_first) :], dtype=bool).reshape(len(each) - ignore_first, -1)
-        for each in (target, prediction)
+        np.asarray(each[int(ignore_first) :], dtype=bool) for each in (target, prediction)
     )
     if not per_class:
-        target, prediction = target.reshape(1, -1), prediction.reshape(1, -1)
-    shared = np.count_nonzero(target & prediction, axis=1).astype(np.float64)
-    sizes = np.count_nonzero(target, axis=1) + np.count_nonzero(prediction, axis=1)
-    return shared, sizes.astype(np.float64), sizes - shared
+        target, prediction = target[None], prediction[None]
+    # Class by class: numpy counts whole arrays many times faster than along an axis.
+    pairs = list(zip(target, prediction, strict=True))
+    count = np.count_nonzero
+    shared = np.array([count(true & said) for true, said in pairs], dtype=np.float64)
+    sizes = np.array([count(true) + count(said) for true, said in pairs], dtype=np.float64)
+    return shared, sizes, sizes - shared
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

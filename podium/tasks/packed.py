@@ -19,7 +19,7 @@ import pandas as pd
 from podium import tables
 from podium.frames import Frames
 from podium.metrics import Metric, score_or_nan
-from podium.packed import column, pack, share_of, unpack
+from podium.packed import column, digest, pack, share_of, unpack
 from podium.tasks.base import Task
 
 Arrays = tuple[np.ndarray, ...]
@@ -53,7 +53,7 @@ class PackedTask(Task):
     #: Decision parameters that `found_row` depends on.
     finds_by: ClassVar[tuple[str, ...]] = ()
     #: Bytes of combined rows that are remembered, and measures of rows.
-    remembered: ClassVar[int] = 512 * 2**20
+    remembered: ClassVar[int] = 256 * 2**20
     most_measures: ClassVar[int] = 500_000
 
     def __init__(self, options: Any, info: dict):
@@ -162,7 +162,7 @@ class PackedTask(Task):
         return column(self._combined_row(parts, shares) for parts in rows)
 
     def _combined_row(self, parts: tuple[bytes, ...], shares: list[float]) -> bytes:
-        key = (*parts, *(round(share, 6) for share in shares))
+        key = (*map(digest, parts), *(round(share, 6) for share in shares))
         known = self._combined.get(key)
         if known is None:
             if self._size > self.remembered:
@@ -194,17 +194,19 @@ class PackedTask(Task):
 
     def _measured(self, metric: Metric, pairs: list, decision: dict, rows: "_Opened") -> np.ndarray:
         """Measures of pairs of target and prediction, both packed."""
+        # By digests: the rows themselves would be kept for as long as what is known of them.
         decides = metric.needs == "labels"
         key = json.dumps([metric.name, metric.options, decision if decides else None], default=str)
         if len(self._measures) > self.most_measures:
             self._measures.clear()
         measures = []
         for true, said in pairs:
-            known = self._measures.get((key, true, said))
+            place = (key, digest(true), digest(said))
+            known = self._measures.get(place)
             if known is None:
                 answer = rows.decided(said, decision) if decides else rows.unpack(said)
                 known = metric.measured_row(rows.unpack(true), answer)
-                self._measures[key, true, said] = known
+                self._measures[place] = known
             measures.append(known)
         if measures and isinstance(measures[0], np.ndarray):
             return np.stack(measures)
