@@ -90,7 +90,8 @@ class Competition(Section):
     )
     solution: str | None = Field(
         None,
-        description="The test rows' true targets; read by the target `grade` and nothing else.",
+        description="The test rows' true targets, a table (of boxes, masks and points also a COCO "
+        "file); read by the target `grade` and nothing else.",
     )
     separator: str | None = Field(
         None, description="Column separator of the tables; found by itself when unset."
@@ -102,7 +103,8 @@ class Competition(Section):
     target: Names = Field(
         description="The column(s) to predict: one for `classification` and `ordinal`; one, or one "
         "per label, for `multilabel`; one or several for `regression`; a pair for each point, such "
-        'as `nose_x` and `nose_y`, for `keypoints`. `*` stands for any letters: `"*_x"`.'
+        'as `nose_x` and `nose_y`, for `keypoints`. `*` stands for any letters: `"*_x"`. `[]` '
+        "where `task.options.annotations` has the targets."
     )
     group: str | None = Field(
         None,
