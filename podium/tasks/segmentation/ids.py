@@ -22,8 +22,8 @@ def class_column_of(options) -> str | None:
 def split(table: pd.DataFrame, path: Path | str, id_column: str, options) -> pd.DataFrame:
     """The table by the id of the picture, its last two columns the whole ids and their classes.
 
-    Of several ways to split an id the one with the longest picture is taken; with `classes` the
-    end is one of these.
+    Of several ways to split an id the one with the shortest class is taken; where `classes` are
+    named, the one with the longest of these.
 
     Raises DataError with all ids that are not of the pattern.
     """
@@ -50,7 +50,8 @@ def split(table: pd.DataFrame, path: Path | str, id_column: str, options) -> pd.
 
 def _expression(options) -> re.Pattern:
     """What an id must match: its groups are `id` and `class`."""
-    one = "|".join(map(re.escape, options.classes)) if options.classes else ".+?"
+    known = sorted(options.classes or [], key=len, reverse=True)
+    one = "|".join(map(re.escape, known)) or ".+?"
     parts = re.split(r"(\{id\}|\{class\})", options.id_pattern)
-    forms = {"{id}": "(?P<id>.+)", "{class}": f"(?P<class>{one})"}
+    forms = {"{id}": f"(?P<id>.+{'?' * bool(known)})", "{class}": f"(?P<class>{one})"}
     return re.compile("".join(forms.get(part) or re.escape(part) for part in parts), re.DOTALL)
