@@ -431,3 +431,71 @@ def test_results_are_written_where_they_are_asked_for(tmp_path):
     assert list(task.files(task.blank(1), {}, pd.DataFrame(index=["t"]))) == []
     _, task = read("detection", found, coco_results=True)
     assert task.info["coco"] == {"category_ids": {"fish": 3, "crab": 5}, "image_ids": {"t": 40}}
+
+
+# -------------------------------------------------------------------------------- whole chains
+
+
+def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path):
+    """The tiny competition of points, its tables without them."""
+    from podium import config as podium_config
+    from podium import manifest, predictions
+    from podium.grading import grade
+    from podium.jobs import Job
+    from podium.prepare import prepare
+    from podium.tasks.keypoints import tiny
+    from podium.tracking.spool import Spool
+
+    root, out = tmp_path / "data", tmp_path / "out"
+    tiny.write_competition(root, rows=9)
+    truth = {}
+    for part, name in (("train", "train"), ("test", "solution")):
+        truth[part] = pd.read_csv(root / f"{name}.csv", dtype={"id": str}).set_index("id")
+        points = truth[part][tiny.COLUMNS].to_numpy().reshape(-1, 3, 2)
+        marks = 2 * ~np.isnan(points[:, :, :1])
+        listed = np.concatenate([np.nan_to_num(points), marks], axis=2).reshape(-1, 9).tolist()
+        ids = truth[part].index
+        content = {
+            "images": [{"id": n, "file_name": f"{id_}.png"} for n, id_ in enumerate(ids)],
+            "categories": [{"id": 1, "name": "triangle", "keypoints": list(tiny.POINTS)}],
+            "annotations": [
+                {"id": n, "image_id": n, "category_id": 1, "keypoints": each}
+                for n, each in enumerate(listed)
+            ],
+        }
+        (root / f"{part}.json").write_text(json.dumps(content))
+        pd.DataFrame({"id": ids}).to_csv(root / f"{part}.csv", index=False)
+    settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")
+    settings["competition"]["target"] = []
+    settings["task"]["options"] = {"format": "coco", "annotations": "train.json"}
+    names = ("train.parquet", "test.parquet", "targets.parquet", "target.json", "problems.csv")
+    job = Job("prepare", 1, 0, Spool(None))
+    prepare(settings["competition"], settings["task"], *(out / name for name in names), job=job)
+    read_back = manifest.read(out / "targets.parquet")
+    pd.testing.assert_frame_equal(
+        read_back[tiny.COLUMNS], truth["train"][tiny.COLUMNS], check_index_type=False
+    )
+    expected = truth["test"][tiny.COLUMNS]
+    header = predictions.Header("test", "mean", tiny.COLUMNS, "values", ["identity"], "f")
+    predictions.write(
+        out / "pred.parquet",
+        predictions.Predictions(
+            header, expected.index.to_numpy(), np.full(len(expected), -1), expected.to_numpy() + 2
+        ),
+    )
+    blend = {"score": 2.0, "interval": [1.0, 3.0], "direction": "minimize", "decision": {}}
+    manifest.write_json(out / "blend.json", blend)
+    told = grade(
+        solution=str(root / "test.json"),
+        prediction=str(out / "pred.parquet"),
+        blend=str(out / "blend.json"),
+        test=str(out / "test.parquet"),
+        target=str(out / "target.json"),
+        competition=settings["competition"],
+        task=settings["task"],
+        metric={"name": "rmse"},
+        settings={"bootstrap": 20, "confidence": 0.95, "seed": 0},
+        out=str(out / "grade.json"),
+    )
+    assert told["score"] == pytest.approx(2, abs=1e-6)
+    assert told["left_out"] == 0
