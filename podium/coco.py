@@ -64,15 +64,15 @@ class Annotations:
 
 
 def path_of(annotations: str | None, found) -> Path | None:
-    """The COCO file to read: the table, where it is one itself, or that of the options.
+    """The COCO file to read: that of the options, or the table, where it is one itself.
 
     Args:
-        annotations: the task's option, a path below the competition's folder.
+        annotations: the task's option, a path below the competition's folder; None for a solution.
         found: see `podium.tasks.packed.Found`.
     """
-    if is_coco(found.table):
-        return Path(found.table)
-    return Path(found.root) / annotations if annotations else None
+    if annotations:
+        return Path(found.root) / annotations
+    return Path(found.table) if is_coco(found.table) else None
 
 
 def is_coco(table: Path | str) -> bool:
@@ -91,6 +91,12 @@ def read(path: Path | str, pictures: pd.DataFrame) -> Annotations:
     """
     path = Path(path)
     whole = _whole(path)
+    for part, needed in (("images", ("id",)), ("categories", ("id", "name")), ("annotations", ())):
+        _check(path, whole, part, needed)
+    names_of_categories = pd.Series([str(entry["name"]) for entry in whole["categories"]])
+    repeated = names_of_categories[names_of_categories.duplicated()].unique().tolist()
+    if repeated:
+        raise DataError(f"{path}: several categories are named {some_of(repeated)}")
     images = {entry["id"]: entry for entry in whole["images"]}
     names = {entry["id"]: str(entry["name"]) for entry in whole["categories"]}
     find = Finder(pictures)
@@ -133,27 +139,59 @@ def read(path: Path | str, pictures: pd.DataFrame) -> Annotations:
     return Annotations(str(path), listed, list(whole["categories"]), elsewhere, notes)
 
 
+def images_of(path: Path | str) -> pd.DataFrame:
+    """The file's images as a table of texts: a row for each, a column for each plain field.
+
+    Raises DataError for a file without images.
+    """
+    path = Path(path)
+    whole = _whole(path)
+    _check(path, whole, "images", ("id",))
+    images = whole["images"]
+    if not images:
+        raise DataError(f"{path} has no images")
+    fields = dict.fromkeys(name for image in images for name in image)
+    plain = [
+        name
+        for name in fields
+        if not any(isinstance(image.get(name), dict | list) for image in images)
+    ]
+    cells = [[_text(image.get(name)) for name in plain] for image in images]
+    return pd.DataFrame(cells, columns=plain, dtype=object)
+
+
+def _text(value):
+    return pd.NA if value is None or value == "" else str(value)
+
+
 def _whole(path: Path) -> Mapping:
-    """The file's content, in which everything that is counted on is there."""
+    """The file's content."""
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
-        for part, needed in (("images", ("id",)), ("categories", ("id", "name"))):
-            for entry in whole[part]:
-                for name in needed:
-                    hash(entry[name])
-        for entry in whole["annotations"]:
-            hash((entry.get("image_id"), entry.get("category_id")))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
+        raise DataError(f"{path} is no COCO file: {error}") from None
+    return whole if isinstance(whole, Mapping) else {}
+
+
+def _check(path: Path, whole: Mapping, part: str, needed: Sequence[str]) -> None:
+    """DataError unless a part of the file is a list of objects with what is needed of each."""
+    listed = whole.get(part)
+    if not isinstance(listed, list):
         raise DataError(
-            f"{path} is no COCO file: expected images, annotations and categories ({error!r})"
-        ) from None
-    repeated = pd.Series([str(entry["name"]) for entry in whole["categories"]], dtype=object)
-    repeated = repeated[repeated.duplicated()].unique().tolist()
-    if repeated:
-        raise DataError(f"{path}: several categories are named {some_of(repeated)}")
-    return whole
+            f"{path} is no COCO file: expected images, annotations and categories, found no list "
+            f"{part!r}"
+        )
+    keys = (*needed, "image_id", "category_id")
+    for number, entry in enumerate(listed, start=1):
+        is_right = isinstance(entry, Mapping) and None not in map(entry.get, needed)
+        if not is_right or any(isinstance(entry.get(name), dict | list) for name in keys):
+            expected = ", ".join(needed or keys)
+            raise DataError(
+                f"{path} is no COCO file: {part}, entry {number} is {entry!r:.60}, expected an "
+                f"object with {expected}"
+            )
 
 
 def _name_of(image: Mapping) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import alike, manifest, pictures, tables, tasks
+from podium import alike, coco, manifest, pictures, tables, tasks
 from podium.errors import DataError, numbered, some_of
 from podium.jobs import Job
 
@@ -221,7 +221,7 @@ def _train_of(competition: dict, path: Path | None, index: Callable) -> pd.DataF
 def _indexed(
     competition: dict, path: Path, needed: Sequence[str], key: str, index: Callable
 ) -> pd.DataFrame:
-    table = _read(competition, path, key)
+    table = _read(competition, path, key, may_be_coco=True)
     id_column = competition["id"]
     needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
     tables.check_columns(table, path, [id_column, *needed])
@@ -233,8 +233,11 @@ def _sample_of(competition: dict, path: Path, index_sample: Callable) -> pd.Data
     return index_sample(table, path, competition["id"])
 
 
-def _read(competition: dict, path: Path, key: str) -> pd.DataFrame:
+def _read(competition: dict, path: Path, key: str, may_be_coco: bool = False) -> pd.DataFrame:
     try:
+        if may_be_coco and coco.is_coco(path):
+            table, id_column = coco.images_of(path), competition["id"]
+            return table if id_column in table else table.rename(columns={"id": id_column})
         return tables.read_table(path, competition["separator"], competition["encoding"])
     except DataError as error:
         raise DataError(f"{key}: {error}") from None

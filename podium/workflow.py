@@ -152,7 +152,7 @@ class Run:
         annotations = self.config.task.options.get("annotations")
         if annotations and os.path.splitext(annotations)[1]:
             names.append(annotations)
-        return [self._file(name) for name in names if name is not None]
+        return list(dict.fromkeys(self._file(name) for name in names if name is not None))
 
     @property
     def competition_files(self) -> list[str]:

@@ -79,11 +79,14 @@ class Competition(Section):
     )
     train: str | None = Field(
         "train.csv",
-        description="The training table. `null` only with `pictures.folder_per_class`.",
+        description="The training table, or a COCO file, whose images are its rows and their "
+        "fields (`file_name` ...) its columns; `competition.id` names one of these, or else means "
+        "the image's id. `null` only with `pictures.folder_per_class`.",
     )
     test: str | None = Field(
         None,
-        description="The test table. Unset: the rows of the sample submission are the test rows.",
+        description="The test table, or a COCO file with images. Unset: the rows of the sample "
+        "submission are the test rows.",
     )
     sample_submission: str = Field(
         "sample_submission.csv", description="The sample submission: its ids, order and columns."

@@ -202,7 +202,13 @@ def test_images_that_are_not_of_their_pictures_size_are_wrong(tmp_path):
             read(task, found_in(tmp_path, content))
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "no", '{"images": [{}], "categories": []}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[1]", "no", '{"images": [{}]}', '{"images": [1]}', '{"images": {}}',
+     '{"images": [{"id": [1]}]}', '{"images": [{"id": 1}], "categories": [{"id": 2}]}',
+     '{"images": [], "categories": [], "annotations": [{"image_id": {}}]}',
+     '{"images": [], "categories": [], "annotations": [null]}'],
+)  # fmt: skip
 def test_other_files_are_none(tmp_path, text):
     found = found_in(tmp_path, {})
     (tmp_path / "all.json").write_text(text)
@@ -211,6 +217,21 @@ def test_other_files_are_none(tmp_path, text):
     (tmp_path / "all.json").unlink()
     with pytest.raises(DataError, match=r"all\.json cannot be read: No such file"):
         read("keypoints", found)
+
+
+def test_images_are_a_table(tmp_path):
+    content = file_of()
+    content["images"][0] |= {"license": 3, "tags": ["x"], "taken": ""}
+    (tmp_path / "all.json").write_text(json.dumps({"images": content["images"]}))
+    table = coco.images_of(tmp_path / "all.json")
+    assert list(table) == ["id", "file_name", "height", "width", "license", "taken"]
+    assert table["id"].tolist() == ["7", "9", "40"]
+    assert table.isna().sum().to_dict() == {
+        "id": 0, "file_name": 0, "height": 1, "width": 1, "license": 2, "taken": 3,
+    }  # fmt: skip
+    (tmp_path / "all.json").write_text('{"images": []}')
+    with pytest.raises(DataError, match="has no images"):
+        coco.images_of(tmp_path / "all.json")
 
 
 def test_categories_of_one_name_are_an_error(tmp_path):
@@ -436,8 +457,9 @@ def test_results_are_written_where_they_are_asked_for(tmp_path):
 # -------------------------------------------------------------------------------- whole chains
 
 
-def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path):
-    """The tiny competition of points, its tables without them."""
+@pytest.mark.parametrize("train", ["train.csv", "train.json"])
+def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path, train):
+    """The tiny competition of points, its tables without them, or without tables."""
     from podium import config as podium_config
     from podium import manifest, predictions
     from podium.grading import grade
@@ -468,6 +490,16 @@ def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path):
     settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")
     settings["competition"]["target"] = []
     settings["task"]["options"] = {"format": "coco", "annotations": "train.json"}
+    settings["competition"]["train"] = train
+    expected = truth["test"][tiny.COLUMNS]
+    if train == "train.json":  # a row's id is its image's, its picture the file
+        settings["competition"] |= {"id": "image_id", "test": "test.json"}
+        settings["competition"]["pictures"]["columns"] = ["file_name"]
+        sample = pd.read_csv(root / "sample_submission.csv", dtype=str).drop(columns="id")
+        sample.insert(0, "image_id", range(len(sample)))
+        sample.to_csv(root / "sample_submission.csv", index=False)
+        truth["train"].index = pd.Index([str(n) for n in range(9)], name="id")
+        expected = expected.set_axis([str(n) for n in range(len(expected))])
     names = ("train.parquet", "test.parquet", "targets.parquet", "target.json", "problems.csv")
     job = Job("prepare", 1, 0, Spool(None))
     prepare(settings["competition"], settings["task"], *(out / name for name in names), job=job)
@@ -475,7 +507,6 @@ def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path):
     pd.testing.assert_frame_equal(
         read_back[tiny.COLUMNS], truth["train"][tiny.COLUMNS], check_index_type=False
     )
-    expected = truth["test"][tiny.COLUMNS]
     header = predictions.Header("test", "mean", tiny.COLUMNS, "values", ["identity"], "f")
     predictions.write(
         out / "pred.parquet",

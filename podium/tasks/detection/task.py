@@ -72,7 +72,7 @@ class Task(PackedTask):
         """Boxes as the training table has them, strings as in a submission, or a COCO file."""
         options = self.options
         if coco.is_coco(found.table):
-            options = options.model_copy(update={"format": "coco"})
+            options = options.model_copy(update={"format": "coco", "annotations": None})
         elif options.format in box_tables.FILES:  # which are of the training pictures
             options = options.model_copy(update={"format": "auto"})
             columns = columns or list(table.columns)
@@ -486,7 +486,7 @@ _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.i
 
 def _read(table, columns, options, found, names=None) -> Read:
     annotations, root = options.annotations, found.root
-    if options.format == "coco" and coco.is_coco(found.table):
+    if options.format == "coco" and annotations is None and coco.is_coco(found.table):
         annotations, root = found.table, "."
     form = Form(
         options.format,
