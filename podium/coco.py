@@ -2,8 +2,7 @@
 
 A file holds `images` (`id`, `file_name`, `width`, `height`), `categories` (`id`, `name`) and
 `annotations` (`id`, `image_id`, `category_id`, and `bbox`, `segmentation` or `keypoints`), see
-https://cocodataset.org/#format-data. Crowds (`iscrowd`: regions with nobody knows how many objects)
-are left out.
+https://cocodataset.org/#format-data. Crowds (`iscrowd`: regions of uncounted objects) are left out.
 """
 
 import json
@@ -47,8 +46,8 @@ class Annotations:
         listed: its objects, in their order, crowds left out.
         categories: its categories, each with an `id` and a `name`.
         elsewhere: ids of images that are none of the pictures (those of the test set, where the
-            file lists these too), by the stem of their file's name.
-        notes: (file, id, problem, action) of what is worth knowing and wrong at the same time.
+            file lists these too), by the stem of their file's name, if no other has it.
+        notes: (file, id, problem, action) of what is no error, but to be known.
     """
 
     path: str
@@ -93,10 +92,10 @@ def read(path: Path | str, pictures: pd.DataFrame) -> Annotations:
     whole = _whole(path)
     for part, needed in (("images", ("id",)), ("categories", ("id", "name")), ("annotations", ())):
         _check(path, whole, part, needed)
-    names_of_categories = pd.Series([str(entry["name"]) for entry in whole["categories"]])
-    repeated = names_of_categories[names_of_categories.duplicated()].unique().tolist()
-    if repeated:
-        raise DataError(f"{path}: several categories are named {some_of(repeated)}")
+    kinds = pd.Series([str(entry["name"]) for entry in whole["categories"]], dtype=object)
+    if kinds.duplicated().any():
+        again = kinds[kinds.duplicated()].unique().tolist()
+        raise DataError(f"{path}: several categories are named {some_of(again)}")
     images = {entry["id"]: entry for entry in whole["images"]}
     names = {entry["id"]: str(entry["name"]) for entry in whole["categories"]}
     find = Finder(pictures)
@@ -132,9 +131,11 @@ def read(path: Path | str, pictures: pd.DataFrame) -> Annotations:
                 tuple(problems),
             )
         )
-    elsewhere = {
-        Path(_name_of(images[number])).stem: number for number, id_ in rows.items() if id_ is None
-    }
+    others = [number for number, id_ in rows.items() if id_ is None]
+    stems = pd.Series([Path(_name_of(images[number])).stem for number in others], dtype=object)
+    elsewhere = dict(zip(stems, others, strict=True))
+    for repeated in stems[stems.duplicated()]:
+        elsewhere.pop(repeated, None)
     notes = _notes(path, crowds, pictures.index.difference(list(rows.values()), sort=False))
     return Annotations(str(path), listed, list(whole["categories"]), elsewhere, notes)
 

@@ -12,11 +12,17 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from podium import coco, masks, metrics, tasks
+from podium import coco, manifest, masks, metrics, predictions, tasks, workflow
+from podium import config as podium_config
 from podium.errors import ConfigError, DataError
+from podium.grading import grade
+from podium.jobs import Job
 from podium.packed import column, pack, unpack
 from podium.pictures import Finder
+from podium.prepare import prepare
+from podium.tasks.keypoints import tiny
 from podium.tasks.packed import Found
+from podium.tracking.spool import Spool
 
 #: Height and width of every picture.
 SIZE = (20, 30)
@@ -361,19 +367,29 @@ def test_points_of_a_solution(tmp_path):
 # ------------------------------------------------------------------------------------- configs
 
 
+def load(name, **options):
+    """The config of a competition without a target column."""
+    return podium_config.load(
+        {
+            "competition": {"name": "x", "root": "x", "target": []},
+            "task": {"name": name, "options": options},
+            "metric": {"detection": "map50", "instance_segmentation": "mask_map"}[name],
+            "models": {"m": {"backbone": "test_resnet", "weights": "none"}},
+        }
+    )
+
+
+def test_annotations_are_inputs_of_the_workflow():
+    run = object.__new__(workflow.Run)
+    run.config = load("detection", format="coco", annotations="all/a.json")
+    assert run.tables == ["x/train.csv", "x/sample_submission.csv", "x/all/a.json"]
+    assert run.picture_folders == ["x/train", "x/test"]
+    run.config = load("detection", format="voc", annotations="all/voc")
+    assert run.tables == ["x/train.csv", "x/sample_submission.csv"]
+    assert run.picture_folders == ["x/train", "x/test", "x/all/voc"]
+
+
 def test_targets_may_be_left_out_where_a_file_has_them():
-    from podium import config
-
-    def load(name, **options):
-        return config.load(
-            {
-                "competition": {"name": "x", "root": "x", "target": []},
-                "task": {"name": name, "options": options},
-                "metric": {"detection": "map50", "instance_segmentation": "mask_map"}[name],
-                "models": {"m": {"backbone": "test_resnet", "weights": "none"}},
-            }
-        )
-
     load("instance_segmentation", format="coco", annotations="a.json")
     load("detection", format="coco", annotations="a.json")
     for name in ("instance_segmentation", "detection"):
@@ -460,14 +476,6 @@ def test_results_are_written_where_they_are_asked_for(tmp_path):
 @pytest.mark.parametrize("train", ["train.csv", "train.json"])
 def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path, train):
     """The tiny competition of points, its tables without them, or without tables."""
-    from podium import config as podium_config
-    from podium import manifest, predictions
-    from podium.grading import grade
-    from podium.jobs import Job
-    from podium.prepare import prepare
-    from podium.tasks.keypoints import tiny
-    from podium.tracking.spool import Spool
-
     root, out = tmp_path / "data", tmp_path / "out"
     tiny.write_competition(root, rows=9)
     truth = {}
