@@ -147,6 +147,8 @@ def test_ids_without_a_class_are_named_at_once():
         split(rows[:1], id_pattern="{id}_{class}", classes=["Sugar"])
     with pytest.raises(DataError, match=r"id 'a_Fish' is in rows 2, 3"):
         split(rows[:1] * 2, "sample", id_pattern="{id}_{class}")
+    listed = split([("a", None)], id_pattern="{id}_{class}", format="coco", annotations="a.json")
+    assert list(listed.index) == ["a"]  # beside a COCO file, which has the masks
     for wrong in ("{id}", "{id}{class}", "{id}_{class}_{class}"):
         with pytest.raises(ValueError, match="id_pattern"):
             tasks.options_module("segmentation").Options(id_pattern=wrong)

@@ -28,8 +28,8 @@ def split(table: pd.DataFrame, path: Path | str, id_column: str, options) -> pd.
     Raises DataError with all ids that are not of the pattern.
     """
     whole = tables.index_by_id(table, path, id_column, unique=False)
-    ids = whole.index
-    found = [_expression(options).fullmatch(id_) for id_ in ids]
+    ids, expression = whole.index, _expression(options)
+    found = [expression.fullmatch(id_) for id_ in ids]
     wrong = [
         f"row {row}: {id_!r}"
         for row, (id_, match) in enumerate(zip(ids, found, strict=True), start=2)

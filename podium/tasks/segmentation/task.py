@@ -51,8 +51,11 @@ class Task(PackedTask):
 
     @classmethod
     def index_train(cls, table, path, id_column, options):
-        """See `base.Task.index_train`; ids that name a class as well are split."""
-        if options.id_pattern:
+        """See `base.Task.index_train`; ids that name a class as well are split.
+
+        A table beside a COCO file lists pictures.
+        """
+        if options.id_pattern and not options.annotations:
             return class_ids.split(table, path, id_column, options).drop(columns=id_column)
         return super().index_train(table, path, id_column, options)
 
