@@ -6,7 +6,6 @@ Pascal VOC does, makes a difference of less than a pixel and is not corrected; a
 """
 
 import ast
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
+from podium import coco
 from podium.boxes import (
     CORNERS,
     ONLY_CLASS,
@@ -29,6 +29,7 @@ from podium.boxes import (
     way_of,
 )
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+from podium.pictures import Finder
 
 #: Pixels that a box may reach beyond its picture without being wrong.
 BORDER = 1.0
@@ -42,6 +43,8 @@ _ALIKE = {"xywh": ("cxcywh",)}
 #: Fields of a cell, where the config says nothing.
 FIELDS = {"string": "label xmin ymin xmax ymax", "list": "xmin ymin width height"}
 _SAID = ("file", "row", "id", "label", "said")
+#: Formats that are files of their own beside the table.
+FILES = ("voc", "coco", "yolo")
 
 
 @dataclass(frozen=True)
@@ -117,25 +120,29 @@ def read(
         ConfigError: the columns or fields are not those of a box.
         DataError: naming file, row and value of what is wrong; the first `SHOWN`, and their number.
     """
-    if form.format in ("voc", "coco", "yolo"):
+    notes: list[tuple[str, str, str, str]] = []
+    if form.format in FILES:
         if not form.annotations:
             raise ConfigError(
                 f"task.options.annotations: found nothing, expected the folder or file of the "
                 f"{form.format} annotations, below competition.root"
             )
-        reader = {"voc": _voc, "coco": _coco, "yolo": _yolo}[form.format]
-        said = pd.DataFrame(
-            reader(Path(root) / form.annotations, _Finder(pictures), classes),
-            columns=[*_SAID, *CORNERS],
-        )
-        normalised = form.format == "yolo"
+        path, normalised = Path(root) / form.annotations, form.format == "yolo"
+        if form.format == "coco":
+            annotations = coco.read(path, pictures)
+            said, notes = _in_coco(annotations), annotations.notes
+        else:
+            reader = {"voc": _voc, "yolo": _yolo}[form.format]
+            lines = reader(path, Finder(pictures), classes)
+            said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS])
     else:
         said, normalised = _in_table(table, columns, form, file), form.normalised
     said = said[~said["label"].isin(form.nothing)].reset_index(drop=True)
     if normalised:
         sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
         said[list(CORNERS)] *= np.tile(sides, 2)
-    return _checked(said, pictures, form, classes, repair, normalised)
+    found = _checked(said, pictures, form, classes, repair, normalised)
+    return Read(found.objects, [*notes, *found.problems])
 
 
 # ------------------------------------------------------------------------------------- tables
@@ -248,25 +255,7 @@ def _text(cells: pd.Series) -> np.ndarray:
 # -------------------------------------------------------------------------------------- files
 
 
-class _Finder:
-    """Which picture a name in an annotation means: its id, its file, or that without the ending."""
-
-    def __init__(self, pictures: pd.DataFrame):
-        self.known = {}
-        for id_, path in zip(pictures.index, pictures["path"], strict=True):
-            for name in (Path(path).stem, Path(path).name) if path else ():
-                self.known.setdefault(name, id_)
-        self.known |= {str(id_): id_ for id_ in pictures.index}
-
-    def __call__(self, *names) -> str | None:
-        for name in names:
-            for form in (str(name), Path(str(name)).name, Path(str(name)).stem):
-                if form in self.known:
-                    return self.known[form]
-        return None
-
-
-def _voc(folder: Path, find: _Finder, classes) -> Iterator[tuple]:
+def _voc(folder: Path, find: Finder, classes) -> Iterator[tuple]:
     """Pascal VOC: an XML file per picture; `row` is the object's number in it, from 1."""
     for path in _files(folder, ".xml"):
         try:
@@ -282,35 +271,19 @@ def _voc(folder: Path, find: _Finder, classes) -> Iterator[tuple]:
             yield (str(path), number, id_ or f"?{path.stem}", label, said, *numbers_of(values))
 
 
-def _coco(path: Path, find: _Finder, classes) -> Iterator[tuple]:
-    """COCO: one JSON file; `row` is the annotation's number in it, from 1. Crowds are left out."""
-    try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
-        names = {entry["id"]: str(entry["name"]) for entry in whole["categories"]}
-        files = {entry["id"]: entry.get("file_name", "") for entry in whole["images"]}
-        listed = whole["annotations"]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is no COCO file: expected images, annotations and categories ({error!r})"
-        ) from None
-    for number, entry in enumerate(listed, start=1):
-        if entry.get("iscrowd"):
-            continue
-        picture = entry.get("image_id")
-        box = entry.get("bbox")
+def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:
+    """A line for each of a COCO file's objects, and what is wrong with its picture or class."""
+    lines = []
+    for each in annotations.listed:
+        box = each.content.get("bbox")
         values = numbers_of(box if isinstance(box, list) and len(box) == 4 else [""] * 4)
-        id_ = find(files.get(picture, ""), picture)
-        label = names.get(entry.get("category_id"), str(entry.get("category_id")))
-        said = f"bbox {box}"
-        yield (
-            str(path), number, id_ or f"?{files.get(picture) or picture}", label, said,
-            *corners(dict(zip(WAYS["xywh"], values, strict=True))),
-        )  # fmt: skip
+        place = corners(dict(zip(WAYS["xywh"], values, strict=True)))
+        head = (annotations.path, each.place, each.id, each.label, f"bbox {box}")
+        lines.append((*head, *place, "; ".join(each.problems)))
+    return pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
 
 
-def _yolo(folder: Path, find: _Finder, classes) -> Iterator[tuple]:
+def _yolo(folder: Path, find: Finder, classes) -> Iterator[tuple]:
     """YOLO: a text per picture with `class cx cy width height` lines; `row` is the line.
 
     The classes' names are the config's, or those of `classes.txt`, or their numbers.
@@ -358,12 +331,15 @@ def _checked(
         for row in np.flatnonzero(rows):
             wrong.setdefault(int(row), []).append((what, action))
 
-    note(~exists, "there is no such picture")
+    told = said["problem"].to_numpy(dtype=object) if "problem" in said else np.full(len(said), "")
+    for problem in dict.fromkeys(told):
+        note((told == problem) & (problem != ""), problem)
+    note(~exists & (told == ""), "there is no such picture")
     unread = exists & ~is_seen  # such a row is left out, or the run stops for it
     numbers = np.isfinite(box).all(axis=1)
     note(exists & is_seen & ~numbers, "not four numbers")
     label = said["label"].fillna("").to_numpy(dtype=object)
-    note(label == "", "no class")
+    note((label == "") & (told == ""), "no class")
     if classes is not None:
         for name in dict.fromkeys(label):
             if name and name not in classes:
@@ -440,7 +416,8 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
 
 
 def _entry(said: pd.DataFrame, row: int) -> str:
-    return f"row {said['row'][row]} ({said['said'][row]})"
+    place = said["row"][row]
+    return f"{place if isinstance(place, str) else f'row {place}'} ({said['said'][row]})"
 
 
 def _what(found: list[tuple[str, str]]) -> str:

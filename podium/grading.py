@@ -14,7 +14,9 @@ errors of both samples together), `expected` (whether that is within what chance
 import math
 from statistics import NormalDist
 
-from podium import manifest, metrics, oof, predictions, tables, tasks
+import pandas as pd
+
+from podium import coco, manifest, metrics, oof, predictions, tables, tasks
 from podium.blocks import blocks_of_rows
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
@@ -52,21 +54,23 @@ def grade(
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
     chosen_metric = metrics.load(metric)
     found = predictions.read(prediction)
-    raw = tables.read_table(solution, competition["separator"], competition["encoding"])
-    if chosen_task.is_packed:
-        options = chosen_task.options
-        table = chosen_task.index_sample(raw, solution, competition["id"], options)
+    tested = manifest.read(test)
+    reads_pictures = chosen_task.reads_pictures(chosen_task.options)
+    if reads_pictures and coco.is_coco(solution):  # which the task reads by itself
+        table = pd.DataFrame(index=tested.index)
     else:
-        table = tables.index_by_id(raw, solution, competition["id"])
+        raw = tables.read_table(solution, competition["separator"], competition["encoding"])
+        index = chosen_task.index_solution
+        table = index(raw, solution, competition["id"], chosen_task.options)
     unknown = [id_ for id_ in found.ids if id_ not in table.index]
     if unknown and not chosen_task.is_packed:  # whose pictures without objects need no row
         raise DataError(
             f"{solution} has no row for {len(unknown)} predicted ids: {some_of(unknown)}"
         )
     everything = table.index.nunique()
-    pictures = manifest.read(test).loc[found.ids]
+    pictures = tested.loc[found.ids]
     columns = tables.expanded(competition["target"], list(table.columns))
-    if chosen_task.is_packed:
+    if reads_pictures:
         places = found_in(pictures, competition["root"], solution)
         truth = chosen_task.read_solution(table[table.index.isin(found.ids)], columns, places)
     else:

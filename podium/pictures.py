@@ -296,6 +296,43 @@ def _key(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+class Finder:
+    """Which row a picture's name in an annotation means: its id, its file, or without the ending.
+
+    Args:
+        pictures: index id, unique; column `path`.
+    """
+
+    def __init__(self, pictures: pd.DataFrame):
+        self.ids = {str(id_): id_ for id_ in pictures.index}
+        self._named: dict[str, list[tuple[str, str]]] = {}
+        for id_, path in zip(pictures.index, pictures["path"], strict=True):
+            key = _key(path)
+            name = key.rpartition("/")[2]
+            for form in {name, os.path.splitext(name)[0]} if name else ():
+                self._named.setdefault(form, []).append((key, id_))
+
+    def __call__(self, *names: str) -> str | None:
+        """The id of the first name that means a row; None where none does, or several rows."""
+        found = (self._find(_key(str(name))) for name in names)
+        return next((id_ for id_ in found if id_ is not None), None)
+
+    def _find(self, key: str) -> str | None:
+        if key in self.ids:
+            return self.ids[key]
+        name = key.rpartition("/")[2]
+        for form in (name, os.path.splitext(name)[0]):
+            known = self._named.get(form, [])
+            if len(known) > 1:  # files of one name in several folders
+                end = "/" + os.path.splitext(key)[0]
+                known = [each for each in known if os.path.splitext("/" + each[0])[0].endswith(end)]
+            if len(known) == 1:
+                return known[0][1]
+            if form in self.ids:
+                return self.ids[form]
+        return None
+
+
 def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: str) -> pd.DataFrame:
     """What each row calls its picture(s), from the config's `competition.pictures`.
 

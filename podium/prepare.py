@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import alike, manifest, pictures, tables, tasks
+from podium import alike, coco, manifest, pictures, tables, tasks
 from podium.errors import DataError, numbered, some_of
 from podium.jobs import Job
 
@@ -81,12 +81,15 @@ def prepare(
 
     task_class, traits = tasks.task_class(task["name"]), tasks.traits(task["name"])
     options = tasks.options_module(task["name"]).Options.model_validate(task["options"])
-    index_sample = partial(task_class.index_sample, options=options)
-    found = read_tables(competition, traits.several_rows, index_sample)
+    indexed = (task_class.index_sample, task_class.index_train)
+    found = read_tables(
+        competition, traits.several_rows, *(partial(index, options=options) for index in indexed)
+    )
     job.say(f"{len(found.train):,} training rows, {len(found.test):,} test rows")
     columns = tables.expanded(competition["target"], list(found.rows.columns))
     read = partial(task_class.read_targets, found.rows, columns, options, found.sample)
-    if not task_class.is_packed:  # what is wrong with them is said before pictures are read
+    reads_pictures = task_class.reads_pictures(options)
+    if not reads_pictures:  # what is wrong with them is said before pictures are read
         target_table, info = read()
 
     if competition["pictures"]["unlisted"] == "empty":
@@ -96,7 +99,7 @@ def prepare(
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
     listed += ids_in_both(found)
-    if task_class.is_packed:
+    if reads_pictures:
         places = found_in(parts["train"], competition["root"], found.train_path)
         target_table, info = read(places)
         listed += [Problem(*each) for each in places.problems]
@@ -131,12 +134,14 @@ def read_tables(
     competition: dict,
     several_rows: bool = False,
     index_sample: Callable = tables.index_by_id,
+    index_train: Callable = tables.index_by_id,
 ) -> Tables:
     """The competition's tables, checked by themselves and against each other.
 
     Args:
         several_rows: whether an id may have several rows in the training table.
         index_sample: (sample submission, its path, id column) to the sample by picture.
+        index_train: the same for the training table.
 
     Raises:
         DataError: what is wrong with any of the tables, all of it at once.
@@ -156,14 +161,17 @@ def read_tables(
         )
     rows = _collect(
         faults,
-        lambda: _train_of(competition, None if by_class else train_path, not several_rows),
+        lambda: _train_of(competition, None if by_class else train_path, index_train),
     )
     sample = _collect(faults, lambda: _sample_of(competition, sample_path, index_sample))
     test = None
     if test_path:
         needed = [*competition["tabular"], *_picture_columns(competition)]
         test = _collect(
-            faults, lambda: _indexed(competition, test_path, needed, "competition.test")
+            faults,
+            lambda: _indexed(
+                competition, test_path, needed, "competition.test", tables.index_by_id
+            ),
         )
     elif sample is not None:
         test = _collect(faults, lambda: _test_from_sample(competition, sample, sample_path))
@@ -200,24 +208,24 @@ def _check_root(root: Path) -> None:
         )
 
 
-def _train_of(competition: dict, path: Path | None, unique: bool) -> pd.DataFrame:
+def _train_of(competition: dict, path: Path | None, index: Callable) -> pd.DataFrame:
     if path is None:
         return table_of_folders(competition)
     group = [competition["group"]] if competition["group"] else []
     needed = [
         *competition["target"], *group, *competition["tabular"], *_picture_columns(competition)
     ]  # fmt: skip
-    return _indexed(competition, path, needed, "competition.train", unique)
+    return _indexed(competition, path, needed, "competition.train", index)
 
 
 def _indexed(
-    competition: dict, path: Path, needed: Sequence[str], key: str, unique: bool = True
+    competition: dict, path: Path, needed: Sequence[str], key: str, index: Callable
 ) -> pd.DataFrame:
-    table = _read(competition, path, key)
+    table = _read(competition, path, key, may_be_coco=True)
     id_column = competition["id"]
     needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
     tables.check_columns(table, path, [id_column, *needed])
-    return tables.index_by_id(table, path, id_column, unique)
+    return index(table, path, id_column)
 
 
 def _sample_of(competition: dict, path: Path, index_sample: Callable) -> pd.DataFrame:
@@ -225,8 +233,11 @@ def _sample_of(competition: dict, path: Path, index_sample: Callable) -> pd.Data
     return index_sample(table, path, competition["id"])
 
 
-def _read(competition: dict, path: Path, key: str) -> pd.DataFrame:
+def _read(competition: dict, path: Path, key: str, may_be_coco: bool = False) -> pd.DataFrame:
     try:
+        if may_be_coco and coco.is_coco(path):
+            table, id_column = coco.images_of(path), competition["id"]
+            return table if id_column in table else table.rename(columns={"id": id_column})
         return tables.read_table(path, competition["separator"], competition["encoding"])
     except DataError as error:
         raise DataError(f"{key}: {error}") from None

@@ -27,6 +27,7 @@ def collect(
     config: dict,
     blend: dict,
     submission: Path,
+    beside: Mapping[str, str],
     left_out: Sequence[str],
     files: Sequence[str],
     pictures: Mapping[str, str],
@@ -36,6 +37,8 @@ def collect(
     """The manifest of a submission. Of equal runs all keys are equal but `created`.
 
     Args:
+        beside: SHA-256 of the files that are handed in with the submission, by their paths beside
+            it.
         files: the competition's tables.
         pictures: part to the manifest (`train.parquet`, `test.parquet`) of its pictures.
         fingerprint: of the fold map.
@@ -73,6 +76,7 @@ def collect(
         "submission": {
             "sha256": digest_of_file(submission),
             "bytes": submission.stat().st_size,
+            "files": dict(beside),
             "left_out": list(left_out),
         },
     }  # fmt: skip

@@ -5,6 +5,7 @@ bytes. Rows whose pictures cannot be read keep the sample submission's values.
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,13 +78,16 @@ def write_submission(
     text = as_csv(filled, list(raw.columns), separator)
     path = Path(outputs["submission"])
     # What the submission names is there before the submission is.
+    beside = {}
     for name, file in task.files(values, blended["decision"], kept):
         _write_whole(path.parent / name, file)
+        beside[name] = hashlib.sha256(file).hexdigest()
     _write_whole(path, text.encode())
     content = provenance.collect(
         config=config,
         blend=blended,
         submission=path,
+        beside=beside,
         left_out=lost,
         files=[*files, sample],
         pictures={"train": train, "test": test},

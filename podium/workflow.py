@@ -146,10 +146,13 @@ class Run:
 
     @property
     def tables(self) -> list[str]:
-        """Every table that `prepare` reads."""
+        """Every table that `prepare` reads, a file of annotations included."""
         competition = self.config.competition
         names = [competition.train, competition.test, competition.sample_submission]
-        return [self._file(name) for name in names if name is not None]
+        annotations = self.config.task.options.get("annotations")
+        if annotations and os.path.splitext(annotations)[1]:
+            names.append(annotations)
+        return list(dict.fromkeys(self._file(name) for name in names if name is not None))
 
     @property
     def competition_files(self) -> list[str]:
@@ -158,8 +161,13 @@ class Run:
 
     @property
     def picture_folders(self) -> list[str]:
+        """Folders of pictures, and that of annotations, where each picture has a file of them."""
         pictures = self.config.competition.pictures
-        return list(dict.fromkeys(self._file(name) for name in pictures.train + pictures.test))
+        names = [*pictures.train, *pictures.test]
+        annotations = self.config.task.options.get("annotations")
+        if annotations and not os.path.splitext(annotations)[1]:
+            names.append(annotations)
+        return list(dict.fromkeys(self._file(name) for name in names))
 
     def picture_files(self, wildcards) -> str | None:
         """Digest of the names and sizes of all pictures: a folder's time tells of neither a

@@ -79,18 +79,22 @@ class Competition(Section):
     )
     train: str | None = Field(
         "train.csv",
-        description="The training table. `null` only with `pictures.folder_per_class`.",
+        description="The training table, or a COCO file, whose images are its rows and their "
+        "fields (`file_name` ...) its columns; `competition.id` names one of these, or else means "
+        "the image's id. `null` only with `pictures.folder_per_class`.",
     )
     test: str | None = Field(
         None,
-        description="The test table. Unset: the rows of the sample submission are the test rows.",
+        description="The test table, or a COCO file with images. Unset: the rows of the sample "
+        "submission are the test rows.",
     )
     sample_submission: str = Field(
         "sample_submission.csv", description="The sample submission: its ids, order and columns."
     )
     solution: str | None = Field(
         None,
-        description="The test rows' true targets; read by the target `grade` and nothing else.",
+        description="The test rows' true targets, a table (of boxes, masks and points also a COCO "
+        "file); read by the target `grade` and nothing else.",
     )
     separator: str | None = Field(
         None, description="Column separator of the tables; found by itself when unset."
@@ -102,7 +106,8 @@ class Competition(Section):
     target: Names = Field(
         description="The column(s) to predict: one for `classification` and `ordinal`; one, or one "
         "per label, for `multilabel`; one or several for `regression`; a pair for each point, such "
-        'as `nose_x` and `nose_y`, for `keypoints`. `*` stands for any letters: `"*_x"`.'
+        'as `nose_x` and `nose_y`, for `keypoints`. `*` stands for any letters: `"*_x"`. `[]` '
+        "where `task.options.annotations` has the targets."
     )
     group: str | None = Field(
         None,

@@ -63,6 +63,15 @@ class Task(ABC):
     # ---------------------------------------------------------------- reading
 
     @classmethod
+    def reads_pictures(cls, options: Any) -> bool:
+        """Whether `read_targets` and `read_solution` are told what is known of the pictures.
+
+        They then take a last argument `found`, see `podium.tasks.packed.Found`, and answer for its
+        pictures, in their order.
+        """
+        return cls.is_packed
+
+    @classmethod
     @abstractmethod
     def read_targets(
         cls, table: pd.DataFrame, columns: list[str], options: Any, sample: pd.DataFrame
@@ -80,6 +89,25 @@ class Task(ABC):
         Raises:
             DataError: naming row, column and value of what is wrong, all of it at once.
         """
+
+    @classmethod
+    def index_train(
+        cls, table: pd.DataFrame, path: Path | str, id_column: str, options: Any
+    ) -> pd.DataFrame:
+        """The training table, as text, by the id of the picture that each row is about.
+
+        Args:
+            path: of the table, for messages.
+            id_column: `competition.id`.
+        """
+        return tables.index_by_id(table, path, id_column)
+
+    @classmethod
+    def index_solution(
+        cls, table: pd.DataFrame, path: Path | str, id_column: str, options: Any
+    ) -> pd.DataFrame:
+        """A table of true targets of the test rows, likewise."""
+        return tables.index_by_id(table, path, id_column)
 
     @classmethod
     def index_sample(

@@ -1,5 +1,9 @@
 """What is wrong with the rows of a table of objects or masks: refused, or repaired and listed."""
 
+from pathlib import Path
+
+import pandas as pd
+
 from podium.errors import DataError, numbered
 
 #: Wrong rows that a message names, at most.
@@ -13,23 +17,30 @@ class Faults:
         found: what is known of the pictures, see `podium.tasks.packed.Found`; repairs are listed
             there.
         repair: whether the config allows repairs.
+        file: that is read, where it is not the table.
     """
 
-    def __init__(self, found, repair: bool):
-        self.found, self.repair = found, repair
+    def __init__(self, found, repair: bool, file: Path | str | None = None):
+        self.found, self.repair, self.file = found, repair, str(file or found.table)
         self.wrong: list[str] = []
 
-    def note(self, id_: str, row: int, problem: str, action: str, harmless: bool = False) -> None:
+    def note(self, id_: str, place: str, problem: str, action: str, harmless: bool = False) -> None:
         """A fault of a row, and what a repair makes of it.
 
         Args:
-            row: as a spreadsheet numbers it.
+            place: `row 7`, as a spreadsheet numbers it, or what else the file has in place of rows.
             harmless: repaired without being asked.
         """
         if self.repair or harmless:
-            self.found.problems.append((self.found.table, f"row {row} (id {id_})", problem, action))
+            self.found.problems.append((self.file, f"{place} (id {id_})", problem, action))
         else:
-            self.wrong.append(f"row {row} (id {id_}): {problem}")
+            self.wrong.append(f"{place} (id {id_}): {problem}")
+
+    def refuse_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows of `podium.coco.rows_of` of which nothing is wrong; the others are noted."""
+        for id_, row in rows[rows["problem"] != ""].iterrows():
+            self.note(str(id_).removeprefix("?"), row["place"], row["problem"], "left out")
+        return rows[rows["problem"] == ""]
 
     def stop_if_wrong(self, what: str) -> None:
         """DataError with all faults that may not be repaired.
@@ -41,6 +52,6 @@ class Faults:
             return
         more = len(self.wrong) - NAMED
         raise DataError(
-            f"{self.found.table}: {what}\n{numbered(self.wrong[:NAMED])}"
+            f"{self.file}: {what}\n{numbered(self.wrong[:NAMED])}"
             + (f"\n  ... and {more} more" if more > 0 else "")
         )

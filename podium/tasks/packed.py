@@ -81,6 +81,14 @@ class PackedTask(Task):
         """
 
     @classmethod
+    def index_train(cls, table, path, id_column, options):
+        return tables.index_by_id(table, path, id_column, unique=False)
+
+    @classmethod
+    def index_solution(cls, table, path, id_column, options):
+        return cls.index_sample(table, path, id_column, options)
+
+    @classmethod
     def index_sample(cls, sample, path, id_column, options):
         return tables.index_by_id(sample, path, id_column, unique=False)
 

@@ -7,6 +7,7 @@ import pytest
 from podium import config as podium_config
 from podium import manifest, metrics, predictions, submission, tasks
 from podium.errors import DataError
+from podium.grading import grade
 from podium.jobs import Job
 from podium.prepare import prepare
 from podium.tasks.keypoints import tiny
@@ -146,3 +147,61 @@ def test_what_does_not_fit_is_said_before_training(competition, changed, options
     competition.write(changed(competition.sample))
     with pytest.raises(DataError, match=said):
         competition.prepare(**options)
+
+
+# ------------------------------------------------------------------------------------ solutions
+
+
+def graded(competition, solution: pd.DataFrame, values: pd.DataFrame, name="solution") -> dict:
+    """What `grade` says of predictions, by a solution of any form."""
+    competition.submit(values)
+    solution.to_csv(competition.root / f"{name}.csv", index=False)
+    blend = {"score": 1.0, "interval": [0.5, 2.0], "direction": "minimize", "decision": {}}
+    manifest.write_json(competition.out / "graded.json", blend)
+    return grade(
+        solution=str(competition.root / f"{name}.csv"),
+        prediction=str(competition.out / "pred.parquet"),
+        blend=str(competition.out / "graded.json"),
+        test=str(competition.out / "test.parquet"),
+        target=str(competition.out / "target.json"),
+        competition=competition.config["competition"],
+        task=competition.config["task"],
+        metric={"name": "rmse"},
+        settings={"bootstrap": 20, "confidence": 0.95, "seed": 0},
+        out=str(competition.out / "grade.json"),
+    )
+
+
+def long_form(wide: pd.DataFrame) -> pd.DataFrame:
+    """A row a coordinate, in no order, with a column more."""
+    melted = wide.melt("id", var_name="FeatureName", value_name="Location")
+    return melted.sample(len(melted), random_state=1).assign(Usage="Private")
+
+
+def test_a_long_solution_grades_as_the_wide_one_does(competition):
+    competition.prepare()
+    truth = pd.read_csv(competition.root / "solution.csv", dtype={"id": str})
+    values = made_up(competition.task, competition.ids)
+    wide, long_one = (graded(competition, each, values) for each in (truth, long_form(truth)))
+    assert wide == long_one
+    error = truth.set_index("id").loc[values.index, competition.task.coordinates] - values
+    assert wide["score"] == pytest.approx(np.sqrt((error.to_numpy() ** 2).mean()))
+    # Coordinates that the solution does not ask for do not count.
+    asked = truth.assign(top_x=np.nan, top_y=np.nan)
+    some = long_form(truth)[lambda t: ~t["FeatureName"].str.startswith("top")]
+    assert graded(competition, some, values) == graded(competition, asked, values)
+
+
+def test_what_is_wrong_with_a_long_solution_is_said(competition):
+    competition.prepare()
+    truth = long_form(pd.read_csv(competition.root / "solution.csv", dtype={"id": str}))
+    values = made_up(competition.task, competition.ids)
+    first = truth.iloc[0]
+    with pytest.raises(DataError, match=f"several rows for {first.FeatureName} of {first.id}"):
+        graded(competition, pd.concat([truth, truth.iloc[:1]]), values)
+    with pytest.raises(DataError, match="no row for 1 predicted ids"):
+        graded(competition, truth[truth["id"] != first.id], values)
+    with pytest.raises(DataError, match="The long solution has a row for each coordinate"):
+        graded(competition, truth.drop(columns="FeatureName"), values)
+    with pytest.raises(DataError, match="are not all numbers"):
+        graded(competition, truth.assign(Location="here"), values)

@@ -8,11 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from podium import losses, masks, metrics, tasks
+from podium import config as podium_config
+from podium import losses, manifest, masks, metrics, submission, tasks
 from podium.config.model import Model
 from podium.errors import ConfigError, DataError, WeightsError
+from podium.jobs import Job
 from podium.packed import column, pack, unpack
+from podium.prepare import prepare
 from podium.tasks.packed import Found
+from podium.tasks.segmentation import tiny
+from podium.tracking.spool import Spool
 
 SIZE = (6, 8)
 SAMPLE = pd.DataFrame({"mask": [None]}, index=pd.Index(["t"], name="id"), dtype=object)
@@ -78,6 +83,101 @@ def test_a_row_per_class(tmp_path):
     filled = task.submission(prediction, task.default_decision(), None, sample)
     assert list(filled.index) == ["b", "a", "b", "a"]
     assert filled["mask"].tolist() == ["", rows[0][1], rows[2][1], rows[1][1]]
+
+
+def split(rows: list[tuple], part="train", **options) -> pd.DataFrame:
+    """A table whose ids name a class, by picture."""
+    chosen = tasks.options_module("segmentation").Options(**options)
+    table = pd.DataFrame(rows, columns=["Image_Label", "mask"], dtype=object)
+    index = getattr(tasks.task_class("segmentation"), f"index_{part}")
+    return index(table, f"{part}.csv", "Image_Label", chosen)
+
+
+def test_ids_name_a_class(tmp_path):
+    rows = [("a_Fish", masks.encode(square(0, 0))), ("a_Sugar", masks.encode(square(3, 3))),
+            ("b_Fish", None), ("b_Sugar", masks.encode(square(1, 1)))]  # fmt: skip
+    options = {"id_pattern": "{id}_{class}"}
+    task, stacks, _ = read(tmp_path, split(rows, **options), **options)
+    assert task.names == ["Fish", "Sugar"]
+    np.testing.assert_array_equal(stacks[0], [square(0, 0), square(3, 3)])
+    np.testing.assert_array_equal(stacks[1][1], square(1, 1))
+    asked = [("b_Sugar", None), ("a_Sugar", None), ("a_Fish", None), ("b_Fish", None)]
+    sample = split(asked, "sample", **options)
+    assert list(dict.fromkeys(sample.index)) == ["b", "a"]
+    prediction = column([pack(255 * stacks[1]), pack(255 * stacks[0])])
+    filled = task.submission(prediction, task.default_decision(), None, sample)
+    text = submission.as_csv(filled, ["Image_Label", "mask"], ",")
+    cells = {"b_Fish": "", **{id_: cell for id_, cell in rows if cell}}
+    expected = [f"{id_},{cells[id_]}" for id_, _ in asked]
+    assert text.splitlines() == ["Image_Label,mask", *expected]
+    solution = split(rows[::-1], "solution", **options)
+    back = task.read_solution(solution, ["mask"], found(tmp_path, ["a", "b"]))
+    for row, stack in zip(back, stacks, strict=False):
+        np.testing.assert_array_equal(unpack(row)[0], stack)
+    strange = split([("a_Gravel", None)], "sample", **options)
+    with pytest.raises(DataError, match="an id of the sample submission has the class Gravel"):
+        task.submission(prediction[:1], task.default_decision(), None, strange)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "classes", "id_", "parts"),
+    [
+        ("{id}_{class}", None, "002cc93b.jpg_1", ("002cc93b.jpg", "1")),
+        ("{id}_{class}", None, "img_7_Fish", ("img_7", "Fish")),
+        ("{id}_{class}", ["fish", "big_fish"], "img_big_fish", ("img", "big_fish")),
+        ("{class}/{id}.png", None, "cat/x/1.png", ("cat", "x/1")),
+        ("({id}) {class}", None, "(a) b c", ("a", "b c")),
+    ],
+)
+def test_ids_are_split_as_the_pattern_says(pattern, classes, id_, parts):
+    table = split([(id_, None)], id_pattern=pattern, classes=classes)
+    if pattern.startswith("{class}"):
+        parts = parts[::-1]
+    assert (table.index[0], table["{class}"].iloc[0]) == parts
+    assert list(table.columns) == ["mask", "{class}"]
+
+
+def test_ids_without_a_class_are_named_at_once():
+    rows = [("a_Fish", None), ("b", None), ("c-Fish", None)]
+    with pytest.raises(DataError) as error:
+        split(rows, id_pattern="{id}_{class}")
+    for said in ("train.csv, column 'Image_Label': 2 ids", "row 3: 'b'", "row 4: 'c-Fish'"):
+        assert said in str(error.value)
+    with pytest.raises(DataError, match=r"row 2: 'a_Fish'"):
+        split(rows[:1], id_pattern="{id}_{class}", classes=["Sugar"])
+    with pytest.raises(DataError, match=r"id 'a_Fish' is in rows 2, 3"):
+        split(rows[:1] * 2, "sample", id_pattern="{id}_{class}")
+    listed = split([("a", None)], id_pattern="{id}_{class}", format="coco", annotations="a.json")
+    assert list(listed.index) == ["a"]  # beside a COCO file, which has the masks
+    for wrong in ("{id}", "{id}{class}", "{id}_{class}_{class}"):
+        with pytest.raises(ValueError, match="id_pattern"):
+            tasks.options_module("segmentation").Options(id_pattern=wrong)
+    with pytest.raises(ValueError, match="only one of"):
+        tasks.options_module("segmentation").Options(id_pattern="{id}_{class}", class_column="c")
+
+
+def test_a_competition_whose_ids_name_a_class_is_prepared_and_handed_in(tmp_path):
+    root, out = tmp_path / "data", tmp_path / "out"
+    tiny.write_competition(root, rows=9)
+    for name in ("train", "sample_submission"):
+        table = pd.read_csv(root / f"{name}.csv", dtype=str, keep_default_na=False)
+        both = [table.assign(id=table["id"] + f".png_{kind}") for kind in ("disc", "none")]
+        both = pd.concat(both).sort_values("id", kind="stable").rename(columns={"id": "Key"})
+        both.to_csv(root / f"{name}.csv", index=False)
+    settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")
+    settings["competition"] |= {"id": "Key", "test": None}
+    settings["task"]["options"] = {"id_pattern": "{id}_{class}"}
+    job = Job("prepare", 1, 0, Spool(None))
+    names = ("train.parquet", "test.parquet", "targets.parquet", "target.json", "problems.csv")
+    prepare(settings["competition"], settings["task"], *(out / name for name in names), job=job)
+    train, test = (manifest.read(out / f"{part}.parquet") for part in ("train", "test"))
+    assert (len(train), len(test)) == (9, 3)
+    assert train.index[0] == "p0000.png"
+    task = tasks.load("segmentation", settings["task"]["options"],
+                      manifest.read_json(out / "target.json"))  # fmt: skip
+    assert task.names == ["disc", "none"]
+    metric = metrics.load({"name": "dice"})
+    submission.rehearse(task, metric, root / "sample_submission.csv", settings["competition"])
 
 
 def test_a_column_per_class(tmp_path):

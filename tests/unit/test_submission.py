@@ -176,6 +176,22 @@ def test_unreadable_rows_keep_the_samples_value(competition):
     assert not list(out.glob("*.partial"))
 
 
+def test_files_beside_the_submission_are_in_the_manifest(competition, monkeypatch):
+    def files(task, prediction, decision, sample):
+        yield "masks/a.png", b"one"
+        yield "more.json", b"[]\n"
+
+    monkeypatch.setattr(tasks.task_class("classification"), "files", files)
+    out = _write(competition)
+    content = json.loads((out / "manifest.json").read_text())
+    assert content["submission"]["files"] == {
+        name: provenance.digest_of_file(out / name) for name in ("masks/a.png", "more.json")
+    }
+    monkeypatch.undo()
+    _write(competition)
+    assert json.loads((out / "manifest.json").read_text())["submission"]["files"] == {}
+
+
 def test_the_manifest_of_equal_runs_differs_in_its_date_only(competition):
     one = json.loads((_write(competition) / "manifest.json").read_text())
     two = json.loads((_write(competition) / "manifest.json").read_text())

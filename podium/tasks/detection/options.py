@@ -51,7 +51,10 @@ class Options(Section):
         False, description="Numbers are shares of the picture's sides (0 to 1), not pixels."
     )
     annotations: str | None = Field(
-        None, description="Folder or file of `voc`, `coco` or `yolo`, below `competition.root`."
+        None,
+        description="Folder or file of `voc`, `coco` or `yolo`, below `competition.root`. The "
+        "training table then only lists the pictures, and `competition.target` may be `[]`. "
+        "Annotations that COCO calls crowds (`iscrowd`) are left out.",
     )
     classes: Names | None = Field(
         None,
@@ -71,6 +74,13 @@ class Options(Section):
         "ymin, xmax, ymax, width, height, cx, cy.",
     )
     submission_nothing: str = Field("", description="The string of a picture without objects.")
+    coco_results: bool = Field(
+        False,
+        description="Write all boxes to `detections.json` beside the submission too, as COCO's "
+        "results: `image_id`, `category_id`, `bbox` `[x, y, width, height]` and `score`. The ids "
+        "are those of the COCO file that was read, as far as it has them; else categories count "
+        "from 1 in the order of the classes, and a picture's id is its row's.",
+    )
     fusion: Literal["wbf", "nms", "soft_nms"] = Field(
         "wbf",
         description="How boxes of several views and models become one's: weighted boxes fusion, "

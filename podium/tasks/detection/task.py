@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import box_tables, boxes, views
+from podium import box_tables, boxes, coco, views
 from podium.box_tables import Form, Read
 from podium.errors import DataError, PodiumError, some_of
 from podium.metrics.boxes import found_in, matched, precision_of_class
@@ -28,6 +28,8 @@ THRESHOLDS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
 MOST_THRESHOLDS = 12
 #: Pixels of a network's picture that an object should have.
 ENOUGH = 8
+#: Where COCO's results are written, beside the submission.
+RESULTS = "detections.json"
 #: Boxes drawn in a figure, at most.
 DRAWN = 4000
 GREEN, YELLOW, RED = (0, 190, 80), (255, 205, 0), (230, 40, 40)
@@ -57,13 +59,28 @@ class Task(PackedTask):
         rows = read.of(found.pictures.index, names)
         packed = pd.DataFrame({"packed": column(pack(*row) for row in rows)})
         packed.index = found.pictures.index
-        return packed, {"names": names, "sizes": _sizes(read, found.pictures, names)}
+        info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": None}
+        if options.coco_results and options.format == "coco":
+            annotations = coco.read(coco.path_of(options.annotations, found), found.pictures)
+            info["coco"] = {
+                "category_ids": annotations.category_ids,
+                "image_ids": annotations.elsewhere,
+            }
+        return packed, info
 
     def read_solution(self, table, columns, found):
-        """Boxes as the training table has them, or strings as in a submission."""
+        """Boxes as the training table has them, strings as in a submission, or a COCO file."""
+        options = self.options
+        if coco.is_coco(found.table):
+            options = options.model_copy(update={"format": "coco", "annotations": None})
+        elif options.format in box_tables.FILES:  # which are of the training pictures
+            options = options.model_copy(update={"format": "auto"})
+            columns = columns or list(table.columns)
         try:
-            read = _read(table, columns, self.options, found, self.names)
+            read = _read(table, columns, options, found, self.names)
         except PodiumError:
+            if options.format == "coco":
+                raise
             if len(columns) > 1 and all(name in table.columns for name in columns):
                 raise
             read = self._read_strings(table, found)
@@ -279,6 +296,13 @@ class Task(PackedTask):
         ]
         return pd.DataFrame({sample.columns[0]: texts}, index=ids, dtype=object)
 
+    def files(self, prediction, decision, sample):
+        if self.options.coco_results:
+            ids = list(dict.fromkeys(sample.index))
+            known = self.info.get("coco") or {}
+            rows = [unpack(row) for row in prediction]
+            yield RESULTS, coco.results(ids, rows, self.names, **known)
+
     def _rows_of(self, rows, ids: pd.Index, columns: list[str]) -> pd.DataFrame:
         """A row per box, its fields by the sample's columns; an empty one where there is none."""
         fields = " ".join(name.replace(" ", "_") for name in columns)
@@ -461,18 +485,21 @@ _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.i
 
 
 def _read(table, columns, options, found, names=None) -> Read:
+    annotations, root = options.annotations, found.root
+    if options.format == "coco" and annotations is None and coco.is_coco(found.table):
+        annotations, root = found.table, "."
     form = Form(
         options.format,
         label=options.columns.label,
         box=tuple(options.columns.box),
         fields=options.fields,
         normalised=options.normalised,
-        annotations=options.annotations,
+        annotations=annotations,
         nothing=tuple(options.nothing),
     )
     return box_tables.read(
         table, columns, form, found.pictures,
-        file=found.table, root=found.root, classes=names or options.classes, repair=options.repair,
+        file=found.table, root=root, classes=names or options.classes, repair=options.repair,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from podium.config.section import Section
 from podium.tasks.traits import Traits
@@ -28,7 +28,15 @@ class Options(Section):
         description="What a target's cell holds: `runs`, the run-length text of one object, empty "
         "for a picture without objects; `labels`, the path of a picture (in the competition's "
         "folder) in which every pixel has its object's number, 0 for none; `coco`, one object's "
-        "`segmentation` of COCO's format as JSON.",
+        "`segmentation` of COCO's format as JSON, or none, where `annotations` names a file.",
+    )
+    annotations: str | None = Field(
+        None,
+        description="Of `format: coco`, a JSON file below `competition.root` with images, "
+        "categories (which are not told apart) and annotations: polygons, or run lengths, "
+        "compressed or not. The training table then only lists the pictures, and "
+        "`competition.target` may be `[]`. Annotations that COCO calls crowds (`iscrowd`) are left "
+        "out.",
     )
     order: Literal["columns", "rows"] = Field(
         "columns",
@@ -41,6 +49,12 @@ class Options(Section):
         description="Repair masks that are wrong as far as they can be, listed in "
         "`prepare/problems.csv`, instead of refusing them.",
     )
+
+    @model_validator(mode="after")
+    def _annotations_are_cocos(self):
+        if self.annotations and self.format != "coco":
+            raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
+        return self
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import masks
+from podium import coco, masks
 from podium.masks import MaskError
 from podium.tasks import targets
 from podium.tasks.faults import Faults
@@ -15,25 +15,41 @@ from podium.tasks.faults import Faults
 SLIVER = 2
 
 
-def read_objects(table: pd.DataFrame, column: str, options, found) -> list[np.ndarray]:
+def read_objects(
+    table: pd.DataFrame, column: str, options, found, path: Path | None = None
+) -> list[np.ndarray]:
     """The label picture, uint16, of each of `found.pictures`; 1 x 1 of an unreadable one.
 
     Objects are numbered in the order of their rows. What is repaired is added to
     `found.problems`.
 
+    Args:
+        path: of the COCO file that has the objects in place of the table.
+
     Raises:
         DataError: what is wrong, by file, row, id and value, unless `options.repair`.
     """
-    targets.check_columns(table, [column])
-    reader = _Reader(options, found)
-    places = _places(table, found.pictures.index)
+    faults = Faults(found, options.repair, path)
+    if path is not None:
+        annotations = coco.read(path, found.pictures)
+        found.problems.extend(annotations.notes)
+        table, column = coco.rows_of(annotations, "segmentation"), "segmentation"
+        table = faults.refuse_rows(table)
+        names = table["place"].tolist()
+    else:
+        targets.check_columns(table, [column])
+        names = [f"row {row}" for row in range(2, len(table) + 2)]
+        # A table beside a COCO file is a solution, in the form of a submission.
+        options = options.model_copy(update={"format": "runs"}) if options.annotations else options
+    reader = _Reader(options, faults)
+    places = _places(table)
     cells = table[column].tolist()
     pictures = []
     for id_, width, height in found.pictures[["width", "height"]].itertuples():
         if not width or not height:
             pictures.append(np.zeros((1, 1), np.uint16))
             continue
-        rows = [(place + 2, cells[place]) for place in places.get(id_, [])]
+        rows = [(names[place], cells[place]) for place in places.get(id_, [])]
         read = reader.labels if options.format == "labels" else reader.objects
         pictures.append(read(id_, (int(height), int(width)), rows))
     reader.faults.stop_if_wrong(
@@ -43,7 +59,7 @@ def read_objects(table: pd.DataFrame, column: str, options, found) -> list[np.nd
     return pictures
 
 
-def _places(table: pd.DataFrame, ids: pd.Index) -> dict[str, np.ndarray]:
+def _places(table: pd.DataFrame) -> dict[str, np.ndarray]:
     """Where the rows of each id are in the table."""
     return pd.Series(np.arange(len(table))).groupby(np.asarray(table.index)).indices
 
@@ -51,9 +67,8 @@ def _places(table: pd.DataFrame, ids: pd.Index) -> dict[str, np.ndarray]:
 class _Reader:
     """Reads the cells of a picture's rows; collects what is wrong."""
 
-    def __init__(self, options, found):
-        self.options, self.found = options, found
-        self.faults = Faults(found, options.repair)
+    def __init__(self, options, faults: Faults):
+        self.options, self.faults, self.found = options, faults, faults.found
 
     def objects(self, id_: str, size: masks.Size, rows: list) -> np.ndarray:
         """A label picture from a cell per object."""
@@ -75,9 +90,9 @@ class _Reader:
         labels, overlaps = masks.labels_of_runs(runs, size, order)
         for owner, other, pixels in overlaps:
             shared = f"{pixels} pixel{'s' if pixels > 1 else ''}"
-            problem = f"shares {shared} with row {numbers[owner]}"
+            problem = f"shares {shared} with {numbers[owner]}"
             self.faults.note(
-                id_, numbers[other], problem, f"left to row {numbers[owner]}", pixels <= SLIVER
+                id_, numbers[other], problem, f"left to {numbers[owner]}", pixels <= SLIVER
             )
         return masks.renumbered(labels)[0].astype(np.uint16)
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import framing, instances, masks, views
+from podium import coco, framing, instances, masks, views
 from podium.errors import DataError
 from podium.packed import column, pack, unpack
 from podium.tasks.instance_segmentation import reading
@@ -37,18 +37,21 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
-        pictures = reading.read_objects(table, columns[0], options, found)
+        path = coco.path_of(options.annotations, found)
+        name = columns[0] if columns else "segmentation"
+        pictures = reading.read_objects(table, name, options, found, path)
         areas = np.concatenate([masks.areas(each) for each in pictures])
         if not len(areas):
-            raise DataError(
-                f"{found.table}: no row of column {columns[0]!r} has an object; all are empty"
-            )
+            where = f"no row of column {name!r}" if path is None else "none of its images"
+            raise DataError(f"{path or found.table}: {where} has an object; all are empty")
         frame = pd.DataFrame({"packed": column(map(pack, pictures))}, index=found.pictures.index)
         sizes = np.percentile(areas, [0, 100 / 3, 200 / 3]).round(1).tolist()
-        return frame, {"names": list(instances.MAPS), "column": columns[0], "sizes": sizes}
+        return frame, {"names": list(instances.MAPS), "column": name, "sizes": sizes}
 
     def read_solution(self, table, columns, found):
-        return column(map(pack, reading.read_objects(table, columns[0], self.options, found)))
+        path = coco.path_of(None, found)
+        name = (*columns, *table.columns, "segmentation")[0]
+        return column(map(pack, reading.read_objects(table, name, self.options, found, path)))
 
     def stratify_by(self, target, bins):
         """Quantile bin of how many objects there are, of equally many how much they cover."""

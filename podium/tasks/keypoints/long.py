@@ -21,15 +21,18 @@ def is_long(pictures: pd.Series | pd.Index, options) -> bool:
     return options.submission == "long"
 
 
-def columns_of(sample: pd.DataFrame, names: list[str], options) -> dict[str, str]:
+def columns_of(
+    sample: pd.DataFrame, names: list[str], options, where: str = "The long sample submission"
+) -> dict[str, str]:
     """The columns `point` and `value` of a long sample (text, index `id`).
 
     Args:
         names: of the coordinates, which are the target columns.
+        where: what it is, for messages.
 
     Raises DataError for columns that are not there and for unknown coordinates.
     """
-    where, known = "The long sample submission", list(sample.columns)
+    known = list(sample.columns)
     for key in ("point_column", "value_column"):
         name = getattr(options, key)
         if name and name not in known:
@@ -63,6 +66,19 @@ def columns_of(sample: pd.DataFrame, names: list[str], options) -> dict[str, str
     if value == point:
         raise DataError(f"{where} needs a column for the answers beside {point!r}")
     return {"point": point, "value": value}
+
+
+def widened(table: pd.DataFrame, names: list[str], point: str, value: str) -> pd.DataFrame:
+    """A long table as a wide one: a row for each picture, in their order, a column a coordinate.
+
+    Coordinates without a row are NA. Raises DataError for those that have several.
+    """
+    pairs = pd.MultiIndex.from_arrays([table.index, table[point]])
+    if pairs.has_duplicates:
+        again = [f"{coordinate} of {id_}" for id_, coordinate in pairs[pairs.duplicated()]]
+        raise DataError(f"The long solution has several rows for {some_of(again)}")
+    wide = pd.Series(table[value].to_numpy(), index=pairs, dtype=object).unstack()
+    return wide.reindex(index=table.index.unique(), columns=names)
 
 
 def fill(

@@ -13,6 +13,25 @@ TRAITS = Traits(is_spatial=True, approaches=("regression", "heatmap"), map_appro
 class Options(Section):
     """Points in pixels, a column for x and one for y each; an empty pair is a missing point."""
 
+    format: Literal["columns", "coco"] = Field(
+        "columns",
+        description="Where points are given: in the `columns` of `competition.target`, or in the "
+        "`coco` file that `annotations` names.",
+    )
+    annotations: str | None = Field(
+        None,
+        description="Of `format: coco`, a JSON file below `competition.root` with images, "
+        "categories (whose `keypoints` name the points) and annotations, one object a picture. "
+        "The training table then only lists the pictures, `competition.target` is `[]`, and the "
+        "columns of a submission are `nose_x`, `nose_y` for the point `nose`. Of COCO's "
+        "visibilities 0 is a missing point; hidden ones (1) are where they are said to be. "
+        "Annotations that COCO calls crowds (`iscrowd`) are left out.",
+    )
+    repair: bool = Field(
+        False,
+        description="Of `format: coco`: of several objects in a picture keep the largest, leave "
+        "out what is wrong, and list it all in `prepare/problems.csv`, instead of stopping.",
+    )
     submission: Literal["auto", "wide", "long"] = Field(
         "auto",
         description="`wide`: a row of the sample submission is a picture, its columns are the "
@@ -58,7 +77,12 @@ class Options(Section):
     )
 
     @model_validator(mode="after")
-    def _blanks_are_predicted(self):
+    def _fit_together(self):
+        if (self.format == "coco") != bool(self.annotations):
+            raise ValueError(
+                f"annotations: found {self.annotations!r} and `format: {self.format}`, expected a "
+                "file with `format: coco`, and none without"
+            )
         if self.blank_invisible and not self.visibility:
             raise ValueError("blank_invisible: found true, which needs `visibility: true`")
         if self.visible is not None and self.visible.count("*") != 1:

@@ -2,15 +2,16 @@
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from podium import tables, views
+from podium import coco, tables, views
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
 from podium.tasks import base, probes, targets, thresholds
-from podium.tasks.keypoints import long
+from podium.tasks.keypoints import annotated, long
 from podium.tasks.keypoints.options import TRAITS
 
 #: A vector of raw outputs is relative coordinates in this unit: about the spread of points. Maps
@@ -35,14 +36,24 @@ class Task(base.Task):
     is_spatial: ClassVar[bool] = TRAITS.is_spatial
 
     @classmethod
-    def read_targets(cls, table, columns, options, sample):
+    def reads_pictures(cls, options):
+        """See `base.Task.reads_pictures`: a COCO file names them, and has their sizes."""
+        return options.annotations is not None
+
+    @classmethod
+    def read_targets(cls, table, columns, options, sample, found=None):
         """See `base.Task.read_targets`. Half a point is an error, a missing one is not."""
+        visible = options.visible
+        if found is not None:
+            path = coco.path_of(options.annotations, found)
+            table, columns = annotated.read_points(path, found, options.repair)
+            visible = annotated.VISIBLE
         points = points_of(columns)
         names = [name for pair in points.values() for name in pair]
-        if options.visible:
-            needed = [options.visible.replace("*", point) for point in points]
+        if visible:
+            needed = [visible.replace("*", point) for point in points]
             targets.check_columns(table, needed, "task.options.visible")
-        frame = _read(table, names, options.visible)
+        frame = _read(table, names, visible)
         problems = []
         for point, (x, y) in points.items():
             half = frame.index[frame[x].isna() != frame[y].isna()]
@@ -69,6 +80,14 @@ class Task(base.Task):
         tables.check_columns(sample, path, [column])
         unique = not long.is_long(sample[column], options)
         return tables.index_by_id(sample, path, column, unique)
+
+    @classmethod
+    def index_solution(cls, table, path, id_column, options):
+        """See `base.Task.index_solution`; a long one has a row for each coordinate."""
+        column = options.picture_column
+        column = column if column in table.columns else id_column
+        tables.check_columns(table, path, [column])
+        return tables.index_by_id(table, path, column, unique=False)
 
     @property
     def points(self) -> list[str]:
@@ -257,8 +276,27 @@ class Task(base.Task):
             return long.fill(sample, self.coordinates, points, **self.info["long"])
         return targets.fill(sample, dict(zip(self.coordinates, points.T, strict=True)))
 
-    def read_solution(self, table, columns):
-        return _read(table, self.coordinates, self.options.visible).to_numpy(np.float64)
+    def read_solution(self, table, columns, found=None):
+        """A table as the training table, a long one as the sample submission, or a COCO file."""
+        visible = self.options.visible
+        if found is not None and coco.is_coco(found.table):
+            table, _ = annotated.read_points(Path(found.table), found, self.options.repair)
+            visible = annotated.VISIBLE
+        else:
+            if not set(self.coordinates) & set(table.columns):
+                table = self._widened(table)
+            if table.index.has_duplicates:
+                again = table.index[table.index.duplicated()].unique()
+                raise DataError(f"The solution has several rows for {some_of(again)}")
+            table = table if found is None else table.loc[found.pictures.index]
+        return _read(table, self.coordinates, visible).to_numpy(np.float64)
+
+    def _widened(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A long solution as a wide one; its columns are those of the sample, if it has these."""
+        named = self.info["long"] or {}
+        if not named or not set(named.values()) <= set(table.columns):
+            named = long.columns_of(table, self.coordinates, self.options, "The long solution")
+        return long.widened(table, self.coordinates, **named)
 
     def describe_targets(self, targets_table):
         target = self.encode(targets_table)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from podium.config.section import Section
 from podium.tasks.traits import Traits
@@ -29,19 +29,35 @@ class Options(Section):
     )
     classes: list[str] | None = Field(
         None,
-        description="Names of the classes in their order. Unset: the values of `class_column`, or "
+        description="Names of the classes in their order. Unset: the values of `class_column`, the "
+        "classes that ids name, the categories of `annotations` (of `labels` behind `background`), "
         "the target columns, or `mask`. Of pictures of labels: the names of 0, 1, 2 ...",
     )
     class_column: str | None = Field(
         None,
         description="The column that names a row's class, where each class of a picture has a row.",
     )
+    id_pattern: str | None = Field(
+        None,
+        description="The form of ids that name a picture and a class, such as `{id}_{class}` for "
+        "`002cc93b_1` or `img.jpg_Fish`, in the training table and in the sample submission; a "
+        "test table, if any, has the pictures' ids. The last `_` parts them, unless `classes` tell "
+        "where.",
+    )
     format: Literal["runs", "pictures", "colours", "coco"] = Field(
         "runs",
         description="What a target's cell holds: `runs`, run-length text, empty for an empty mask; "
         "`pictures`, the path of a picture below the competition's folder, of two values for a "
         "mask, of the classes' numbers for labels; `colours`, the same with a colour per class; "
-        "`coco`, a `segmentation` of COCO's format as JSON.",
+        "`coco`, a `segmentation` of COCO's format as JSON, or none, where `annotations` names a "
+        "file.",
+    )
+    annotations: str | None = Field(
+        None,
+        description="Of `format: coco`, a JSON file below `competition.root` with images, "
+        "categories (the classes) and annotations: polygons, or run lengths, compressed or not. "
+        "The training table then only lists the pictures, and `competition.target` may be `[]`. "
+        "Annotations that COCO calls crowds (`iscrowd`) are left out.",
     )
     colours: list[tuple[int, int, int]] | None = Field(
         None, description="Red, green and blue of each class, for `format: colours`."
@@ -62,6 +78,26 @@ class Options(Section):
         description="Repair masks that are wrong as far as they can be, listed in "
         "`prepare/problems.csv`, instead of refusing them.",
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_tell(self):
+        if self.annotations and self.format != "coco":
+            raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
+        if self.id_pattern is None:
+            return self
+        if self.class_column:
+            raise ValueError("id_pattern: give only one of `id_pattern` and `class_column`")
+        for part in ("{id}", "{class}"):
+            if self.id_pattern.count(part) != 1:
+                raise ValueError(
+                    f"id_pattern: found {self.id_pattern!r}, expected {part} in it once, such as "
+                    "`{id}_{class}`"
+                )
+        if "{id}{class}" in self.id_pattern or "{class}{id}" in self.id_pattern:
+            raise ValueError(
+                f"id_pattern: found {self.id_pattern!r}, expected something between id and class"
+            )
+        return self
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

@@ -1,36 +1,85 @@
 """Masks of a training table, one stack of 0 and 1 per picture."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from podium import masks
+from podium import coco, masks
 from podium.errors import ConfigError, DataError, some_of
 from podium.masks import MaskError
 from podium.tasks import targets
 from podium.tasks.faults import Faults
+from podium.tasks.segmentation.ids import class_column_of
+
+#: The class of pixels that a COCO file says nothing of.
+BACKGROUND = "background"
 
 
-def class_names(table: pd.DataFrame, columns: list[str], options, named: list[str]) -> list[str]:
-    """The classes, see the option `classes`.
+@dataclass(frozen=True)
+class Cells:
+    """Where the masks of pictures are written.
+
+    Attributes:
+        table: a row for each mask, or for several; index id.
+        columns: those of the masks.
+        class_column: the column of each row's class; None where columns or masks tell it.
+        format: what a cell holds, see the option.
+        places: what the rows are called in messages.
+    """
+
+    table: pd.DataFrame
+    columns: list[str]
+    class_column: str | None
+    format: str
+    places: list[str]
+
+
+def cells_of(table: pd.DataFrame, columns: list[str], options, path, faults: Faults) -> Cells:
+    """The cells of a table, or of a COCO file.
 
     Args:
-        named: columns of the sample submission.
+        columns: `competition.target`.
+        path: of the COCO file; None where the table has the masks.
+    """
+    if path is not None:
+        annotations = coco.read(path, faults.found.pictures)
+        faults.found.problems.extend(annotations.notes)
+        rows = faults.refuse_rows(coco.rows_of(annotations, "segmentation"))
+        return Cells(rows, ["segmentation"], "label", "coco", rows["place"].tolist())
+    targets.check_columns(table, columns)
+    class_column = class_column_of(options)
+    if len(columns) > 1 and class_column:
+        key = "class_column" if options.class_column else "id_pattern"
+        raise ConfigError(
+            f"task.options.{key}: a class per row has one target column, found {some_of(columns)}"
+        )
+    if class_column:
+        targets.check_columns(table, [class_column], "task.options.class_column")
+    # A table beside a COCO file is a solution, in the form of a submission.
+    form = "runs" if options.annotations else options.format
+    places = [f"row {row}" for row in range(2, len(table) + 2)]
+    return Cells(table, list(columns), class_column, form, places)
+
+
+def class_names(cells: Cells, options) -> list[str]:
+    """The classes, see the option `classes`.
 
     Raises ConfigError where they cannot be told.
     """
     if options.classes:
         return list(options.classes)
-    if options.class_column:
-        targets.check_columns(table, [options.class_column])
-        return targets.in_order(table[options.class_column].dropna().unique().tolist())
+    if cells.class_column:
+        found = targets.in_order(cells.table[cells.class_column].dropna().unique().tolist())
+        is_pixels = options.annotations and options.kind == "labels"
+        return [BACKGROUND, *(name for name in found if name != BACKGROUND)] if is_pixels else found
     if options.kind == "labels":
         raise ConfigError(
             "task.options.classes: name the classes of the pixels, the background first; a "
             "picture of labels does not say how many there are"
         )
-    return list(columns) if len(columns) > 1 else ["mask"]
+    return cells.columns if len(cells.columns) > 1 else ["mask"]
 
 
 class Reader:
@@ -38,38 +87,30 @@ class Reader:
 
     Attributes:
         names: of the classes.
-        columns: `competition.target`.
     """
 
-    def __init__(self, table: pd.DataFrame, columns: list[str], names: list[str], options, found):
-        targets.check_columns(table, columns)
-        if len(columns) > 1 and options.class_column:
-            raise ConfigError(
-                "task.options.class_column: a class per row has one target column, found "
-                f"{some_of(columns)}"
-            )
-        if options.class_column:
-            targets.check_columns(table, [options.class_column])
+    def __init__(self, cells: Cells, names: list[str], options, faults: Faults):
+        columns = cells.columns
         if len(columns) > 1 and list(names) != list(columns):
             raise ConfigError(
                 f"task.options.classes: found {some_of(names)}, but the target columns, one per "
                 f"class, are {some_of(columns)}"
             )
-        if options.format == "colours" and len(options.colours or []) != len(names):
+        if cells.format == "colours" and len(options.colours or []) != len(names):
             raise ConfigError(
                 f"task.options.colours: found {len(options.colours or [])} colours, expected one "
                 f"for each of {some_of(names)}"
             )
-        self.table, self.columns, self.names = table, columns, names
-        self.options, self.found = options, found
-        self.faults = Faults(found, options.repair)
+        self.cells, self.names, self.options = cells, names, options
+        self.faults, self.found = faults, faults.found
 
     def stacks(self) -> list[np.ndarray]:
         """Masks, uint8 (classes, height, width), of each of `found.pictures`.
 
         1 x 1 pixel of an unreadable picture. Raises DataError naming what is wrong.
         """
-        places = pd.Series(np.arange(len(self.table))).groupby(np.asarray(self.table.index)).indices
+        index = np.asarray(self.cells.table.index)
+        places = pd.Series(np.arange(len(index))).groupby(index).indices
         read = []
         for id_, width, height in self.found.pictures[["width", "height"]].itertuples():
             size = (int(height), int(width)) if width and height else (1, 1)
@@ -84,22 +125,22 @@ class Reader:
     def _stack(self, id_: str, size: masks.Size, rows) -> np.ndarray:
         stack = np.zeros((len(self.names), *size), np.uint8)
         for place in rows:
-            row = self.table.iloc[place]
-            for column in self.columns:
+            row, told = self.cells.table.iloc[place], self.cells.places[place]
+            for column in self.cells.columns:
                 cell = row[column]
                 if masks.is_empty(cell):
                     continue
                 try:
-                    self._add(stack, id_, int(place) + 2, self._class_of(row, column), cell)
+                    self._add(stack, id_, told, self._class_of(row, column), cell)
                 except MaskError as error:
                     problem = f"{column}: {str(cell)[:80]}: {error}"
-                    self.faults.note(id_, int(place) + 2, problem, "left out")
+                    self.faults.note(id_, told, problem, "left out")
         if self.options.kind == "labels":
             several = stack[1:].sum(axis=0) > 1
             if several.any():
-                row = int(rows[0]) + 2
                 problem = f"{several.sum()} pixels have several classes"
-                self.faults.note(id_, row, problem, "left to the first of them")
+                told = self.cells.places[rows[0]]
+                self.faults.note(id_, told, problem, "left to the first of them")
                 first = stack[1:].argmax(axis=0) + 1
                 stack[1:] = first == np.arange(1, len(stack))[:, None, None]
                 stack[1:, ~several] = stack[1:, ~several]
@@ -108,24 +149,24 @@ class Reader:
 
     def _class_of(self, row: pd.Series, column: str) -> int | None:
         """The class of a cell; None where it holds all classes."""
-        if self.options.class_column:
-            name = row[self.options.class_column]
+        if self.cells.class_column:
+            name = row[self.cells.class_column]
             if name not in self.names:
                 raise MaskError(f"the class is {name!r}, expected one of {some_of(self.names, 12)}")
             return self.names.index(name)
-        if len(self.columns) > 1:
+        if len(self.cells.columns) > 1:
             return self.names.index(column)
         return 0 if self.options.kind == "masks" and len(self.names) == 1 else None
 
-    def _add(self, stack: np.ndarray, id_: str, row: int, which: int | None, cell: str) -> None:
+    def _add(self, stack: np.ndarray, id_: str, place: str, which: int | None, cell) -> None:
         size = stack.shape[1:]
-        if self.options.format in ("pictures", "colours"):
-            self._add_picture(stack, id_, row, which, Path(self.found.root) / str(cell))
+        if self.cells.format in ("pictures", "colours"):
+            self._add_picture(stack, id_, place, which, Path(self.found.root) / str(cell))
             return
         if which is None and len(self.names) > 2:
             raise MaskError("does not say which class it is: name `task.options.class_column`")
         which = 1 if which is None else which  # one class beside the background
-        if self.options.format == "coco":
+        if self.cells.format == "coco":
             runs, problems = masks.read_coco(cell, size)
             order: masks.Order = "columns"
         else:
@@ -133,15 +174,15 @@ class Reader:
             order = self.options.order
         for problem in problems:
             action = "used as far as it goes" if len(runs) else "left out"
-            self.faults.note(id_, row, problem, action)
+            self.faults.note(id_, place, problem, action)
         stack[which] |= masks.mask_of_runs(runs, size, order)
 
-    def _add_picture(self, stack, id_: str, row: int, which: int | None, path: Path) -> None:
+    def _add_picture(self, stack, id_: str, place: str, which: int | None, path: Path) -> None:
         size = stack.shape[1:]
-        if which is not None and self.options.format == "pictures":
+        if which is not None and self.cells.format == "pictures":
             stack[which] |= masks.read_mask(path, size)
             return
-        if self.options.format == "colours":
+        if self.cells.format == "colours":
             labels, problems = masks.read_colours(path, self.options.colours, size)
         else:
             labels, problems = masks.read_labels(path, size), []
@@ -150,7 +191,7 @@ class Reader:
             values = np.unique(labels[unknown]).tolist()
             problems = [f"holds {some_of(values)}, expected 0 to {len(self.names) - 1}"]
         for problem in problems:
-            self.faults.note(id_, row, f"{path.name}: {problem}", "taken as the first class")
+            self.faults.note(id_, place, f"{path.name}: {problem}", "taken as the first class")
         labels[unknown] = 0
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
 

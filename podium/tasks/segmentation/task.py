@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from podium import framing, masks, views
+from podium import coco, framing, masks, tables, views
 from podium.errors import DataError, some_of
 from podium.packed import column, pack, unpack
+from podium.tasks.faults import Faults
 from podium.tasks.packed import PackedTask
+from podium.tasks.segmentation import ids as class_ids
 from podium.tasks.segmentation.options import ARCHITECTURES
-from podium.tasks.segmentation.reading import Reader, check_not_all_empty, class_names
+from podium.tasks.segmentation.reading import Reader, cells_of, check_not_all_empty, class_names
 
 #: Thresholds of probability that are tried.
 THRESHOLDS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
@@ -38,14 +40,40 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
-        names = class_names(table, columns, options, list(sample.columns))
-        stacks = Reader(table, columns, names, options, found).stacks()
-        check_not_all_empty(stacks, names, found.table)
+        path = coco.path_of(options.annotations, found)
+        faults = Faults(found, options.repair, path)
+        cells = cells_of(table, columns, options, path, faults)
+        names = class_names(cells, options)
+        stacks = Reader(cells, names, options, faults).stacks()
+        check_not_all_empty(stacks, names, faults.file)
         frame = pd.DataFrame({"packed": column(map(pack, stacks))}, index=found.pictures.index)
         return frame, {"names": names, "columns": list(columns)}
 
+    @classmethod
+    def index_train(cls, table, path, id_column, options):
+        """See `base.Task.index_train`; ids that name a class as well are split.
+
+        A table beside a COCO file lists pictures.
+        """
+        if options.id_pattern and not options.annotations:
+            return class_ids.split(table, path, id_column, options).drop(columns=id_column)
+        return super().index_train(table, path, id_column, options)
+
+    @classmethod
+    def index_sample(cls, sample, path, id_column, options):
+        """See `base.Task.index_sample`; ids that name a class as well are split, and kept."""
+        if options.id_pattern:
+            tables.index_by_id(sample, path, id_column)  # no mask is asked for twice
+            return class_ids.split(sample, path, id_column, options)
+        return super().index_sample(sample, path, id_column, options)
+
     def read_solution(self, table, columns, found):
-        return column(map(pack, Reader(table, columns, self.names, self.options, found).stacks()))
+        path = coco.path_of(None, found)
+        faults = Faults(found, self.options.repair, path)
+        if path is None and not columns:  # a COCO file says where the training masks are
+            columns = [name for name in table.columns if name not in self._beside_masks(table)]
+        cells = cells_of(table, columns, self.options, path, faults)
+        return column(map(pack, Reader(cells, self.names, self.options, faults).stacks()))
 
     @property
     def _exclusive(self) -> bool:
@@ -187,17 +215,19 @@ class Task(PackedTask):
 
         The sample's own rows, in their order, with run lengths or names of pictures.
         """
-        fields = self._fields(list(sample.columns))
+        fields = self._fields(sample)
         written = self._written(prediction, decision, sample)
         texts = {(id_, name): text for id_, name, text, _ in written}
         filled = sample.copy()
         for field, name in fields.items():
-            named = sample[self.options.class_column] if name is None else [name] * len(sample)
+            named = sample[self._class_column] if name is None else [name] * len(sample)
             unknown = set(named) - {name for _, name in texts} if texts else set()
             if unknown:
+                where = f"column {self._class_column!r}"
                 raise DataError(
-                    f"column {self.options.class_column!r} of the sample submission has "
-                    f"{some_of(sorted(map(str, unknown)))}, expected {some_of(self._shown)}"
+                    f"{'an id' if self.options.id_pattern else where} of the sample submission has "
+                    f"the class {some_of(sorted(map(str, unknown)))}, expected one of "
+                    f"{some_of(self._shown)}"
                 )
             filled[field] = [
                 texts[id_, class_] for id_, class_ in zip(sample.index, named, strict=True)
@@ -230,20 +260,30 @@ class Task(PackedTask):
         """Whether all classes of a picture are handed in as one picture of labels."""
         return self._exclusive and self.options.submission == "pictures"
 
-    def _fields(self, columns: list[str]) -> dict[str, str | None]:
+    @property
+    def _class_column(self) -> str | None:
+        return class_ids.class_column_of(self.options)
+
+    def _beside_masks(self, table: pd.DataFrame) -> list[str]:
+        """Columns of a sample that hold no masks: whole ids, classes."""
+        return list(table.columns[-2:]) if self.options.id_pattern else [self._class_column]
+
+    def _fields(self, sample: pd.DataFrame) -> dict[str, str | None]:
         """The sample's columns of masks, each with its class; None: as the row's class says."""
+        columns = list(sample.columns)
         if self._is_one_picture and len(columns) == 1:
             return {columns[0]: LABELS}
         if set(columns) == set(self._shown):
             return {name: name for name in columns}
-        others = [name for name in columns if name != self.options.class_column]
+        others = [name for name in columns if name not in self._beside_masks(sample)]
         if len(others) == 1 and len(others) < len(columns):
             return {others[0]: None}
         if len(others) == 1 and len(self._shown) == 1:
             return {others[0]: self._shown[0]}
         raise DataError(
             f"The sample submission has the columns {some_of(columns, 12)}, expected one of masks "
-            f"beside `task.options.class_column`, or one for each of {some_of(self._shown, 12)}"
+            "beside `task.options.class_column` or with `id_pattern`, or one for each of "
+            f"{some_of(self._shown, 12)}"
         )
 
     # -------------------------------------------------------------- explaining

@@ -1,0 +1,540 @@
+"""COCO's files: the same annotations as masks, objects, points and boxes, and results back."""
+
+import contextlib
+import io
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from podium import coco, manifest, masks, metrics, predictions, tasks, workflow
+from podium import config as podium_config
+from podium.errors import ConfigError, DataError
+from podium.grading import grade
+from podium.jobs import Job
+from podium.packed import column, pack, unpack
+from podium.pictures import Finder
+from podium.prepare import prepare
+from podium.tasks.keypoints import tiny
+from podium.tasks.packed import Found
+from podium.tracking.spool import Spool
+
+#: Height and width of every picture.
+SIZE = (20, 30)
+POINTS = ["left_eye", "right_eye", "nose"]
+NOTHING = pd.DataFrame()
+
+
+def rectangle(top, left, bottom, right) -> np.ndarray:
+    mask = np.zeros(SIZE, np.uint8)
+    mask[top:bottom, left:right] = 1
+    return mask
+
+
+def compressed(mask: np.ndarray) -> dict:
+    written = coco_mask.encode(np.asfortranarray(mask))
+    return {"size": list(mask.shape), "counts": written["counts"].decode()}
+
+
+def file_of(**changed) -> dict:
+    """Two pictures with an object in each form of a mask, a crowd, and a picture of another set."""
+    images = [
+        {"id": 7, "file_name": "train/a.png", "height": SIZE[0], "width": SIZE[1]},
+        {"id": 9, "file_name": "b.jpg", "height": SIZE[0], "width": SIZE[1]},
+        {"id": 40, "file_name": "test/t.png"},
+    ]
+    shapes = [
+        (7, 3, [[2, 2, 8, 2, 8, 6, 2, 6], [10, 10, 12, 10, 12, 14, 10, 14]]),
+        (7, 5, masks.write_coco(rectangle(8, 15, 12, 25))),
+        (9, 3, compressed(rectangle(0, 0, 5, 5))),
+    ]
+    annotations = [
+        {"id": 100 + n, "image_id": image, "category_id": kind, "segmentation": shape,
+         "bbox": [1, 2, 3, 4], "iscrowd": 0}
+        for n, (image, kind, shape) in enumerate(shapes)
+    ]  # fmt: skip
+    crowd = {**annotations[0], "id": 200, "segmentation": masks.write_coco(rectangle(0, 0, 20, 30))}
+    whole = {
+        "images": images,
+        "categories": [{"id": 3, "name": "fish"}, {"id": 5, "name": "crab"}],
+        "annotations": [*annotations, {**crowd, "iscrowd": 1}],
+    }
+    return {**whole, **changed}
+
+
+def more(*annotations: dict) -> dict:
+    """The file with more annotations, otherwise like the first."""
+    whole = file_of()
+    first = whole["annotations"][0]
+    added = [{**first, "id": 300 + n, **each} for n, each in enumerate(annotations)]
+    return {**whole, "annotations": [*whole["annotations"], *added]}
+
+
+def found_in(folder, content: dict, ids=("a", "b", "c")) -> Found:
+    (folder / "all.json").write_text(json.dumps(content))
+    pictures = pd.DataFrame({"width": SIZE[1], "height": SIZE[0]}, pd.Index(ids, name="id"))
+    pictures["path"] = [f"data/train/{id_}.png" for id_ in ids]
+    return Found(pictures, folder, "train.csv")
+
+
+def read(task: str, found: Found, sample=NOTHING, **options):
+    chosen = {"format": "coco", "annotations": "all.json", **options}
+    module, cls = tasks.options_module(task), tasks.task_class(task)
+    table = found.pictures[[]]
+    made = module.Options(**chosen)
+    assert cls.reads_pictures(made)
+    targets, info = cls.read_targets(table, [], made, sample, found)
+    assert list(targets.index) == list(found.pictures.index)
+    return targets, tasks.load(task, chosen, json.loads(json.dumps(info)))
+
+
+def reference(content: dict) -> COCO:
+    whole = COCO()
+    whole.dataset = content
+    with contextlib.redirect_stdout(io.StringIO()):
+        whole.createIndex()
+    return whole
+
+
+# ------------------------------------------------------------------------------------- finding
+
+
+def test_names_mean_rows_by_id_file_or_path():
+    paths = ["x/1.png", "y/1.png", "x/2.tif", "z/n.v1.png"]
+    pictures = pd.DataFrame({"path": paths}, pd.Index(["p", "q", "3", "n.v1"]))
+    find = Finder(pictures)
+    assert [find(name) for name in ("p", "2.tif", "2", "2.jpg", "n.v1.png", "n.v1")] == [
+        "p", "3", "3", "3", "n.v1", "n.v1",
+    ]  # fmt: skip
+    assert find("x/1.png") == find("data/x/1.png".removeprefix("data/")) == "p"
+    assert find("y\\1.jpg") == "q"
+    assert find("1.png") is None  # which of the two, nobody can tell
+    assert find("w/1.png") is None
+    assert find("nowhere", "q") == "q"
+
+
+# --------------------------------------------------------------------------------------- masks
+
+
+def test_masks_are_those_of_pycocotools(tmp_path):
+    content = file_of()
+    found = found_in(tmp_path, content)
+    targets, task = read("segmentation", found)
+    assert task.names == ["crab", "fish"]
+    expected = np.zeros((3, 2, *SIZE), np.uint8)
+    whole = reference({**content, "annotations": content["annotations"][:3]})
+    for each in whole.dataset["annotations"]:
+        kind = {3: 1, 5: 0}[each["category_id"]]
+        expected[{7: 0, 9: 1}[each["image_id"]], kind] |= whole.annToMask(each)
+    for row, mask in zip(targets["packed"], expected, strict=True):
+        np.testing.assert_array_equal(unpack(row)[0], mask)
+    ((crowds, _), (unlisted, ids)) = [(problem, id_) for _, id_, problem, _ in found.problems]
+    assert crowds == "1 annotations are crowds (iscrowd)"
+    assert (unlisted, ids) == ("1 pictures are none of the file's images", "c")
+
+
+def test_pixels_of_one_class_have_a_background(tmp_path):
+    targets, task = read("segmentation", found_in(tmp_path, file_of()), kind="labels")
+    assert task.names == ["background", "crab", "fish"]
+    assert (unpack(targets["packed"].iloc[0])[0].sum(axis=0) == 1).all()
+    assert unpack(targets["packed"].iloc[2])[0][0].all()
+
+
+def test_objects_are_numbered_in_the_files_order(tmp_path):
+    targets, _ = read("instance_segmentation", found_in(tmp_path, file_of()))
+    first, second, third = (unpack(row)[0] for row in targets["packed"])
+    np.testing.assert_array_equal(first == 2, rectangle(8, 15, 12, 25))
+    np.testing.assert_array_equal(second, rectangle(0, 0, 5, 5))
+    assert (first[3, 3], first[11, 11], third.max()) == (1, 1, 0)
+
+
+WRONG = {
+    "image": ({"image_id": 8}, r"annotation 300 \(id 8\): its image_id 8 is none of the"),
+    "picture": ({"image_id": 40}, r"\(id test/t.png\): there is no such picture.*test/t\.png"),
+    "category": ({"category_id": 4}, r"annotation 302 \(id a\): its category_id 4 is none"),
+    "nothing": ({"segmentation": None}, r"annotation 303 \(id a\): it has no segmentation"),
+    "polygon": ({"segmentation": [[0, 0, 40, 0, 40, 9]]}, "reaches from 0, 0 to 40, 9, but"),
+    "odd": ({"segmentation": [[0, 0, 4]]}, "expected x, y, x, y"),
+    "size": (
+        {"segmentation": {"size": [30, 20], "counts": [600]}},
+        "its size is 20 x 30, but the picture is 30 x 20",
+    ),
+}
+
+
+@pytest.mark.parametrize("task", ["segmentation", "instance_segmentation"])
+def test_wrong_masks_are_named_at_once_or_left_out(tmp_path, task):
+    found = found_in(tmp_path, more(*(change for change, _ in WRONG.values())))
+    with pytest.raises(DataError, match=r"all\.json: the masks are not right") as error:
+        read(task, found)
+    for number, (_, said) in enumerate(WRONG.values()):
+        assert re.search(said, str(error.value)), said
+        assert f"annotation {300 + number} " in str(error.value)
+    targets, _ = read(task, found, repair=True)
+    right, _ = read(task, found_in(tmp_path, file_of()))
+    assert targets["packed"].iloc[1] == right["packed"].iloc[1]
+    assert sum("annotation 30" in row for _, row, *_ in found.problems) >= len(WRONG)
+
+
+def test_wrong_boxes_of_a_file_are_named_by_annotation(tmp_path):
+    wrong = [{"image_id": 8}, {"image_id": 40}, {"category_id": 4}, {"bbox": [40, 2, 9, 9]}]
+    content = boxed(more(*wrong))
+    content["annotations"][-1]["bbox"] = [40, 2, 9, 9]
+    found = found_in(tmp_path, content)
+    with pytest.raises(DataError, match=r"all\.json: 4 of 7 boxes are wrong") as error:
+        read("detection", found)
+    for said in (
+        r"annotation 300 \(bbox .*\), id 8: its image_id 8 is none of the file's images",
+        r"annotation 301 \(bbox .*\), id test/t\.png: there is no such picture",
+        r"annotation 302 \(bbox .*\), id a: its category_id 4 is none of the file's categories",
+        r"annotation 303 \(bbox \[40, 2, 9, 9\]\), id a: outside of the picture",
+    ):
+        assert re.search(said, str(error.value)), said
+    targets, task = read("detection", found, repair=True)
+    assert task.names == ["crab", "fish"]
+    assert [len(unpack(row)[0]) for row in targets["packed"]] == [2, 1, 0]
+
+
+def test_images_that_are_not_of_their_pictures_size_are_wrong(tmp_path):
+    content = file_of()
+    content["images"][0]["width"] = 60
+    for task in ("segmentation", "instance_segmentation", "detection"):
+        with pytest.raises(DataError, match=r"annotation 100.*its image is 60 x 20, but the pic"):
+            read(task, found_in(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[1]", "no", '{"images": [{}]}', '{"images": [1]}', '{"images": {}}',
+     '{"images": [{"id": [1]}]}', '{"images": [{"id": 1}], "categories": [{"id": 2}]}',
+     '{"images": [], "categories": [], "annotations": [{"image_id": {}}]}',
+     '{"images": [], "categories": [], "annotations": [null]}'],
+)  # fmt: skip
+def test_other_files_are_none(tmp_path, text):
+    found = found_in(tmp_path, {})
+    (tmp_path / "all.json").write_text(text)
+    with pytest.raises(DataError, match=r"all\.json is no COCO file"):
+        read("segmentation", found)
+    (tmp_path / "all.json").unlink()
+    with pytest.raises(DataError, match=r"all\.json cannot be read: No such file"):
+        read("keypoints", found)
+
+
+def test_images_are_a_table(tmp_path):
+    content = file_of()
+    content["images"][0] |= {"license": 3, "tags": ["x"], "taken": ""}
+    (tmp_path / "all.json").write_text(json.dumps({"images": content["images"]}))
+    table = coco.images_of(tmp_path / "all.json")
+    assert list(table) == ["id", "file_name", "height", "width", "license", "taken"]
+    assert table["id"].tolist() == ["7", "9", "40"]
+    assert table.isna().sum().to_dict() == {
+        "id": 0, "file_name": 0, "height": 1, "width": 1, "license": 2, "taken": 3,
+    }  # fmt: skip
+    (tmp_path / "all.json").write_text('{"images": []}')
+    with pytest.raises(DataError, match="has no images"):
+        coco.images_of(tmp_path / "all.json")
+
+
+def test_categories_of_one_name_are_an_error(tmp_path):
+    twice = [{"id": 3, "name": "fish"}, {"id": 5, "name": "fish"}]
+    with pytest.raises(DataError, match="several categories are named fish"):
+        read("segmentation", found_in(tmp_path, file_of(categories=twice)))
+
+
+def test_files_need_the_format_and_the_format_a_file():
+    for task in ("segmentation", "instance_segmentation", "keypoints"):
+        with pytest.raises(ValueError, match="annotations"):
+            tasks.options_module(task).Options(annotations="all.json")
+    with pytest.raises(ValueError, match="annotations"):
+        tasks.options_module("keypoints").Options(format="coco")
+
+
+def test_solutions_are_files_too_or_tables_like_submissions(tmp_path):
+    found = found_in(tmp_path, file_of())
+    there = Found(found.pictures, tmp_path / "elsewhere", str(tmp_path / "all.json"))
+    for task in ("segmentation", "instance_segmentation", "detection"):
+        targets, loaded = read(task, found)
+        back = loaded.read_solution(found.pictures[[]], [], there)
+        assert list(back) == list(targets["packed"])
+    only_fish = {"classes": ["fish"], "repair": True}
+    for task, options in (("segmentation", only_fish), ("instance_segmentation", {})):
+        targets, loaded = read(task, found, **options)
+        cells = [masks.encode(unpack(row)[0].reshape(SIZE)) for row in targets["packed"][1:2]]
+        table = pd.DataFrame({"rle": cells}, pd.Index(["b"], name="id"), dtype=object)
+        back = loaded.read_solution(table, [], found)
+        np.testing.assert_array_equal(unpack(back[1])[0], unpack(targets["packed"].iloc[1])[0])
+
+
+# -------------------------------------------------------------------------------------- points
+
+
+def people(*objects: dict) -> dict:
+    """A file of one category with three points, an object for each."""
+    listed = [
+        {"id": n, "image_id": 7, "category_id": 1, "area": 10.0, **each}
+        for n, each in enumerate(objects, start=1)
+    ]
+    kinds = [{"id": 1, "name": "person", "keypoints": POINTS}, {"id": 2, "name": "ball"}]
+    return file_of(categories=kinds, annotations=listed)
+
+
+SEEN = [3, 4, 2, 9, 4, 1, 0, 0, 0]
+
+
+def test_points_are_read_with_their_visibility(tmp_path):
+    ball = {"image_id": 9, "category_id": 2, "bbox": [0, 0, 5, 5]}
+    nobody = {"image_id": 7, "keypoints": [0] * 9, "num_keypoints": 0}
+    other = {"image_id": 9, "keypoints": [5.5, 6, 2, 8, 6, 2, 7, 9, 2]}
+    content = people({"keypoints": SEEN}, ball, nobody, other)
+    targets, task = read("keypoints", found_in(tmp_path, content), visibility=True)
+    assert task.points == POINTS
+    assert task.coordinates[:3] == ["left_eye_x", "left_eye_y", "right_eye_x"]
+    assert task.info["mirrored"] == [1, 0, 2]
+    found = task.encode(targets)
+    np.testing.assert_array_equal(found[0], [3, 4, 9, 4, np.nan, np.nan])
+    np.testing.assert_array_equal(found[1], [5.5, 6, 8, 6, 7, 9])
+    assert np.isnan(found[2]).all()  # of whom the file says nothing
+    sample = pd.DataFrame("0", pd.Index(["t"], name="id"), task.coordinates, dtype=object)
+    filled = task.submission(np.zeros((1, 9)), {}, None, sample)
+    assert list(filled) == task.coordinates
+
+
+def test_several_people_in_a_picture_are_an_error_or_the_largest_counts(tmp_path):
+    larger = {"keypoints": [4, 5, 2, 9, 5, 2, 6, 9, 2], "area": 99.0}
+    content = people({"keypoints": SEEN}, larger, {"keypoints": SEEN, "image_id": 9})
+    found = found_in(tmp_path, content)
+    said = r"annotation 1, annotation 2 \(id a\): 2 objects with points in a picture, expected one"
+    with pytest.raises(DataError, match=said):
+        read("keypoints", found)
+    found = found_in(tmp_path, content)
+    targets, task = read("keypoints", found, repair=True)
+    np.testing.assert_array_equal(task.encode(targets)[0], [4, 5, 9, 5, 6, 9])
+    assert ("all but the largest, annotation 2, left out") in [each[3] for each in found.problems]
+
+
+def test_wrong_points_are_named_at_once_or_missing(tmp_path):
+    whole = [1, 1, 2, 9, 5, 2, 6, 9, 2]
+    wrong = [
+        {"keypoints": [1, 2, 3]},
+        {"keypoints": ["x"] * 9},
+        {"keypoints": [31, 4, 2, *whole[3:]]},
+        {"keypoints": [1, 4, 3, *whole[3:]], "image_id": 9},
+        {"keypoints": SEEN, "image_id": 8},
+    ]
+    found = found_in(tmp_path, people(*wrong))
+    with pytest.raises(DataError, match=r"all\.json: the points are not right") as error:
+        read("keypoints", found)
+    for said in (
+        "annotation 1 (id a): keypoints: found [1, 2, 3], expected x, y and visibility of each",
+        "annotation 2 (id a): keypoints",
+        "annotation 3 (id a): point 'left_eye' at 31, 4 is outside of the picture of 30 x 20",
+        "annotation 4 (id b): found a visibility of 3, expected 0, 1 or 2",
+        "annotation 5 (id 8): its image_id 8 is none",
+    ):
+        assert said in str(error.value), said
+    whole = people(*wrong, {"keypoints": whole, "image_id": 40})
+    whole["images"][2]["file_name"] = "c.png"
+    targets, task = read("keypoints", found_in(tmp_path, whole), repair=True)
+    missing = np.isnan(task.encode(targets)[:, ::2])
+    assert missing.tolist() == [[True, False, False], [True, False, False], [False] * 3]
+
+
+def test_categories_must_agree_on_the_points(tmp_path):
+    content = people({"keypoints": SEEN}, {"keypoints": SEEN[:3], "category_id": 2})
+    with pytest.raises(DataError, match=r"expected one list of distinct `keypoints`.*found 0"):
+        read("keypoints", found_in(tmp_path, {**content, "categories": [{"id": 1, "name": "p"}]}))
+    content["categories"][1]["keypoints"] = ["middle"]
+    with pytest.raises(DataError, match=r"(?s)found 2 in its categories.*ball: middle"):
+        read("keypoints", found_in(tmp_path, content))
+
+
+def test_points_of_a_solution(tmp_path):
+    found = found_in(tmp_path, people({"keypoints": [1, 2, 2, 3, 4, 2, 5, 6, 1]}))
+    targets, task = read("keypoints", found)
+    there = Found(found.pictures, tmp_path, str(tmp_path / "all.json"))
+    np.testing.assert_array_equal(
+        task.read_solution(found.pictures[[]], [], there), task.encode(targets)
+    )
+    table = targets.iloc[::-1].astype(str).replace("nan", None)
+    np.testing.assert_array_equal(task.read_solution(table, [], found), task.encode(targets))
+
+
+# ------------------------------------------------------------------------------------- configs
+
+
+def load(name, **options):
+    """The config of a competition without a target column."""
+    return podium_config.load(
+        {
+            "competition": {"name": "x", "root": "x", "target": []},
+            "task": {"name": name, "options": options},
+            "metric": {"detection": "map50", "instance_segmentation": "mask_map"}[name],
+            "models": {"m": {"backbone": "test_resnet", "weights": "none"}},
+        }
+    )
+
+
+def test_annotations_are_inputs_of_the_workflow():
+    run = object.__new__(workflow.Run)
+    run.config = load("detection", format="coco", annotations="all/a.json")
+    assert run.tables == ["x/train.csv", "x/sample_submission.csv", "x/all/a.json"]
+    assert run.picture_folders == ["x/train", "x/test"]
+    run.config = load("detection", format="voc", annotations="all/voc")
+    assert run.tables == ["x/train.csv", "x/sample_submission.csv"]
+    assert run.picture_folders == ["x/train", "x/test", "x/all/voc"]
+
+
+def test_targets_may_be_left_out_where_a_file_has_them():
+    load("instance_segmentation", format="coco", annotations="a.json")
+    load("detection", format="coco", annotations="a.json")
+    for name in ("instance_segmentation", "detection"):
+        with pytest.raises(ConfigError, match=r"competition\.target: found nothing"):
+            load(name)
+
+
+# ------------------------------------------------------------------------------------- results
+
+
+def boxed(content: dict) -> dict:
+    """The file with boxes and areas that differ."""
+    random = np.random.default_rng(0)
+    for each in content["annotations"]:
+        x, y = random.integers(0, 10, 2).tolist()
+        each |= {"bbox": [x, y, 8, 9], "area": 72.0}
+    return content
+
+
+def test_results_are_loaded_by_pycocotools_and_score_the_same(tmp_path):
+    content = boxed(more({"image_id": 9, "category_id": 5}, {"category_id": 5}))
+    content["annotations"] = [each for each in content["annotations"] if not each["iscrowd"]]
+    found = found_in(tmp_path, content, ids=("a", "b"))
+    targets, task = read("detection", found, coco_results=True)
+    random = np.random.default_rng(1)
+    rows = []
+    for row in targets["packed"]:
+        box, labels = unpack(row)
+        box = np.concatenate([box + random.integers(-2, 3, box.shape), box[:1] + 9])
+        labels = np.concatenate([labels, labels[:1]])
+        scores = random.random(len(box)).astype(np.float32)
+        order = np.argsort(-scores)
+        rows.append((box[order].astype(np.float32), scores[order], labels[order]))
+    prediction = column(pack(*row) for row in rows)
+    # These are training pictures, whose ids the file has too.
+    task.info["coco"]["image_ids"] |= {"a": 7, "b": 9}
+    sample = pd.DataFrame({"P": ""}, found.pictures.index)
+    ((name, written),) = task.files(prediction, task.default_decision(), sample)
+    assert name == "detections.json"
+    listed = json.loads(written)
+    assert {each["category_id"] for each in listed} <= {3, 5}
+    (tmp_path / name).write_bytes(written)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = reference(content)
+        run = COCOeval(truth, truth.loadRes(str(tmp_path / name)), "bbox")
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    metric = metrics.load({"name": "box_map"})
+    ours = metric(None, metric.measured(task.encode(targets), prediction))
+    assert 0 < ours < 1
+    assert ours == pytest.approx(run.stats[0], abs=1e-6)
+
+
+def test_results_without_a_file_count_classes_from_one(tmp_path):
+    box = np.array([[1, 2, 4, 8]], np.float32)
+    row = (box, np.array([0.25], np.float32), np.array([1], np.int16))
+    none = (box[:0], box[:0, 0], box[:0, 0].astype(np.int16))
+    listed = json.loads(
+        coco.results(["17", "017", "t.png", "x"], [row, row, row, none], ["a", "b"])
+    )
+    assert [each["image_id"] for each in listed] == [17, "017", "t.png"]
+    assert listed[0] == {
+        "image_id": 17, "category_id": 2, "bbox": [1, 2, 3, 6], "score": 0.25,
+    }  # fmt: skip
+    known = coco.results(["t.png", "test/u"], [row, row], ["a", "b"], {"a": 7}, {"t": 40, "u": 41})
+    assert [(each["image_id"], each["category_id"]) for each in json.loads(known)] == [
+        (40, 8), (41, 8),
+    ]  # fmt: skip
+    assert json.loads(coco.results(["x"], [none], ["a"])) == []
+
+
+def test_results_are_written_where_they_are_asked_for(tmp_path):
+    found = found_in(tmp_path, boxed(file_of()))
+    _, task = read("detection", found)
+    assert list(task.files(task.blank(1), {}, pd.DataFrame(index=["t"]))) == []
+    _, task = read("detection", found, coco_results=True)
+    assert task.info["coco"] == {"category_ids": {"fish": 3, "crab": 5}, "image_ids": {"t": 40}}
+
+
+# -------------------------------------------------------------------------------- whole chains
+
+
+@pytest.mark.parametrize("train", ["train.csv", "train.json"])
+def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path, train):
+    """The tiny competition of points, its tables without them, or without tables."""
+    root, out = tmp_path / "data", tmp_path / "out"
+    tiny.write_competition(root, rows=9)
+    truth = {}
+    for part, name in (("train", "train"), ("test", "solution")):
+        truth[part] = pd.read_csv(root / f"{name}.csv", dtype={"id": str}).set_index("id")
+        points = truth[part][tiny.COLUMNS].to_numpy().reshape(-1, 3, 2)
+        marks = 2 * ~np.isnan(points[:, :, :1])
+        listed = np.concatenate([np.nan_to_num(points), marks], axis=2).reshape(-1, 9).tolist()
+        ids = truth[part].index
+        content = {
+            "images": [{"id": n, "file_name": f"{id_}.png"} for n, id_ in enumerate(ids)],
+            "categories": [{"id": 1, "name": "triangle", "keypoints": list(tiny.POINTS)}],
+            "annotations": [
+                {"id": n, "image_id": n, "category_id": 1, "keypoints": each}
+                for n, each in enumerate(listed)
+            ],
+        }
+        (root / f"{part}.json").write_text(json.dumps(content))
+        pd.DataFrame({"id": ids}).to_csv(root / f"{part}.csv", index=False)
+    settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")
+    settings["competition"]["target"] = []
+    settings["task"]["options"] = {"format": "coco", "annotations": "train.json"}
+    settings["competition"]["train"] = train
+    expected = truth["test"][tiny.COLUMNS]
+    if train == "train.json":  # a row's id is its image's, its picture the file
+        settings["competition"] |= {"id": "image_id", "test": "test.json"}
+        settings["competition"]["pictures"]["columns"] = ["file_name"]
+        sample = pd.read_csv(root / "sample_submission.csv", dtype=str).drop(columns="id")
+        sample.insert(0, "image_id", range(len(sample)))
+        sample.to_csv(root / "sample_submission.csv", index=False)
+        truth["train"].index = pd.Index([str(n) for n in range(9)], name="id")
+        expected = expected.set_axis([str(n) for n in range(len(expected))])
+    names = ("train.parquet", "test.parquet", "targets.parquet", "target.json", "problems.csv")
+    job = Job("prepare", 1, 0, Spool(None))
+    prepare(settings["competition"], settings["task"], *(out / name for name in names), job=job)
+    read_back = manifest.read(out / "targets.parquet")
+    pd.testing.assert_frame_equal(
+        read_back[tiny.COLUMNS], truth["train"][tiny.COLUMNS], check_index_type=False
+    )
+    header = predictions.Header("test", "mean", tiny.COLUMNS, "values", ["identity"], "f")
+    predictions.write(
+        out / "pred.parquet",
+        predictions.Predictions(
+            header, expected.index.to_numpy(), np.full(len(expected), -1), expected.to_numpy() + 2
+        ),
+    )
+    blend = {"score": 2.0, "interval": [1.0, 3.0], "direction": "minimize", "decision": {}}
+    manifest.write_json(out / "blend.json", blend)
+    told = grade(
+        solution=str(root / "test.json"),
+        prediction=str(out / "pred.parquet"),
+        blend=str(out / "blend.json"),
+        test=str(out / "test.parquet"),
+        target=str(out / "target.json"),
+        competition=settings["competition"],
+        task=settings["task"],
+        metric={"name": "rmse"},
+        settings={"bootstrap": 20, "confidence": 0.95, "seed": 0},
+        out=str(out / "grade.json"),
+    )
+    assert told["score"] == pytest.approx(2, abs=1e-6)
+    assert told["left_out"] == 0
