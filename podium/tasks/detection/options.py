@@ -9,7 +9,12 @@ from podium.tasks.traits import Traits
 
 _APPROACHES = ("retinanet", "fcos", "faster_rcnn", "rt_detr")
 TRAITS = Traits(
-    is_spatial=True, several_rows=True, approaches=_APPROACHES, map_approaches=_APPROACHES
+    is_spatial=True,
+    several_rows=True,
+    joins=True,
+    pastes=True,
+    approaches=_APPROACHES,
+    map_approaches=_APPROACHES,
 )
 #: What the networks' loss terms are, for the manual.
 LOSS_WORDS = {
