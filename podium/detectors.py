@@ -1,4 +1,4 @@
-"""Networks that find objects: torchvision's detectors on backbones of timm.
+"""Networks that find objects: torchvision's detectors and RT-DETR on backbones of timm.
 
 Split like `podium.network`: timm's feature maps are the backbone, with its depths for freezing; the
 feature pyramid (Lin et al. 2017) and the detector proper are the head. torchvision would resize and
@@ -169,12 +169,16 @@ def build_detector(settings: Model, approach: str, classes: int, width: int = WI
     """A network that finds objects of some classes.
 
     Args:
-        approach: `faster_rcnn`, `retinanet`, `fcos`, or `mask_rcnn`.
-        width: channels of the pyramid, a multiple of 32.
+        approach: `faster_rcnn`, `retinanet`, `fcos`, `rt_detr`, or `mask_rcnn`.
+        width: channels of the pyramid, or of the transformer, a multiple of 32.
 
     Raises:
         WeightsError: a backbone without feature maps, or weights that do not fit.
     """
+    if approach == "rt_detr":
+        from podium import rt_detr  # transformers takes seconds to import
+
+        return rt_detr.build(settings, classes, width)
     two = approach in ("faster_rcnn", "mask_rcnn")
     is_small = min(settings.size) < SMALL
     encoder, channels, strides = backbone_of(settings, 4 if two or is_small else 8)

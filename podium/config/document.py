@@ -211,7 +211,13 @@ def _syntax(path: str) -> ast.Module:
 
 
 def _loss_summary(task: str, term: str) -> str:
-    """First sentence of a loss function's docstring; read, for importing it would import torch."""
+    """First sentence of a loss function's docstring; read, for importing it would import torch.
+
+    Of a term that the task's network measures itself: the task's own words.
+    """
+    words = getattr(tasks.options_module(task), "LOSS_WORDS", {})
+    if term in words:
+        return words[term]
     function = term
     for node in ast.walk(_syntax(f"podium/tasks/{task}/task.py")):
         if isinstance(node, ast.Dict):

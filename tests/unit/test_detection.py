@@ -284,6 +284,10 @@ def test_options_and_terms():
     assert module.losses(module.Options(), None) == ("classification", "box")
     assert "centerness" in module.losses(module.Options(), "fcos")
     assert "rpn_box" in module.losses(module.Options(), "faster_rcnn")
+    assert "giou" in module.losses(module.Options(), "rt_detr")
+    task = tasks.load("detection", {}, {"names": ["a"]})
+    assert set(task.default_loss_of("faster_rcnn").values()) == {1.0}
+    assert task.default_loss_of("rt_detr") == {"classification": 1.0, "box": 5.0, "giou": 2.0}
     for fields in ("label xmin ymin", "labl x y w h"):
         with pytest.raises(ValueError, match=r"are no box|did you mean"):
             module.Options(submission=fields)

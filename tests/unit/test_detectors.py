@@ -13,6 +13,7 @@ TERMS = {
     "faster_rcnn": {"classification", "box", "objectness", "rpn_box"},
     "retinanet": {"classification", "box"},
     "fcos": {"classification", "box", "centerness"},
+    "rt_detr": {"classification", "box", "giou"},
     "mask_rcnn": {"classification", "box", "objectness", "rpn_box", "mask"},
 }
 

@@ -7,10 +7,29 @@ from pydantic import Field, field_validator
 from podium.config.section import Names, Section
 from podium.tasks.traits import Traits
 
-_APPROACHES = ("retinanet", "fcos", "faster_rcnn")
+_APPROACHES = ("retinanet", "fcos", "faster_rcnn", "rt_detr")
 TRAITS = Traits(
-    is_spatial=True, several_rows=True, approaches=_APPROACHES, map_approaches=_APPROACHES
+    is_spatial=True,
+    several_rows=True,
+    joins=True,
+    pastes=True,
+    approaches=_APPROACHES,
+    map_approaches=_APPROACHES,
 )
+#: What the networks' loss terms are, for the manual.
+LOSS_WORDS = {
+    "classification": "Wrong classes: focal loss (Lin et al. 2017) of each anchor or place; with "
+    "`faster_rcnn` softmax cross entropy of each proposal; with `rt_detr` varifocal loss (Zhang et "
+    "al. 2021) of each query, whose target is its box's overlap.",
+    "box": "Wrong boxes: L1; with `faster_rcnn` smooth L1; with `fcos` 1 - GIoU (Rezatofighi et "
+    "al. 2019).",
+    "centerness": "Sigmoid cross entropy of how central in its object a place is (Tian et al. "
+    "2019).",
+    "objectness": "Sigmoid cross entropy of whether an anchor holds an object of any class (Ren et "
+    "al. 2015).",
+    "rpn_box": "Smooth L1 of the boxes that are proposed, before they are refined.",
+    "giou": "1 - GIoU (Rezatofighi et al. 2019) of the boxes, beside their L1.",
+}
 
 
 class Columns(Section):
@@ -90,7 +109,11 @@ class Options(Section):
         0.55, gt=0, lt=1, description="Overlap (IoU) from which they are of the same object."
     )
     width: int = Field(
-        96, ge=32, multiple_of=32, description="Channels of the detectors' feature pyramid."
+        96,
+        ge=32,
+        multiple_of=32,
+        description="Channels of the detectors' feature pyramid; with `approach: rt_detr` of the "
+        "transformer. Their authors have 256.",
     )
 
     @field_validator("fields", "submission")
@@ -105,5 +128,5 @@ class Options(Section):
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""
-    more = {"fcos": ("centerness",), "faster_rcnn": ("objectness", "rpn_box")}
+    more = {"fcos": ("centerness",), "faster_rcnn": ("objectness", "rpn_box"), "rt_detr": ("giou",)}
     return ("classification", "box", *more.get(approach or "", ()))

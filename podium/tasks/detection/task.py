@@ -30,6 +30,8 @@ MOST_THRESHOLDS = 12
 ENOUGH = 8
 #: Where COCO's results are written, beside the submission.
 RESULTS = "detections.json"
+#: Weights of loss terms, (approach, term), that their authors do not leave at 1.
+_WEIGHTS = {("rt_detr", "box"): 5.0, ("rt_detr", "giou"): 2.0}
 #: Boxes drawn in a figure, at most.
 DRAWN = 4000
 GREEN, YELLOW, RED = (0, 190, 80), (255, 205, 0), (230, 40, 40)
@@ -130,13 +132,15 @@ class Task(PackedTask):
         return {"classification": 1.0, "box": 1.0}
 
     def default_loss_of(self, approach):
-        return dict.fromkeys(losses(self.options, approach), 1.0)
+        return {
+            name: _WEIGHTS.get((approach, name), 1.0) for name in losses(self.options, approach)
+        }
 
     def loss_terms(self, loss, train_target):
         def term(name, raw, target):
             return raw["losses"][name]
 
-        names = ("classification", "box", "centerness", "objectness", "rpn_box")
+        names = ("classification", "box", "centerness", "objectness", "rpn_box", "giou")
         return {name: partial(term, name) for name in names}
 
     def framed(self, arrays, frames, row):

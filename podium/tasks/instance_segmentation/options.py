@@ -18,6 +18,14 @@ TRAITS = Traits(
     approaches=("unet", RCNN),
     map_approaches=("unet", RCNN),
 )
+#: What the loss terms of Mask R-CNN are, for the manual.
+LOSS_WORDS = {
+    "classification": "Softmax cross entropy of whether a proposal is an object.",
+    "box": "Smooth L1 of the boxes.",
+    "mask": "Sigmoid cross entropy of an object's mask within its box (He et al. 2017).",
+    "objectness": "Sigmoid cross entropy of whether an anchor holds an object (Ren et al. 2015).",
+    "rpn_box": "Smooth L1 of the boxes that are proposed, before they are refined.",
+}
 
 
 class Options(Section):
