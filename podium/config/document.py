@@ -165,6 +165,10 @@ def _task_part(name: str) -> list[str]:
     for path, section in sections(module.Options, "task.options"):
         parts += [] if section is module.Options else [f"#### `{path}`"]
         parts += [_prose(inspect.getdoc(section) or ""), _table(path, section)]
+    if module.TRAITS.approaches:
+        first, *more = (f"`{each}`" for each in module.TRAITS.approaches)
+        choices = ", ".join([f"{first} (the default)", *more])
+        parts += [f"Approaches of `{name}`, for `models.<name>.approach`: {choices}."]
     return [
         *parts,
         f"Loss terms of `{name}`, for `models.<name>.loss.terms`:",

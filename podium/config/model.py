@@ -173,10 +173,9 @@ class Model(Section):
     )
     approach: str | None = Field(
         None,
-        description="How the task is solved, where it can be in several ways. `keypoints`: "
-        "`regression` of the coordinates (the default), or a `heatmap` for each point. "
-        "`detection`: `retinanet` (the default), `fcos`, `faster_rcnn` or `rt_detr`. Models of "
-        "several approaches can be blended.",
+        description="How the task is solved, where it can be in several ways: one of the task's "
+        "approaches, which stand with its options below. Models of several approaches can be "
+        "blended.",
     )
     image_size: int | tuple[int, int] = Field(
         224, description="Side of the picture in pixels, or [height, width]."
