@@ -106,9 +106,9 @@ class Competition(Section):
     target: Names = Field(
         description="The column(s) to predict: one for `classification` and `ordinal`; one, or one "
         "per label, for `multilabel`; one or several for `regression`; a pair for each point, such "
-        "as `nose_x` and `nose_y`, for `keypoints`; those of masks, boxes or clean pictures for the "
-        'tasks that answer with these. `*` stands for any letters: `"*_x"`. `[]` '
-        "where `task.options.annotations` has the targets."
+        "as `nose_x` and `nose_y`, for `keypoints`; those of masks, boxes or clean pictures for "
+        'the tasks that answer with these. `*` stands for any letters: `"*_x"`. `[]` where '
+        "`task.options.annotations` has the targets."
     )
     group: str | None = Field(
         None,
