@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from podium import folds as folds_module
 from podium import manifest
 from podium.config.experiment import SearchRange, Tuning
-from podium.config.model import Model, with_values
+from podium.config.model import Model
 from podium.errors import PodiumError
 
 _FOLD_SCORES, _GENERATION = "fold_scores", "generation"
@@ -263,10 +263,11 @@ class _Run:
 
         That is `pruned`, `diverged`, `out of memory`, or empty.
         """
-        from podium.training.fold import build_network, probe_head
+        from podium.training.fold import build_network, probe_head, tuned_settings
         from podium.training.loop import DivergedError, ShortOfMemoryError, Training, train
 
-        settings = with_values(self.settings, dict(self.trial.params))
+        params = dict(self.trial.params)
+        settings = tuned_settings(self.settings, params, self.inputs.task)
         trials = self.handle.get_trials(deepcopy=False)
         generation = self.trial.user_attrs.get(_GENERATION, 0)
         scores: dict[int, float] = {}

@@ -95,7 +95,9 @@ class Loss(Section):
     """Weighted sum of the task's named loss terms; tuning may open the weights."""
 
     terms: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        {}, description="Weight of each term, by its name; the task's own default when empty."
+        {},
+        description="Weight of each term, by its name; the task's own default when empty. Weights "
+        "that `search` opens join these.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
     gamma: float = Field(2.0, ge=0, description="Focusing parameter of the focal loss.")

@@ -261,7 +261,7 @@ def train_fold(
     began = time.perf_counter()
     opened = open_inputs(task=task, metric=metric, **inputs)
     params = tuned_params(tuned, fold)
-    settings = with_values(Model.model_validate(model), params)
+    settings = tuned_settings(Model.model_validate(model), params, opened.task)
     fingerprint = folds_module.fingerprint(opened.folds)
     device = torch.device(job.device())
     split = open_fold(opened, fold, settings, tabular, categorical)
@@ -322,6 +322,17 @@ def train_fold(
     )
     checkpoint.remove()
     job.spool.metric("compute_seconds", time.perf_counter() - began)
+
+
+def tuned_settings(settings: Model, params: dict, task: Task) -> Model:
+    """A model with tuned values.
+
+    Tuned weights of loss terms join the config's terms; where it names none, the task's usual ones.
+    """
+    if not settings.loss.terms and any(path.startswith("loss.terms.") for path in params):
+        usual = task.default_loss_of(params.get("approach", settings.approach))
+        settings = with_values(settings, {"loss.terms": usual})
+    return with_values(settings, params)
 
 
 def tuned_params(path: str | None, fold: int) -> dict:

@@ -101,6 +101,29 @@ def test_the_trial_of_a_killed_worker_is_taken_over_as_it_was(tmp_path):
     assert all(trial.state == TrialState.COMPLETE for trial in killed.open().get_trials())
 
 
+def test_tuned_weights_of_losses_join_the_terms_that_are_not_tuned():
+    asked = []
+
+    def usual(approach):
+        asked.append(approach)
+        return {"box": 1.0, "classification": 1.0}
+
+    task = SimpleNamespace(default_loss_of=usual)
+    params = {"loss.terms.box": 3.0, "optimizer.lr": 0.5}
+    tuned = fold_module.tuned_settings(Model(backbone="test_resnet"), params, task)
+    assert tuned.loss.terms == {"box": 3.0, "classification": 1.0}
+    assert tuned.optimizer.lr == 0.5
+    named = Model(backbone="test_resnet", loss={"terms": {"giou": 2.0}})
+    tuned = fold_module.tuned_settings(named, params, task)
+    assert tuned.loss.terms == {"giou": 2.0, "box": 3.0}
+    tuned = fold_module.tuned_settings(named, params | {"approach": "fcos"}, task)
+    plain = Model(backbone="test_resnet")
+    fold_module.tuned_settings(plain, params | {"approach": "fcos"}, task)
+    assert asked == [None, "fcos"]
+    untuned = fold_module.tuned_settings(plain, {"optimizer.lr": 0.5}, task)
+    assert untuned.loss.terms == {}
+
+
 def test_a_time_budget_starts_no_new_trial(tmp_path):
     given = study(tmp_path, trials=50)
     handle = given.open()
