@@ -208,7 +208,12 @@ class Model(Section):
     )
     head: Head = Field(default_factory=Head, description="Pooling and head.")
     epochs: int = Field(10, ge=0, le=10_000, description="Epochs; 0 keeps the head's probe.")
-    batch_size: int = Field(32, ge=1, description="Rows per step.")
+    batch_size: int = Field(
+        32,
+        ge=1,
+        description="Rows per step. Of smaller batches than 32, batch norm's running statistics "
+        "remember more, so that they are of as many pictures; see also `freeze.norm`.",
+    )
     optimizer: Annotated[Optimizer, Short("name")] = Field(
         default_factory=Optimizer, description="The optimiser."
     )
