@@ -52,7 +52,12 @@ def depths(labels: np.ndarray) -> np.ndarray:
 
 
 def objects_in(
-    maps: np.ndarray, *, threshold: float = 0.5, seed: float = 0.5, min_area: int = 0
+    maps: np.ndarray,
+    *,
+    threshold: float = 0.5,
+    seed: float = 0.5,
+    depth: float = 0.5,
+    min_area: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Objects from maps (3, height, width), 0 to 1, by a watershed.
 
@@ -61,8 +66,9 @@ def objects_in(
 
     Args:
         threshold: of the foreground.
-        seed: how sure to be of the inside, the mean of the depth and of a foreground without
-            borders; higher parts more.
+        seed: how sure to be of the inside, a mean of how deep a pixel is and of a foreground
+            without borders; higher parts more.
+        depth: share of the former in that mean, 0 to 1.
         min_area: objects of fewer pixels are left out.
 
     Returns:
@@ -71,8 +77,8 @@ def objects_in(
     from scipy.ndimage import label
     from skimage.segmentation import watershed
 
-    foreground, border, depth = maps
-    inside = (foreground * (1 - border) + depth) / 2
+    foreground, border, deep = maps
+    inside = (1 - depth) * foreground * (1 - border) + depth * deep
     mask = foreground > threshold
     seeds, count = label(mask & (inside > seed))
     area = np.bincount(seeds.ravel())

@@ -303,7 +303,7 @@ def test_a_search_grows_objects_again_only_where_they_grow_otherwise(blobs, monk
     found_row = task.found_row
 
     def counted(arrays, decision):
-        grown.append((decision["threshold"], decision["seed"]))
+        grown.append([decision[name] for name in task.finds_by])
         return found_row(arrays, decision)
 
     monkeypatch.setattr(task, "found_row", counted)
@@ -311,7 +311,7 @@ def test_a_search_grows_objects_again_only_where_they_grow_otherwise(blobs, monk
     best = task.fit_decision(metric, target, prediction)
     assert set(best) == set(task.default_decision())
     grid = task.grid(metric, target)
-    searched = sum(len(grid[name]) for name in ("threshold", "seed"))
+    searched = sum(len(grid[name]) for name in task.finds_by)
     assert len(target) * 5 < len(grown) <= len(target) * 2 * (searched + 2)
 
 

@@ -32,7 +32,7 @@ class Task(PackedTask):
     space: ClassVar[str] = "instances"
     #: A watershed takes its time.
     fitted_on: ClassVar[int] = 160
-    finds_by: ClassVar[tuple[str, ...]] = ("threshold", "seed")
+    finds_by: ClassVar[tuple[str, ...]] = ("threshold", "seed", "depth")
 
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
@@ -171,7 +171,7 @@ class Task(PackedTask):
 
     def default_decision(self):
         small = {"min_area": instances.SEED, "min_share": 0.1}
-        return {"threshold": 0.5, "seed": 0.6, **small, "score": 0.4}
+        return {"threshold": 0.5, "seed": 0.6, "depth": 0.5, **small, "score": 0.4}
 
     def grid(self, metric, target):
         areas = np.concatenate([masks.areas(unpack(row)[0]) for row in target])
@@ -179,6 +179,7 @@ class Task(PackedTask):
         areas = sorted({0, round(small / 2), round(small), round(larger)})
         return {
             "threshold": [0.3, 0.4, 0.5, 0.6, 0.7],
+            "depth": [0.0, 0.5, 1.0],
             "seed": [0.4, 0.5, 0.6, 0.7, 0.8],
             "min_area": areas,
             "min_share": [0.0, 0.05, 0.1, 0.2],
@@ -190,7 +191,7 @@ class Task(PackedTask):
         if len(arrays) > 1:
             return arrays
         maps = arrays[0].astype(np.float32) / 255
-        return instances.objects_in(maps, threshold=decision["threshold"], seed=decision["seed"])
+        return instances.objects_in(maps, **{name: decision[name] for name in self.finds_by})
 
     def decide_row(self, arrays, decision):
         labels, scores = arrays
