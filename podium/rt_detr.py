@@ -147,7 +147,8 @@ def gathered(maps: Tensor, places: Tensor) -> Tensor:
         corner = low + low.new_tensor(corner)
         is_inside = ((corner >= 0) & (corner < sides)).all(3)
         share = (1 - (there - corner).abs()).prod(3) * is_inside
-        x, y = corner.clamp(min=0).minimum(sides - 1).long().unbind(3)
+        # Of a training that diverges places are no numbers, but never indices out of the map.
+        x, y = corner.nan_to_num().clamp(min=0).minimum(sides - 1).long().unbind(3)
         total = total + share[..., None] * pixels[rows[:, None, None], y * width + x]
     return total.permute(0, 3, 1, 2)
 

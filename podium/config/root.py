@@ -78,8 +78,9 @@ def _tuning_problems(config: Config) -> list[str]:
     return problems
 
 
-#: Keys that decide which files are made before tuning, or how often a model is trained.
-_FIXED = ("image_size", "resize", "pictures", "seeds", "search")
+#: Keys that decide which files are made before tuning, what other keys mean, or how often a model
+#: is trained.
+_FIXED = ("approach", "image_size", "resize", "pictures", "seeds", "search")
 #: Keys that a frozen backbone's output, computed once, depends on.
 _FROZEN = ("backbone", "weights", "drop_path", "freeze", "augment", "head.pool")
 

@@ -9,7 +9,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,9 +52,9 @@ class PackedTask(Task):
     fitted_on: ClassVar[int] = 400
     #: Decision parameters that `found_row` depends on.
     finds_by: ClassVar[tuple[str, ...]] = ()
-    #: Bytes of combined rows that are remembered, and measures of rows.
+    #: Bytes of combined rows that are remembered, and of rows in a search; measures of rows.
     remembered: ClassVar[int] = 256 * 2**20
-    most_measures: ClassVar[int] = 500_000
+    most_measures: ClassVar[int] = 200_000
 
     def __init__(self, options: Any, info: dict):
         super().__init__(options, info)
@@ -192,13 +192,13 @@ class PackedTask(Task):
         """A row's answer, in the form of a target, from what `found_row` made of its prediction."""
 
     def decide(self, prediction, decision):
-        rows = _Opened(self, unpack)
+        rows = _Opened(self)
         return column(pack(*rows.decided(row, decision)) for row in prediction)
 
     def scored(self, metric, target, prediction, decision):
         """Measures of the rows; what was measured before is remembered."""
         pairs = list(zip(target, prediction, strict=True))
-        return self._measured(metric, pairs, decision, _Opened(self, unpack))
+        return self._measured(metric, pairs, decision, _Opened(self))
 
     def _measured(self, metric: Metric, pairs: list, decision: dict, rows: "_Opened") -> np.ndarray:
         """Measures of pairs of target and prediction, both packed."""
@@ -212,8 +212,8 @@ class PackedTask(Task):
             place = (key, digest(true), digest(said))
             known = self._measures.get(place)
             if known is None:
-                answer = rows.decided(said, decision) if decides else rows.unpack(said)
-                known = metric.measured_row(rows.unpack(true), answer)
+                answer = rows.decided(said, decision) if decides else rows.opened(said)
+                known = metric.measured_row(rows.opened(true), answer)
                 self._measures[place] = known
             measures.append(known)
         if measures and isinstance(measures[0], np.ndarray):
@@ -232,7 +232,7 @@ class PackedTask(Task):
         """The best decision by coordinate search over the grid, on a share of the rows."""
         some = share_of(target, self.fitted_on)
         pairs = list(zip(target[some], prediction[some], strict=True))
-        rows = _Remembered(self, cache(unpack))  # every row is decided many times
+        rows = _Remembered(self, self.remembered)  # every row is decided many times
 
         def value(decision: dict) -> float:
             scored = self._measured(metric, pairs, decision, rows)
@@ -270,29 +270,52 @@ class _Opened:
     """Packed rows opened and decided."""
 
     task: PackedTask
-    unpack: Callable[[bytes], Arrays]
+
+    def opened(self, row: bytes) -> Arrays:
+        return unpack(row)
+
+    def found(self, row: bytes, decision: dict) -> Arrays:
+        return self.task.found_row(unpack(row), decision)
 
     def decided(self, row: bytes, decision: dict) -> Arrays:
         return self.task.decide_row(self.found(row, decision), decision)
 
-    def found(self, row: bytes, decision: dict) -> Arrays:
-        return self.task.found_row(self.unpack(row), decision)
-
 
 @dataclass
 class _Remembered(_Opened):
-    """The same, for a search: what was found under the last values of `finds_by` is kept."""
+    """The same for a search: rows stay open, and found under the last values of `finds_by`.
 
+    Attributes:
+        room: bytes that may still be kept.
+    """
+
+    room: int
     values: list = field(default_factory=list)
-    kept: dict[bytes, Arrays] = field(default_factory=dict)
+    kept_open: dict[bytes, Arrays] = field(default_factory=dict)
+    kept_found: dict[bytes, Arrays] = field(default_factory=dict)
+
+    def opened(self, row: bytes) -> Arrays:
+        return self._kept(self.kept_open, row, partial(unpack, row))
 
     def found(self, row: bytes, decision: dict) -> Arrays:
         values = [decision[name] for name in self.task.finds_by]
         if values != self.values:
-            self.values, self.kept = values, {}
-        if row not in self.kept:
-            self.kept[row] = super().found(row, decision)
-        return self.kept[row]
+            self.room += sum(map(_bytes_of, self.kept_found.values()))
+            self.values, self.kept_found = values, {}
+        return self._kept(self.kept_found, row, partial(super().found, row, decision))
+
+    def _kept(self, known: dict[bytes, Arrays], row: bytes, make: Callable[[], Arrays]) -> Arrays:
+        if row in known:
+            return known[row]
+        made = make()
+        if _bytes_of(made) <= self.room:
+            self.room -= _bytes_of(made)
+            known[row] = made
+        return made
+
+
+def _bytes_of(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays)
 
 
 @dataclass(frozen=True)

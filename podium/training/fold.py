@@ -330,7 +330,7 @@ def tuned_settings(settings: Model, params: dict, task: Task) -> Model:
     Tuned weights of loss terms join the config's terms; where it names none, the task's usual ones.
     """
     if not settings.loss.terms and any(path.startswith("loss.terms.") for path in params):
-        usual = task.default_loss_of(params.get("approach", settings.approach))
+        usual = task.default_loss_of(settings.approach)
         settings = with_values(settings, {"loss.terms": usual})
     return with_values(settings, params)
 

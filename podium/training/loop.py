@@ -165,8 +165,10 @@ def train(network: Network, plan: Training) -> list[dict]:
         kept = network if average is None else average.module
         row = {"epoch": epoch + 1}
         row |= {_column(name): (value / rows_seen).item() for name, value in sums.items()}
-        answered = answers.count > 0
-        row["train_score"] = answers.score() if answered else _train_score(kept, plan, autocast)
+        if answers.count:
+            row["train_score"] = answers.score()
+        else:
+            row["train_score"] = _train_score(kept, plan, losses, autocast)
         row |= _validate(kept, plan, losses, autocast)
         row["lr"] = optimizer.param_groups[0]["lr"]
         row["seconds"] = time.perf_counter() - began
@@ -243,7 +245,7 @@ class _Norms:
     def set(self, step: int) -> None:
         """Set the momentum of the steps from this one on; in halves, for compiled networks."""
         share = min(1.0, max(self.share, 4 / USUAL_MOMENTUM / max(step, 1)))
-        momentum = USUAL_MOMENTUM * 2.0 ** np.floor(np.log2(share))
+        momentum = USUAL_MOMENTUM * 2.0 ** np.ceil(np.log2(share))
         for layer, usual in self.layers:
             layer.momentum = float(min(usual, momentum))
 
@@ -343,12 +345,14 @@ def _validate(network: Network, plan: Training, losses: "_Losses", autocast) -> 
 MEASURED = 64
 
 
-def _train_score(network: Network, plan: Training, autocast) -> float:
+def _train_score(network: Network, plan: Training, losses: "_Losses", autocast) -> float:
     """The metric of some training rows, of a network that does not answer while it learns."""
+    random = np.random.default_rng(0)
+    shown = data.shown(plan.train, plan.settings.tiles_per_epoch, random)
     mask = np.zeros(len(plan.train), bool)
-    mask[np.random.default_rng(0).permutation(len(mask))[:MEASURED]] = True
+    mask[random.permutation(shown)[:MEASURED]] = True
     some = replace(plan, valid=plan.train.part(mask))
-    return _validate(network, some, _Losses(plan), autocast)["valid_score"]
+    return _validate(network, some, losses, autocast)["valid_score"]
 
 
 def _answers(plan: Training, of: Rows):

@@ -359,3 +359,14 @@ def test_a_size_that_maps_cannot_have_is_an_error(tmp_path):
     settings = Model(backbone="test_resnet", weights="none", image_size=101)
     with pytest.raises(WeightsError, match=r"multiples of 32.*96"):
         task.network(settings)
+
+
+def test_pixels_of_several_classes_are_the_firsts_and_empty_ones_stay_background(tmp_path):
+    table = table_of([("a", "1 4", "one"), ("a", "3 6", "two")])
+    classes = ["nothing", "one", "two"]
+    options = {"kind": "labels", "class_column": "class", "classes": classes, "repair": True}
+    task, (first, *_), place = read(tmp_path, table, **options)
+    assert task.names[1:] == ["one", "two"]
+    assert first.sum(axis=0).min() == first.sum(axis=0).max() == 1
+    assert [int(each.sum()) for each in first] == [first[0].size - 8, 4, 4]
+    assert any("2 pixels have several classes" in problem for _, _, problem, _ in place.problems)

@@ -116,9 +116,8 @@ def test_tuned_weights_of_losses_join_the_terms_that_are_not_tuned():
     named = Model(backbone="test_resnet", loss={"terms": {"giou": 2.0}})
     tuned = fold_module.tuned_settings(named, params, task)
     assert tuned.loss.terms == {"giou": 2.0, "box": 3.0}
-    tuned = fold_module.tuned_settings(named, params | {"approach": "fcos"}, task)
-    plain = Model(backbone="test_resnet")
-    fold_module.tuned_settings(plain, params | {"approach": "fcos"}, task)
+    plain = Model(backbone="test_resnet", approach="fcos")
+    fold_module.tuned_settings(plain, params, task)
     assert asked == [None, "fcos"]
     untuned = fold_module.tuned_settings(plain, {"optimizer.lr": 0.5}, task)
     assert untuned.loss.terms == {}

@@ -141,9 +141,8 @@ class Reader:
                 problem = f"{several.sum()} pixels have several classes"
                 told = self.cells.places[rows[0]]
                 self.faults.note(id_, told, problem, "left to the first of them")
-                first = stack[1:].argmax(axis=0) + 1
+                first = np.where(stack[1:].any(axis=0), stack[1:].argmax(axis=0) + 1, 0)
                 stack[1:] = first == np.arange(1, len(stack))[:, None, None]
-                stack[1:, ~several] = stack[1:, ~several]
             stack[0] = ~stack[1:].any(axis=0)
         return stack
 
