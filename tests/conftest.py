@@ -9,10 +9,15 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
-def pytest_collection_modifyitems(items) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """A file's tests go to one worker, so that they share what they set up; whole runs by task."""
-    for item in items:
-        file, _, _ = item.nodeid.partition("::")
-        task = item.callspec.params.get("run", "") if hasattr(item, "callspec") else ""
-        item.add_marker(pytest.mark.xdist_group(f"{file} {task}".strip()))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            run = test.partition("[")[2].partition("-")[0].rstrip("]")
+            return f"{file} {run}" if file.endswith("test_whole_run.py") else file
+
+    return ByFile(config, log)
