@@ -183,7 +183,7 @@ class Task(PackedTask):
             "seed": [0.4, 0.5, 0.6, 0.7, 0.8],
             "min_area": areas,
             "min_share": [0.0, 0.05, 0.1, 0.2],
-            "score": [0.0, 0.4, 0.55, 0.65, 0.75],
+            "score": [0.0, 0.4, 0.6, 0.7, 0.8, 0.9],
         }
 
     def found_row(self, arrays, decision):
