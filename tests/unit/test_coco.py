@@ -118,6 +118,113 @@ def test_names_mean_rows_by_id_file_or_path():
     assert find("nowhere", "q") == "q"
 
 
+def test_folders_of_names_are_those_below_the_root():
+    paths = ["/here/data/train/1.png", "/here/data/train/cam/2.png"]
+    find = Finder(pd.DataFrame({"path": paths}, pd.Index(["a", "b"])), "/here/data")
+    for name in ("1.png", "train/1.jpg", "./train/1.png", "/there/x/train/1.png"):
+        assert find(name) == "a", name
+    assert [find(name) for name in ("cam/2.png", "train/cam/2")] == ["b", "b"]
+    for name in ("test/1.png", "train/other/2.png", "other/cam/2.png"):
+        assert find(name) is None, name
+
+
+def test_a_stem_is_an_id_only_where_the_rows_file_agrees():
+    paths = ["d/000002.png", "d/000001.png", "", "d/img_4.png"]
+    find = Finder(pd.DataFrame({"path": paths}, pd.Index(["1", "2", "3", "4"])))
+    assert find("2.png") is None
+    assert [find(name) for name in ("000002.png", "3.png", "4.jpg", "2")] == ["1", "3", "4", "2"]
+
+
+def two_sets(*names: str) -> dict:
+    """A box in each image of some names; images and boxes are numbered from 1."""
+    ids = range(1, len(names) + 1)
+    return {
+        "images": [{"id": n, "file_name": name} for n, name in zip(ids, names, strict=True)],
+        "categories": [{"id": 1, "name": "fish"}],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 1, "bbox": [n, n, 5, 5]} for n in ids
+        ],
+    }
+
+
+def boxes_of(targets) -> list[list[float]]:
+    """The left edges of each picture's boxes."""
+    return [unpack(row)[0][:, 0].tolist() for row in targets["packed"]]
+
+
+def test_annotations_stay_with_their_image_where_file_names_repeat(tmp_path):
+    found = found_in(tmp_path, two_sets("test/a.png", "train/a.png", "b.jpg", "b.png"))
+    targets, task = read("detection", found, coco_results=True)
+    assert boxes_of(targets) == [[2], [4], []]
+    assert task.info["coco"]["image_ids"] == {"a": 1, "b": 3}
+    (strays,) = [each[1:] for each in found.problems if "annotations are" in each[2]]
+    assert strays == (
+        "test/a.png, b.jpg", "2 annotations are of images that are none of the pictures",
+        "left out",
+    )  # fmt: skip
+    found = found_in(tmp_path, two_sets("a.png", "b.png", "a.png"))
+    said = r"(?s)tell them apart.*row a: 'a\.png' \(id 1\), 'a\.png' \(id 3\)"
+    with pytest.raises(DataError, match=said):
+        read("detection", found)
+
+
+def test_images_of_several_rows_are_named_with_these(tmp_path):
+    found = found_in(tmp_path, two_sets("n.png", "b.png"))
+    found.pictures["path"] = ["data/x/n.png", "data/y/n.png", "data/b.png"]
+    with pytest.raises(DataError, match=r"image n\.png may be that of any of the rows a, b"):
+        read("detection", found)
+
+
+def test_many_annotations_of_other_images_are_a_note(tmp_path):
+    names = ["a.png", *(f"test/{n}.png" for n in range(30))]
+    found = found_in(tmp_path, two_sets(*names))
+    targets, _ = read("detection", found)
+    assert boxes_of(targets) == [[1], [], []]
+    assert any(each[2].startswith("30 annotations are of images") for each in found.problems)
+
+
+@pytest.mark.parametrize("part", ["images", "categories"])
+def test_repeated_ids_are_named(tmp_path, part):
+    content = two_sets("a.png", "b.png")
+    content[part] = [{**content[part][0], "name": f"n{n}"} for n in range(2)]
+    with pytest.raises(DataError, match=f"several {part} have the id 1; give"):
+        read("detection", found_in(tmp_path, content))
+
+
+def test_numbers_may_be_texts(tmp_path):
+    content = two_sets("a.png", "b.png")
+    content["images"][0] |= {"id": "1", "width": str(SIZE[1]), "height": "20.0"}
+    content["images"][1] |= {"width": 0, "height": 0}
+    content["annotations"][0] |= {"category_id": "1", "iscrowd": "0"}
+    crowd = {**content["annotations"][0], "iscrowd": "1"}
+    content["annotations"].append(crowd)
+    targets, _ = read("detection", found_in(tmp_path, content))
+    assert boxes_of(targets) == [[1], [2], []]
+    content["images"].append({"id": 1, "file_name": "c.png"})  # now 1 and "1" are two
+    targets, _ = read("detection", found_in(tmp_path, content))
+    assert boxes_of(targets) == [[], [2], [1]]
+
+
+def test_classes_are_the_files_categories_in_its_order(tmp_path):
+    kinds = [{"id": 9, "name": "whale"}, {"id": 5, "name": "crab"}, {"id": 3, "name": "fish"}]
+    for task in ("segmentation", "detection"):
+        targets, loaded = read(task, found_in(tmp_path, boxed(file_of(categories=kinds))))
+        assert loaded.names == ["whale", "crab", "fish"]
+        assert loaded.describe_targets(targets)["kind"]
+
+
+@pytest.mark.parametrize(
+    "task", ["segmentation", "instance_segmentation", "detection", "keypoints"]
+)
+def test_files_without_an_object_are_named(tmp_path, task):
+    content = people()
+    crowd = {**file_of()["annotations"][-1], "keypoints": SEEN, "category_id": 1}
+    for annotations in ([], [crowd], [{**crowd, "iscrowd": 0, "image_id": 40}]):
+        found = found_in(tmp_path, {**content, "annotations": annotations})
+        with pytest.raises(DataError, match=r"all\.json: no training picture has an object"):
+            read(task, found)
+
+
 # --------------------------------------------------------------------------------------- masks
 
 
@@ -125,11 +232,11 @@ def test_masks_are_those_of_pycocotools(tmp_path):
     content = file_of()
     found = found_in(tmp_path, content)
     targets, task = read("segmentation", found)
-    assert task.names == ["crab", "fish"]
+    assert task.names == ["fish", "crab"]
     expected = np.zeros((3, 2, *SIZE), np.uint8)
     whole = reference({**content, "annotations": content["annotations"][:3]})
     for each in whole.dataset["annotations"]:
-        kind = {3: 1, 5: 0}[each["category_id"]]
+        kind = {3: 0, 5: 1}[each["category_id"]]
         expected[{7: 0, 9: 1}[each["image_id"]], kind] |= whole.annToMask(each)
     for row, mask in zip(targets["packed"], expected, strict=True):
         np.testing.assert_array_equal(unpack(row)[0], mask)
@@ -140,7 +247,7 @@ def test_masks_are_those_of_pycocotools(tmp_path):
 
 def test_pixels_of_one_class_have_a_background(tmp_path):
     targets, task = read("segmentation", found_in(tmp_path, file_of()), kind="labels")
-    assert task.names == ["background", "crab", "fish"]
+    assert task.names == ["background", "fish", "crab"]
     assert (unpack(targets["packed"].iloc[0])[0].sum(axis=0) == 1).all()
     assert unpack(targets["packed"].iloc[2])[0][0].all()
 
@@ -155,7 +262,7 @@ def test_objects_are_numbered_in_the_files_order(tmp_path):
 
 WRONG = {
     "image": ({"image_id": 8}, r"annotation 300 \(id 8\): its image_id 8 is none of the"),
-    "picture": ({"image_id": 40}, r"\(id test/t.png\): there is no such picture.*test/t\.png"),
+    "text": ({"image_id": "8"}, r"annotation 301 \(id 8\): its image_id '8' is none of the"),
     "category": ({"category_id": 4}, r"annotation 302 \(id a\): its category_id 4 is none"),
     "nothing": ({"segmentation": None}, r"annotation 303 \(id a\): it has no segmentation"),
     "polygon": ({"segmentation": [[0, 0, 40, 0, 40, 9]]}, "reaches from 0, 0 to 40, 9, but"),
@@ -182,7 +289,7 @@ def test_wrong_masks_are_named_at_once_or_left_out(tmp_path, task):
 
 
 def test_wrong_boxes_of_a_file_are_named_by_annotation(tmp_path):
-    wrong = [{"image_id": 8}, {"image_id": 40}, {"category_id": 4}, {"bbox": [40, 2, 9, 9]}]
+    wrong = [{"image_id": 8}, {"image_id": None}, {"category_id": 4}, {"bbox": [40, 2, 9, 9]}]
     content = boxed(more(*wrong))
     content["annotations"][-1]["bbox"] = [40, 2, 9, 9]
     found = found_in(tmp_path, content)
@@ -190,13 +297,13 @@ def test_wrong_boxes_of_a_file_are_named_by_annotation(tmp_path):
         read("detection", found)
     for said in (
         r"annotation 300 \(bbox .*\), id 8: its image_id 8 is none of the file's images",
-        r"annotation 301 \(bbox .*\), id test/t\.png: there is no such picture",
+        r"annotation 301 \(bbox .*\), id None: its image_id None is none of the file's images",
         r"annotation 302 \(bbox .*\), id a: its category_id 4 is none of the file's categories",
         r"annotation 303 \(bbox \[40, 2, 9, 9\]\), id a: outside of the picture",
     ):
         assert re.search(said, str(error.value)), said
     targets, task = read("detection", found, repair=True)
-    assert task.names == ["crab", "fish"]
+    assert task.names == ["fish", "crab"]
     assert [len(unpack(row)[0]) for row in targets["packed"]] == [2, 1, 0]
 
 
@@ -460,6 +567,19 @@ def test_results_without_a_file_count_classes_from_one(tmp_path):
         (40, 8), (41, 8),
     ]  # fmt: skip
     assert json.loads(coco.results(["x"], [none], ["a"])) == []
+
+
+def test_rows_of_results_are_all_called_by_files_or_all_by_images():
+    box = np.array([[1, 2, 4, 8]], np.float32)
+    row = (box, np.array([0.25], np.float32), np.array([0], np.int16))
+
+    def written(*ids):
+        listed = json.loads(coco.results(ids, [row] * len(ids), ["a"], {}, {"1": 2, "2": 3}))
+        return [each["image_id"] for each in listed]
+
+    assert written("1", "2") == [2, 3]  # stems of files
+    assert written("2", "3") == [2, 3]  # ids of images
+    assert written("1.png", "test/2.png") == [2, 3]
 
 
 def test_results_are_written_where_they_are_asked_for(tmp_path):

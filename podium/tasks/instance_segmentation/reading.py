@@ -31,7 +31,7 @@ def read_objects(
     """
     faults = Faults(found, options.repair, path)
     if path is not None:
-        annotations = coco.read(path, found.pictures)
+        annotations = coco.read(path, found.pictures, found.root)
         found.problems.extend(annotations.notes)
         table, column = coco.rows_of(annotations, "segmentation"), "segmentation"
         table = faults.refuse_rows(table)

@@ -29,7 +29,7 @@ def read_points(path: Path, found, repair: bool) -> tuple[pd.DataFrame, list[str
     Raises:
         DataError: what is wrong, by annotation and picture, all of it at once.
     """
-    annotations = coco.read(path, found.pictures)
+    annotations = coco.read(path, found.pictures, found.root)
     found.problems.extend(annotations.notes)
     faults = Faults(found, repair, path)
     names, categories = _names_of(annotations)
