@@ -342,22 +342,24 @@ def _notes(
     return notes
 
 
-def rows_of(annotations: Annotations, key: str) -> pd.DataFrame:
-    """A row for each object: columns `place`, `label`, `problem` ('' for none) and the key.
+def rows_of(annotations: Annotations, key: str, needed: bool = True) -> pd.DataFrame:
+    """A row for each object: columns `place`, `label`, `problem` ('' for none), `content`, the key.
 
     The index is the picture's id, `?` and its name where there is no such picture.
 
     Args:
-        key: what each object must have, such as `segmentation`.
+        key: what is asked of each object, such as `segmentation`.
+        needed: whether an object without it is wrong.
     """
     rows = [
-        (each.place, each.label, "; ".join(each.problems), each.content.get(key))
+        (each.place, each.label, "; ".join(each.problems), each.content, each.content.get(key))
         for each in annotations.listed
     ]
-    table = pd.DataFrame(rows, columns=["place", "label", "problem", key], dtype=object)
+    table = pd.DataFrame(rows, columns=["place", "label", "problem", "content", key], dtype=object)
     table.index = pd.Index([each.id for each in annotations.listed], name="id", dtype=object)
-    lacks = table[key].isna() & (table["problem"] == "")
-    table.loc[lacks, "problem"] = f"it has no {key}"
+    if needed:
+        lacks = table[key].isna() & (table["problem"] == "")
+        table.loc[lacks, "problem"] = f"it has no {key}"
     return table
 
 

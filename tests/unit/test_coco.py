@@ -267,6 +267,10 @@ WRONG = {
     "nothing": ({"segmentation": None}, r"annotation 303 \(id a\): it has no segmentation"),
     "polygon": ({"segmentation": [[0, 0, 40, 0, 40, 9]]}, "reaches from 0, 0 to 40, 9, but"),
     "odd": ({"segmentation": [[0, 0, 4]]}, "expected x, y, x, y"),
+    "sides": (
+        {"segmentation": {"size": 20, "counts": [600]}},
+        r"size: found 20, expected \[height",
+    ),
     "size": (
         {"segmentation": {"size": [30, 20], "counts": [600]}},
         "its size is 20 x 30, but the picture is 30 x 20",
@@ -286,6 +290,52 @@ def test_wrong_masks_are_named_at_once_or_left_out(tmp_path, task):
     right, _ = read(task, found_in(tmp_path, file_of()))
     assert targets["packed"].iloc[1] == right["packed"].iloc[1]
     assert sum("annotation 30" in row for _, row, *_ in found.problems) >= len(WRONG)
+
+
+def test_objects_without_a_pixel_are_a_note(tmp_path):
+    dot = [[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]]
+    nothing = {"size": list(SIZE), "counts": [SIZE[0] * SIZE[1]]}
+    content = more(*({"segmentation": shape} for shape in ([], dot, nothing)))
+    found = found_in(tmp_path, content)
+    targets, _ = read("instance_segmentation", found)
+    assert unpack(targets["packed"].iloc[0])[0].max() == 2
+    assert found.problems[-1][1:] == (
+        "annotation 300 (id a), annotation 301 (id a), annotation 302 (id a)",
+        "3 annotations have a mask without a pixel", "left out",
+    )  # fmt: skip
+
+
+def test_polygons_may_share_an_edge(tmp_path):
+    def square(left, right):
+        return [[left, 2.5, right, 2.5, right, 12.5, left, 12.5]]
+
+    def content(*shapes):
+        first = file_of()["annotations"][0]
+        listed = [{**first, "id": n, "segmentation": each} for n, each in enumerate(shapes)]
+        return file_of(annotations=listed)
+
+    shared = (square(1.5, 11.5), square(11.5, 21.5))
+    found = found_in(tmp_path, content(*shared))
+    read("instance_segmentation", found)
+    assert found.problems[-1][2] == "shares 11 pixels with annotation 0"
+    wrong = [
+        (square(1.5, 11.5), square(9.5, 21.5)),
+        (masks.write_coco(rectangle(2, 1, 12, 12)), masks.write_coco(rectangle(2, 11, 12, 22))),
+    ]
+    for shapes in wrong:
+        with pytest.raises(DataError, match=r"annotation 1 \(id a\): shares \d+ pixels"):
+            read("instance_segmentation", found_in(tmp_path, content(*shapes)))
+
+
+def test_a_solution_without_targets_has_the_samples_column(tmp_path):
+    found = found_in(tmp_path, file_of())
+    sample = pd.DataFrame({"EncodedPixels": ""}, found.pictures.index)
+    targets, task = read("instance_segmentation", found, sample)
+    assert task.info["column"] == "EncodedPixels"
+    cells = [masks.encode(unpack(row)[0].reshape(SIZE)) for row in targets["packed"][1:2]]
+    table = pd.DataFrame({"Usage": "Private", "EncodedPixels": cells}, pd.Index(["b"], name="id"))
+    back = task.read_solution(table, [], found)
+    np.testing.assert_array_equal(unpack(back[1])[0], unpack(targets["packed"].iloc[1])[0])
 
 
 def test_wrong_boxes_of_a_file_are_named_by_annotation(tmp_path):
@@ -357,8 +407,22 @@ def test_files_need_the_format_and_the_format_a_file():
     for task in ("segmentation", "instance_segmentation", "keypoints"):
         with pytest.raises(ValueError, match="annotations"):
             tasks.options_module(task).Options(annotations="all.json")
-    with pytest.raises(ValueError, match="annotations"):
-        tasks.options_module("keypoints").Options(format="coco")
+    for task, form in (
+        ("keypoints", "coco"), ("detection", "coco"), ("detection", "voc"), ("detection", "yolo"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="annotations"):
+            tasks.options_module(task).Options(format=form)
+    with pytest.raises(ValueError, match=r"annotations: found 'all\.json' and `format: xyxy`"):
+        tasks.options_module("detection").Options(format="xyxy", annotations="all.json")
+
+
+@pytest.mark.parametrize("task", ["segmentation", "instance_segmentation"])
+def test_a_table_that_is_a_coco_file_is_named_as_annotations_too(tmp_path, task):
+    found = found_in(tmp_path, file_of())
+    found = Found(found.pictures, tmp_path, str(tmp_path / "all.json"))
+    with pytest.raises(ConfigError, match=r"task\.options\.annotations: .*all\.json is a COCO"):
+        read(task, found, annotations=None)
+    assert len(read(task, found)[0]) == 3
 
 
 def test_solutions_are_files_too_or_tables_like_submissions(tmp_path):
@@ -422,6 +486,31 @@ def test_several_people_in_a_picture_are_an_error_or_the_largest_counts(tmp_path
     targets, task = read("keypoints", found, repair=True)
     np.testing.assert_array_equal(task.encode(targets)[0], [4, 5, 9, 5, 6, 9])
     assert ("all but the largest, annotation 2, left out") in [each[3] for each in found.problems]
+
+
+def test_the_largest_is_told_by_its_own_area_or_box(tmp_path):
+    higher = [4, 5, 2, 9, 5, 2, 6, 9, 2]
+    cases = [
+        ({"id": 1, "area": 5.0}, {"id": 1, "area": 9.0}),
+        ({"area": None, "bbox": [None] * 4}, {"area": None, "bbox": [0, 0, 20, 20]}),
+        ({"area": "5"}, {"area": "9"}),
+    ]
+    for first, second in cases:
+        content = people({"keypoints": SEEN, **first}, {"keypoints": higher, **second})
+        found = found_in(tmp_path, content)
+        targets, task = read("keypoints", found, repair=True)
+        np.testing.assert_array_equal(task.encode(targets)[0], [4, 5, 9, 5, 6, 9])
+
+
+def test_objects_without_points_have_none(tmp_path):
+    bare = {"bbox": [0, 0, 5, 5], "image_id": 9}
+    content = people({"keypoints": [1, 2, 2, 3, 4, 2, 5, 6, 1]}, bare, {**bare, "keypoints": []})
+    # A category of other points, none of which is said.
+    content["categories"][1]["keypoints"] = ["middle"]
+    content["annotations"].append({"id": 9, "image_id": 9, "category_id": 2, "bbox": [0, 0, 9, 9]})
+    targets, task = read("keypoints", found_in(tmp_path, content))
+    assert task.points == POINTS
+    assert np.isnan(task.encode(targets)[1:]).all()
 
 
 def test_wrong_points_are_named_at_once_or_missing(tmp_path):
@@ -494,6 +583,24 @@ def test_annotations_are_inputs_of_the_workflow():
     run.config = load("detection", format="voc", annotations="all/voc")
     assert run.tables == ["x/train.csv", "x/sample_submission.csv"]
     assert run.picture_folders == ["x/train", "x/test", "x/all/voc"]
+    run.config = load("detection", format="yolo", annotations="labels.v1")
+    assert run.picture_folders == ["x/train", "x/test", "x/labels.v1"]
+    run.config = load("detection", format="coco", annotations="all/annotations")
+    assert run.tables[-1] == "x/all/annotations"
+    assert run.picture_folders == ["x/train", "x/test"]
+
+
+def test_corrected_annotations_of_the_same_length_are_a_change(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("train", "test", "voc"):
+        (tmp_path / "x" / folder).mkdir(parents=True)
+    run = object.__new__(workflow.Run)
+    run.config = load("detection", format="voc", annotations="voc")
+    digests = []
+    for text in ("<xmin>1</xmin>", "<xmin>2</xmin>", "<xmin>1</xmin>"):
+        (tmp_path / "x" / "voc" / "a.xml").write_text(text)
+        digests.append(run.picture_files(None))
+    assert digests[0] == digests[2] != digests[1]
 
 
 def test_targets_may_be_left_out_where_a_file_has_them():
@@ -613,6 +720,9 @@ def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path, train):
                 for n, each in enumerate(listed)
             ],
         }
+        if train == "train.csv":  # whose images may be more than the tables' rows
+            content["images"].append({"id": 99, "file_name": "elsewhere/0.png"})
+            content["annotations"].append({**content["annotations"][0], "image_id": 99, "id": 99})
         (root / f"{part}.json").write_text(json.dumps(content))
         pd.DataFrame({"id": ids}).to_csv(root / f"{part}.csv", index=False)
     settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")

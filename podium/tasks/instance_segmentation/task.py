@@ -38,7 +38,7 @@ class Task(PackedTask):
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
         path = coco.path_of(options, found)
-        name = columns[0] if columns else "segmentation"
+        name = (*columns, *(sample.columns if len(sample.columns) == 1 else ()), "segmentation")[0]
         pictures = reading.read_objects(table, name, options, found, path)
         areas = np.concatenate([masks.areas(each) for each in pictures])
         if not len(areas):
@@ -53,7 +53,8 @@ class Task(PackedTask):
 
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
-        name = (*columns, *table.columns, "segmentation")[0]
+        only = table.columns if len(table.columns) == 1 else ()
+        name = (*columns, *only, self.info["column"])[0]
         return column(map(pack, reading.read_objects(table, name, self.options, found, path)))
 
     def stratify_by(self, target, bins):
