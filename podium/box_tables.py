@@ -313,13 +313,12 @@ def _yolo(folder: Path, find: Finder, classes) -> Iterator[tuple]:
 
 def _row_of(find: Finder, *names: str) -> tuple[str, str]:
     """The id that the names of a picture's file mean, else `?` and the stem; why, if of several."""
-    near = [find.candidates(name) for name in names]
-    one = next((rows[0][1] for rows in near if len(rows) == 1), None)
-    several = next((rows for rows in near if rows), [])
-    if one is not None or not several:
-        return one or f"?{Path(names[0]).stem}", ""
-    ids = some_of([id_ for _, id_ in several])
-    return f"?{Path(names[0]).stem}", f"may be of any of the rows {ids}"
+    id_ = find(*names)
+    if id_ is not None:
+        return id_, ""
+    several = [id_ for name in names for _, id_ in find.candidates(name)]
+    problem = f"may be of any of the rows {some_of(list(dict.fromkeys(several)))}"
+    return f"?{Path(names[0]).stem}", problem if several else ""
 
 
 def _without_strays(

@@ -310,14 +310,14 @@ class Finder:
 
     def __init__(self, pictures: pd.DataFrame, root: Path | str = ""):
         self.ids = {str(id_): id_ for id_ in pictures.index}
-        self._below: dict[str, str] = {}
+        self._paths: dict[str, tuple[list[str], int, str]] = {}
         self._named: dict[str, list[tuple[list[str], int, str, str]]] = {}
         above = _parts(str(root))
         for id_, path in zip(pictures.index, pictures["path"], strict=True):
             *folders, name = _parts(path) or [""]
             is_below = folders[: len(above)] == above
             depth = len(folders) - (len(above) if is_below else 0)
-            self._below[id_] = "/".join([*folders[len(folders) - depth :], name])
+            self._paths[id_] = (folders, depth, name)
             for form in {name, os.path.splitext(name)[0]} if name else ():
                 self._named.setdefault(form, []).append((folders, depth, name, id_))
 
@@ -332,7 +332,7 @@ class Finder:
         How well is how many folders are the same, and whether the endings are.
         """
         key = _key(str(name))
-        if self._may_be_id(key, key):
+        if self._may_be_id(key, key, []):
             return [((math.inf, True), self.ids[key])]
         *folders, name = _parts(key) or [""]
         stem = os.path.splitext(name)[0]
@@ -346,15 +346,18 @@ class Finder:
             if best is not None:
                 return [each for each in near if each[0] == best]
         # Ids may be numbers of another kind than those of the files.
-        known = [form for form in (name, stem) if self._may_be_id(form, stem)]
+        known = [form for form in (name, stem) if self._may_be_id(form, stem, folders)]
         known = known or [form for form in (key,) if form in self.ids]
         return [((0, False), self.ids[form]) for form in known[:1]]
 
-    def _may_be_id(self, form: str, stem: str) -> bool:
-        """Whether it is the id of a row that has no path, or whose path has it as a word."""
+    def _may_be_id(self, form: str, stem: str, folders: list[str]) -> bool:
+        """Whether it is the id of a row that has no path, or one with the folders and it in it."""
         if form not in self.ids:
             return False
-        path = self._below[self.ids[form]]
+        known, depth, name = self._paths[self.ids[form]]
+        if name and _same_at_the_end(folders, known) < min(len(folders), depth):
+            return False
+        path = "/".join([*known[len(known) - depth :], name])
         word = rf"(?<![^\W_]){re.escape(stem)}(?![^\W_])"
         return not path or re.search(word, path) is not None
 

@@ -180,6 +180,12 @@ def test_files_of_other_programs(tmp_path):
         (str(tmp_path / "yolo"), "other", "2 boxes are in files of none of the pictures",
          "left out")
     ]  # fmt: skip
+    several = PICTURES.assign(path=["x/n.png", "y/n.png", "z/c.png"])
+    (tmp_path / "yolo" / "n.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(DataError, match=r"id n: may be of any of the rows a, b"):
+        box_tables.read(
+            table, [], box_tables.Form("yolo", annotations="yolo"), several, root=tmp_path
+        )
     with pytest.raises(DataError, match="is no folder"):
         read(table, root=tmp_path, format="voc", annotations="nowhere")
 

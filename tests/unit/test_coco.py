@@ -129,9 +129,9 @@ def test_folders_of_names_are_those_below_the_root():
 
 
 def test_a_stem_is_an_id_only_where_the_rows_file_agrees():
-    paths = ["d/000002.png", "d/000001.png", "", "d/img_4.png"]
-    find = Finder(pd.DataFrame({"path": paths}, pd.Index(["1", "2", "3", "4"])))
-    assert find("2.png") is None
+    paths = ["d/000002.png", "d/000001.png", "", "d/img_4.png", "d/5.png"]
+    find = Finder(pd.DataFrame({"path": paths}, pd.Index(["1", "2", "3", "4", "5"])))
+    assert [find(name) for name in ("2.png", "e/5.png", "e/4.png")] == [None] * 3
     assert [find(name) for name in ("000002.png", "3.png", "4.jpg", "2")] == ["1", "3", "4", "2"]
 
 

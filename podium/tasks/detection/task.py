@@ -54,7 +54,6 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
-        coco.path_of(options, found)  # or says what to name
         read = _read(table, columns, options, found)
         found.problems.extend(read.problems)
         if not len(read.objects):

@@ -38,7 +38,8 @@ class Task(PackedTask):
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
         path = coco.path_of(options, found)
-        name = (*columns, *(sample.columns if len(sample.columns) == 1 else ()), "segmentation")[0]
+        columns = columns or list(sample.columns if len(sample.columns) == 1 else ())
+        name = (*columns, "segmentation")[0]
         pictures = reading.read_objects(table, name, options, found, path)
         areas = np.concatenate([masks.areas(each) for each in pictures])
         if not len(areas):
