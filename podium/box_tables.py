@@ -79,10 +79,14 @@ class Read:
     Attributes:
         objects: columns `id`, `label`, `xmin`, `ymin`, `xmax`, `ymax`.
         problems: (file, id, problem, action) of each repair.
+        names: of the classes, if a file lists them.
+        file: that was read in place of the table, if any.
     """
 
     objects: pd.DataFrame
     problems: list[tuple[str, str, str, str]] = field(default_factory=list)
+    names: list[str] | None = None
+    file: str | None = None
 
     def of(self, ids: Sequence[str], names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Boxes float32 (k, 4) and classes int16 (k,), places in `names`, of each id."""
@@ -121,6 +125,7 @@ def read(
         DataError: naming file, row and value of what is wrong; the first `SHOWN`, and their number.
     """
     notes: list[tuple[str, str, str, str]] = []
+    path, names = None, None
     if form.format in FILES:
         if not form.annotations:
             raise ConfigError(
@@ -129,12 +134,13 @@ def read(
             )
         path, normalised = Path(root) / form.annotations, form.format == "yolo"
         if form.format == "coco":
-            annotations = coco.read(path, pictures)
-            said, notes = _in_coco(annotations), annotations.notes
+            annotations = coco.read(path, pictures, root)
+            said, notes, names = _in_coco(annotations), annotations.notes, annotations.names
         else:
             reader = {"voc": _voc, "yolo": _yolo}[form.format]
-            lines = reader(path, Finder(pictures), classes)
-            said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS])
+            lines = reader(path, Finder(pictures, root), classes)
+            said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
+            said, notes = _without_strays(said, pictures, path)
     else:
         said, normalised = _in_table(table, columns, form, file), form.normalised
     said = said[~said["label"].isin(form.nothing)].reset_index(drop=True)
@@ -142,7 +148,8 @@ def read(
         sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
         said[list(CORNERS)] *= np.tile(sides, 2)
     found = _checked(said, pictures, form, classes, repair, normalised)
-    return Read(found.objects, [*notes, *found.problems])
+    file_read = None if path is None else str(path)
+    return Read(found.objects, [*notes, *found.problems], names, file_read)
 
 
 # ------------------------------------------------------------------------------------- tables
@@ -262,13 +269,12 @@ def _voc(folder: Path, find: Finder, classes) -> Iterator[tuple]:
             tree = ElementTree.parse(path).getroot()
         except ElementTree.ParseError as error:
             raise DataError(f"{path} is no XML: {error}") from None
-        name = tree.findtext("filename") or path.stem
-        id_ = find(path.stem, name)
+        id_, problem = _row_of(find, path.name, tree.findtext("filename") or path.name)
         for number, thing in enumerate(tree.iter("object"), start=1):
             values = [thing.findtext(f"bndbox/{corner}", "") for corner in CORNERS]
             said = ", ".join(f"{c} {v}" for c, v in zip(CORNERS, values, strict=True))
             label = thing.findtext("name", "").strip()
-            yield (str(path), number, id_ or f"?{path.stem}", label, said, *numbers_of(values))
+            yield (str(path), number, id_, label, said, *numbers_of(values), problem)
 
 
 def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:
@@ -293,7 +299,7 @@ def _yolo(folder: Path, find: Finder, classes) -> Iterator[tuple]:
     for path in _files(folder, ".txt"):
         if path == listed:
             continue
-        id_ = find(path.stem)
+        id_, problem = _row_of(find, path.name)
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
             label, *values = line.split() or [""]
             if not label:
@@ -302,7 +308,31 @@ def _yolo(folder: Path, find: Finder, classes) -> Iterator[tuple]:
                 label = names[int(label)].strip()
             numbers = numbers_of(values if len(values) == 4 else [""] * 4)
             box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
-            yield (str(path), number, id_ or f"?{path.stem}", label, repr(line), *box)
+            yield (str(path), number, id_, label, repr(line), *box, problem)
+
+
+def _row_of(find: Finder, *names: str) -> tuple[str, str]:
+    """The id that the names of a picture's file mean, else `?` and the stem; why, if of several."""
+    id_ = find(*names)
+    if id_ is not None:
+        return id_, ""
+    several = [id_ for name in names for _, id_ in find.candidates(name)]
+    problem = f"may be of any of the rows {some_of(list(dict.fromkeys(several)))}"
+    return f"?{Path(names[0]).stem}", problem if several else ""
+
+
+def _without_strays(
+    said: pd.DataFrame, pictures: pd.DataFrame, folder: Path
+) -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:
+    """The lines of the pictures, and a note of how many are of others, such as the test set's."""
+    strays = ~said["id"].isin(pictures.index) & (said["problem"] == "")
+    if not strays.any():
+        return said, []
+    names = said["id"][strays].str.removeprefix("?").unique().tolist()
+    problem = f"{strays.sum()} boxes are in files of none of the pictures"
+    return said[~strays].reset_index(drop=True), [
+        (str(folder), some_of(names), problem, "left out")
+    ]
 
 
 def _files(folder: Path, ending: str) -> list[Path]:

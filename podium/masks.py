@@ -243,7 +243,9 @@ def _runs_of_pixels(pixels: np.ndarray) -> np.ndarray:
 
 def _read_counts(segmentation: Mapping, size: Size) -> tuple[np.ndarray, list[str]]:
     counts, said = segmentation.get("counts"), segmentation.get("size", size)
-    if list(said) != list(size):
+    if not isinstance(said, list | tuple) or len(said) != 2:
+        return _no_runs(), [f"size: found {said!r:.40}, expected [height, width]"]
+    if [str(side) for side in said] != [str(side) for side in size] and list(said) != list(size):
         return _no_runs(), [
             f"its size is {' x '.join(map(str, said[::-1]))}, but the picture is "
             f"{size[1]} x {size[0]}"

@@ -1,6 +1,7 @@
 """Pictures: finding them, looking at their headers, decoding them as a person sees them."""
 
 import hashlib
+import math
 import os
 import re
 import string
@@ -299,38 +300,78 @@ def _key(name: str) -> str:
 class Finder:
     """Which row a picture's name in an annotation means: its id, its file, or without the ending.
 
+    Folders that a name has must be the last ones of the row's path. Those above `root`, which is
+    called otherwise elsewhere, are not compared.
+
     Args:
         pictures: index id, unique; column `path`.
+        root: the competition's folder.
     """
 
-    def __init__(self, pictures: pd.DataFrame):
+    def __init__(self, pictures: pd.DataFrame, root: Path | str = ""):
         self.ids = {str(id_): id_ for id_ in pictures.index}
-        self._named: dict[str, list[tuple[str, str]]] = {}
+        self._paths: dict[str, tuple[list[str], int, str]] = {}
+        self._named: dict[str, list[tuple[list[str], int, str, str]]] = {}
+        above = _parts(str(root))
         for id_, path in zip(pictures.index, pictures["path"], strict=True):
-            key = _key(path)
-            name = key.rpartition("/")[2]
+            *folders, name = _parts(path) or [""]
+            is_below = folders[: len(above)] == above
+            depth = len(folders) - (len(above) if is_below else 0)
+            self._paths[id_] = (folders, depth, name)
             for form in {name, os.path.splitext(name)[0]} if name else ():
-                self._named.setdefault(form, []).append((key, id_))
+                self._named.setdefault(form, []).append((folders, depth, name, id_))
 
     def __call__(self, *names: str) -> str | None:
         """The id of the first name that means a row; None where none does, or several rows."""
-        found = (self._find(_key(str(name))) for name in names)
-        return next((id_ for id_ in found if id_ is not None), None)
+        found = (self.candidates(name) for name in names)
+        return next((near[0][1] for near in found if len(near) == 1), None)
 
-    def _find(self, key: str) -> str | None:
-        if key in self.ids:
-            return self.ids[key]
-        name = key.rpartition("/")[2]
-        for form in (name, os.path.splitext(name)[0]):
-            known = self._named.get(form, [])
-            if len(known) > 1:  # files of one name in several folders
-                end = "/" + os.path.splitext(key)[0]
-                known = [each for each in known if os.path.splitext("/" + each[0])[0].endswith(end)]
-            if len(known) == 1:
-                return known[0][1]
-            if form in self.ids:
-                return self.ids[form]
-        return None
+    def candidates(self, name: str) -> list[tuple[tuple[float, bool], str]]:
+        """The rows that a name means equally well, and how well, to be compared: one, none, more.
+
+        How well is how many folders are the same, and whether the endings are.
+        """
+        key = _key(str(name))
+        if self._may_be_id(key, key, []):
+            return [((math.inf, True), self.ids[key])]
+        *folders, name = _parts(key) or [""]
+        stem = os.path.splitext(name)[0]
+        for form in (name, stem):
+            near = []
+            for known, depth, file, id_ in self._named.get(form, []):
+                same = _same_at_the_end(folders, known)
+                if same >= min(len(folders), depth):
+                    near.append(((same, file == name), id_))
+            best = max((rank for rank, _ in near), default=None)
+            if best is not None:
+                return [each for each in near if each[0] == best]
+        # Ids may be numbers of another kind than those of the files.
+        known = [form for form in (name, stem) if self._may_be_id(form, stem, folders)]
+        known = known or [form for form in (key,) if form in self.ids]
+        return [((0, False), self.ids[form]) for form in known[:1]]
+
+    def _may_be_id(self, form: str, stem: str, folders: list[str]) -> bool:
+        """Whether it is the id of a row that has no path, or one with the folders and it in it."""
+        if form not in self.ids:
+            return False
+        known, depth, name = self._paths[self.ids[form]]
+        if name and _same_at_the_end(folders, known) < min(len(folders), depth):
+            return False
+        path = "/".join([*known[len(known) - depth :], name])
+        word = rf"(?<![^\W_]){re.escape(stem)}(?![^\W_])"
+        return not path or re.search(word, path) is not None
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in _key(path).split("/") if part not in ("", ".")]
+
+
+def _same_at_the_end(some: Sequence[str], others: Sequence[str]) -> int:
+    """How many of the last ones are the same."""
+    pairs = zip(reversed(some), reversed(others), strict=False)
+    return next(
+        (n for n, (one, other) in enumerate(pairs) if one != other), min(len(some), len(others))
+    )
 
 
 def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: str) -> pd.DataFrame:

@@ -149,9 +149,7 @@ class Run:
         """Every table that `prepare` reads, a file of annotations included."""
         competition = self.config.competition
         names = [competition.train, competition.test, competition.sample_submission]
-        annotations = self.config.task.options.get("annotations")
-        if annotations and os.path.splitext(annotations)[1]:
-            names.append(annotations)
+        names += [] if self._annotation_folder else [self.config.task.options.get("annotations")]
         return list(dict.fromkeys(self._file(name) for name in names if name is not None))
 
     @property
@@ -163,21 +161,27 @@ class Run:
     def picture_folders(self) -> list[str]:
         """Folders of pictures, and that of annotations, where each picture has a file of them."""
         pictures = self.config.competition.pictures
-        names = [*pictures.train, *pictures.test]
-        annotations = self.config.task.options.get("annotations")
-        if annotations and not os.path.splitext(annotations)[1]:
-            names.append(annotations)
-        return list(dict.fromkeys(self._file(name) for name in names))
+        names = [*pictures.train, *pictures.test, self._annotation_folder]
+        return list(dict.fromkeys(self._file(name) for name in names if name is not None))
+
+    @property
+    def _annotation_folder(self) -> str | None:
+        """The folder with a file of annotations for each picture, if there is one."""
+        options = self.config.task.options
+        return options.get("annotations") if options.get("format") in ("voc", "yolo") else None
 
     def picture_files(self, wildcards) -> str | None:
         """Digest of the names and sizes of all pictures: a folder's time tells of neither a
-        picture replaced in place nor of a nested folder. Times would make a copy a change."""
+        picture replaced in place nor of a nested folder. Times would make a copy a change.
+        Annotations are small, and a corrected one may be as long: their contents count."""
         if self.source:
             return None  # the workflow's own outputs
         digest = hashlib.blake2b(digest_size=8)
         for folder in self.picture_folders:
             for name, size in sorted(_files_under(folder)):
                 digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
+                if self._annotation_folder and name.lower().endswith((".xml", ".txt")):
+                    digest.update(Path(name).read_bytes())
         return digest.hexdigest()
 
     # ---------------------------------------------------------------------- params

@@ -174,8 +174,18 @@ def test_files_of_other_programs(tmp_path):
     agrees(read(table, root=tmp_path, format="yolo", annotations="yolo", classes=NAMES))
     agrees(read(table, root=tmp_path, format="yolo", annotations="yolo"), ["0", "1"])
     (tmp_path / "yolo" / "other.txt").write_text("0 0.5 0.5 0.1 0.1\n1 zero 0 0 0\n")
-    with pytest.raises(DataError, match=r"other\.txt: 2 of 5(.|\n)*no such picture"):
-        read(table, root=tmp_path, format="yolo", annotations="yolo")
+    found = read(table, root=tmp_path, format="yolo", annotations="yolo")
+    agrees(found, ["0", "1"])
+    assert found.problems == [
+        (str(tmp_path / "yolo"), "other", "2 boxes are in files of none of the pictures",
+         "left out")
+    ]  # fmt: skip
+    several = PICTURES.assign(path=["x/n.png", "y/n.png", "z/c.png"])
+    (tmp_path / "yolo" / "n.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(DataError, match=r"id n: may be of any of the rows a, b"):
+        box_tables.read(
+            table, [], box_tables.Form("yolo", annotations="yolo"), several, root=tmp_path
+        )
     with pytest.raises(DataError, match="is no folder"):
         read(table, root=tmp_path, format="voc", annotations="nowhere")
 

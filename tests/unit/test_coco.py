@@ -118,6 +118,113 @@ def test_names_mean_rows_by_id_file_or_path():
     assert find("nowhere", "q") == "q"
 
 
+def test_folders_of_names_are_those_below_the_root():
+    paths = ["/here/data/train/1.png", "/here/data/train/cam/2.png"]
+    find = Finder(pd.DataFrame({"path": paths}, pd.Index(["a", "b"])), "/here/data")
+    for name in ("1.png", "train/1.jpg", "./train/1.png", "/there/x/train/1.png"):
+        assert find(name) == "a", name
+    assert [find(name) for name in ("cam/2.png", "train/cam/2")] == ["b", "b"]
+    for name in ("test/1.png", "train/other/2.png", "other/cam/2.png"):
+        assert find(name) is None, name
+
+
+def test_a_stem_is_an_id_only_where_the_rows_file_agrees():
+    paths = ["d/000002.png", "d/000001.png", "", "d/img_4.png", "d/5.png"]
+    find = Finder(pd.DataFrame({"path": paths}, pd.Index(["1", "2", "3", "4", "5"])))
+    assert [find(name) for name in ("2.png", "e/5.png", "e/4.png")] == [None] * 3
+    assert [find(name) for name in ("000002.png", "3.png", "4.jpg", "2")] == ["1", "3", "4", "2"]
+
+
+def two_sets(*names: str) -> dict:
+    """A box in each image of some names; images and boxes are numbered from 1."""
+    ids = range(1, len(names) + 1)
+    return {
+        "images": [{"id": n, "file_name": name} for n, name in zip(ids, names, strict=True)],
+        "categories": [{"id": 1, "name": "fish"}],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 1, "bbox": [n, n, 5, 5]} for n in ids
+        ],
+    }
+
+
+def boxes_of(targets) -> list[list[float]]:
+    """The left edges of each picture's boxes."""
+    return [unpack(row)[0][:, 0].tolist() for row in targets["packed"]]
+
+
+def test_annotations_stay_with_their_image_where_file_names_repeat(tmp_path):
+    found = found_in(tmp_path, two_sets("test/a.png", "train/a.png", "b.jpg", "b.png"))
+    targets, task = read("detection", found, coco_results=True)
+    assert boxes_of(targets) == [[2], [4], []]
+    assert task.info["coco"]["image_ids"] == {"a": 1, "b": 3}
+    (strays,) = [each[1:] for each in found.problems if "annotations are" in each[2]]
+    assert strays == (
+        "test/a.png, b.jpg", "2 annotations are of images that are none of the pictures",
+        "left out",
+    )  # fmt: skip
+    found = found_in(tmp_path, two_sets("a.png", "b.png", "a.png"))
+    said = r"(?s)tell them apart.*row a: 'a\.png' \(id 1\), 'a\.png' \(id 3\)"
+    with pytest.raises(DataError, match=said):
+        read("detection", found)
+
+
+def test_images_of_several_rows_are_named_with_these(tmp_path):
+    found = found_in(tmp_path, two_sets("n.png", "b.png"))
+    found.pictures["path"] = ["data/x/n.png", "data/y/n.png", "data/b.png"]
+    with pytest.raises(DataError, match=r"image n\.png may be that of any of the rows a, b"):
+        read("detection", found)
+
+
+def test_many_annotations_of_other_images_are_a_note(tmp_path):
+    names = ["a.png", *(f"test/{n}.png" for n in range(30))]
+    found = found_in(tmp_path, two_sets(*names))
+    targets, _ = read("detection", found)
+    assert boxes_of(targets) == [[1], [], []]
+    assert any(each[2].startswith("30 annotations are of images") for each in found.problems)
+
+
+@pytest.mark.parametrize("part", ["images", "categories"])
+def test_repeated_ids_are_named(tmp_path, part):
+    content = two_sets("a.png", "b.png")
+    content[part] = [{**content[part][0], "name": f"n{n}"} for n in range(2)]
+    with pytest.raises(DataError, match=f"several {part} have the id 1; give"):
+        read("detection", found_in(tmp_path, content))
+
+
+def test_numbers_may_be_texts(tmp_path):
+    content = two_sets("a.png", "b.png")
+    content["images"][0] |= {"id": "1", "width": str(SIZE[1]), "height": "20.0"}
+    content["images"][1] |= {"width": 0, "height": 0}
+    content["annotations"][0] |= {"category_id": "1", "iscrowd": "0"}
+    crowd = {**content["annotations"][0], "iscrowd": "1"}
+    content["annotations"].append(crowd)
+    targets, _ = read("detection", found_in(tmp_path, content))
+    assert boxes_of(targets) == [[1], [2], []]
+    content["images"].append({"id": 1, "file_name": "c.png"})  # now 1 and "1" are two
+    targets, _ = read("detection", found_in(tmp_path, content))
+    assert boxes_of(targets) == [[], [2], [1]]
+
+
+def test_classes_are_the_files_categories_in_its_order(tmp_path):
+    kinds = [{"id": 9, "name": "whale"}, {"id": 5, "name": "crab"}, {"id": 3, "name": "fish"}]
+    for task in ("segmentation", "detection"):
+        targets, loaded = read(task, found_in(tmp_path, boxed(file_of(categories=kinds))))
+        assert loaded.names == ["whale", "crab", "fish"]
+        assert loaded.describe_targets(targets)["kind"]
+
+
+@pytest.mark.parametrize(
+    "task", ["segmentation", "instance_segmentation", "detection", "keypoints"]
+)
+def test_files_without_an_object_are_named(tmp_path, task):
+    content = people()
+    crowd = {**file_of()["annotations"][-1], "keypoints": SEEN, "category_id": 1}
+    for annotations in ([], [crowd], [{**crowd, "iscrowd": 0, "image_id": 40}]):
+        found = found_in(tmp_path, {**content, "annotations": annotations})
+        with pytest.raises(DataError, match=r"all\.json: no training picture has an object"):
+            read(task, found)
+
+
 # --------------------------------------------------------------------------------------- masks
 
 
@@ -125,11 +232,11 @@ def test_masks_are_those_of_pycocotools(tmp_path):
     content = file_of()
     found = found_in(tmp_path, content)
     targets, task = read("segmentation", found)
-    assert task.names == ["crab", "fish"]
+    assert task.names == ["fish", "crab"]
     expected = np.zeros((3, 2, *SIZE), np.uint8)
     whole = reference({**content, "annotations": content["annotations"][:3]})
     for each in whole.dataset["annotations"]:
-        kind = {3: 1, 5: 0}[each["category_id"]]
+        kind = {3: 0, 5: 1}[each["category_id"]]
         expected[{7: 0, 9: 1}[each["image_id"]], kind] |= whole.annToMask(each)
     for row, mask in zip(targets["packed"], expected, strict=True):
         np.testing.assert_array_equal(unpack(row)[0], mask)
@@ -140,7 +247,7 @@ def test_masks_are_those_of_pycocotools(tmp_path):
 
 def test_pixels_of_one_class_have_a_background(tmp_path):
     targets, task = read("segmentation", found_in(tmp_path, file_of()), kind="labels")
-    assert task.names == ["background", "crab", "fish"]
+    assert task.names == ["background", "fish", "crab"]
     assert (unpack(targets["packed"].iloc[0])[0].sum(axis=0) == 1).all()
     assert unpack(targets["packed"].iloc[2])[0][0].all()
 
@@ -155,11 +262,15 @@ def test_objects_are_numbered_in_the_files_order(tmp_path):
 
 WRONG = {
     "image": ({"image_id": 8}, r"annotation 300 \(id 8\): its image_id 8 is none of the"),
-    "picture": ({"image_id": 40}, r"\(id test/t.png\): there is no such picture.*test/t\.png"),
+    "text": ({"image_id": "8"}, r"annotation 301 \(id 8\): its image_id '8' is none of the"),
     "category": ({"category_id": 4}, r"annotation 302 \(id a\): its category_id 4 is none"),
     "nothing": ({"segmentation": None}, r"annotation 303 \(id a\): it has no segmentation"),
     "polygon": ({"segmentation": [[0, 0, 40, 0, 40, 9]]}, "reaches from 0, 0 to 40, 9, but"),
     "odd": ({"segmentation": [[0, 0, 4]]}, "expected x, y, x, y"),
+    "sides": (
+        {"segmentation": {"size": 20, "counts": [600]}},
+        r"size: found 20, expected \[height",
+    ),
     "size": (
         {"segmentation": {"size": [30, 20], "counts": [600]}},
         "its size is 20 x 30, but the picture is 30 x 20",
@@ -181,8 +292,54 @@ def test_wrong_masks_are_named_at_once_or_left_out(tmp_path, task):
     assert sum("annotation 30" in row for _, row, *_ in found.problems) >= len(WRONG)
 
 
+def test_objects_without_a_pixel_are_a_note(tmp_path):
+    dot = [[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]]
+    nothing = {"size": list(SIZE), "counts": [SIZE[0] * SIZE[1]]}
+    content = more(*({"segmentation": shape} for shape in ([], dot, nothing)))
+    found = found_in(tmp_path, content)
+    targets, _ = read("instance_segmentation", found)
+    assert unpack(targets["packed"].iloc[0])[0].max() == 2
+    assert found.problems[-1][1:] == (
+        "annotation 300 (id a), annotation 301 (id a), annotation 302 (id a)",
+        "3 annotations have a mask without a pixel", "left out",
+    )  # fmt: skip
+
+
+def test_polygons_may_share_an_edge(tmp_path):
+    def square(left, right):
+        return [[left, 2.5, right, 2.5, right, 12.5, left, 12.5]]
+
+    def content(*shapes):
+        first = file_of()["annotations"][0]
+        listed = [{**first, "id": n, "segmentation": each} for n, each in enumerate(shapes)]
+        return file_of(annotations=listed)
+
+    shared = (square(1.5, 11.5), square(11.5, 21.5))
+    found = found_in(tmp_path, content(*shared))
+    read("instance_segmentation", found)
+    assert found.problems[-1][2] == "shares 11 pixels with annotation 0"
+    wrong = [
+        (square(1.5, 11.5), square(9.5, 21.5)),
+        (masks.write_coco(rectangle(2, 1, 12, 12)), masks.write_coco(rectangle(2, 11, 12, 22))),
+    ]
+    for shapes in wrong:
+        with pytest.raises(DataError, match=r"annotation 1 \(id a\): shares \d+ pixels"):
+            read("instance_segmentation", found_in(tmp_path, content(*shapes)))
+
+
+def test_a_solution_without_targets_has_the_samples_column(tmp_path):
+    found = found_in(tmp_path, file_of())
+    sample = pd.DataFrame({"EncodedPixels": ""}, found.pictures.index)
+    targets, task = read("instance_segmentation", found, sample)
+    assert task.info["column"] == "EncodedPixels"
+    cells = [masks.encode(unpack(row)[0].reshape(SIZE)) for row in targets["packed"][1:2]]
+    table = pd.DataFrame({"Usage": "Private", "EncodedPixels": cells}, pd.Index(["b"], name="id"))
+    back = task.read_solution(table, [], found)
+    np.testing.assert_array_equal(unpack(back[1])[0], unpack(targets["packed"].iloc[1])[0])
+
+
 def test_wrong_boxes_of_a_file_are_named_by_annotation(tmp_path):
-    wrong = [{"image_id": 8}, {"image_id": 40}, {"category_id": 4}, {"bbox": [40, 2, 9, 9]}]
+    wrong = [{"image_id": 8}, {"image_id": None}, {"category_id": 4}, {"bbox": [40, 2, 9, 9]}]
     content = boxed(more(*wrong))
     content["annotations"][-1]["bbox"] = [40, 2, 9, 9]
     found = found_in(tmp_path, content)
@@ -190,13 +347,13 @@ def test_wrong_boxes_of_a_file_are_named_by_annotation(tmp_path):
         read("detection", found)
     for said in (
         r"annotation 300 \(bbox .*\), id 8: its image_id 8 is none of the file's images",
-        r"annotation 301 \(bbox .*\), id test/t\.png: there is no such picture",
+        r"annotation 301 \(bbox .*\), id None: its image_id None is none of the file's images",
         r"annotation 302 \(bbox .*\), id a: its category_id 4 is none of the file's categories",
         r"annotation 303 \(bbox \[40, 2, 9, 9\]\), id a: outside of the picture",
     ):
         assert re.search(said, str(error.value)), said
     targets, task = read("detection", found, repair=True)
-    assert task.names == ["crab", "fish"]
+    assert task.names == ["fish", "crab"]
     assert [len(unpack(row)[0]) for row in targets["packed"]] == [2, 1, 0]
 
 
@@ -250,8 +407,22 @@ def test_files_need_the_format_and_the_format_a_file():
     for task in ("segmentation", "instance_segmentation", "keypoints"):
         with pytest.raises(ValueError, match="annotations"):
             tasks.options_module(task).Options(annotations="all.json")
-    with pytest.raises(ValueError, match="annotations"):
-        tasks.options_module("keypoints").Options(format="coco")
+    for task, form in (
+        ("keypoints", "coco"), ("detection", "coco"), ("detection", "voc"), ("detection", "yolo"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="annotations"):
+            tasks.options_module(task).Options(format=form)
+    with pytest.raises(ValueError, match=r"annotations: found 'all\.json' and `format: xyxy`"):
+        tasks.options_module("detection").Options(format="xyxy", annotations="all.json")
+
+
+@pytest.mark.parametrize("task", ["segmentation", "instance_segmentation"])
+def test_a_table_that_is_a_coco_file_is_named_as_annotations_too(tmp_path, task):
+    found = found_in(tmp_path, file_of())
+    found = Found(found.pictures, tmp_path, str(tmp_path / "all.json"))
+    with pytest.raises(ConfigError, match=r"task\.options\.annotations: .*all\.json is a COCO"):
+        read(task, found, annotations=None)
+    assert len(read(task, found)[0]) == 3
 
 
 def test_solutions_are_files_too_or_tables_like_submissions(tmp_path):
@@ -315,6 +486,31 @@ def test_several_people_in_a_picture_are_an_error_or_the_largest_counts(tmp_path
     targets, task = read("keypoints", found, repair=True)
     np.testing.assert_array_equal(task.encode(targets)[0], [4, 5, 9, 5, 6, 9])
     assert ("all but the largest, annotation 2, left out") in [each[3] for each in found.problems]
+
+
+def test_the_largest_is_told_by_its_own_area_or_box(tmp_path):
+    higher = [4, 5, 2, 9, 5, 2, 6, 9, 2]
+    cases = [
+        ({"id": 1, "area": 5.0}, {"id": 1, "area": 9.0}),
+        ({"area": None, "bbox": [None] * 4}, {"area": None, "bbox": [0, 0, 20, 20]}),
+        ({"area": "5"}, {"area": "9"}),
+    ]
+    for first, second in cases:
+        content = people({"keypoints": SEEN, **first}, {"keypoints": higher, **second})
+        found = found_in(tmp_path, content)
+        targets, task = read("keypoints", found, repair=True)
+        np.testing.assert_array_equal(task.encode(targets)[0], [4, 5, 9, 5, 6, 9])
+
+
+def test_objects_without_points_have_none(tmp_path):
+    bare = {"bbox": [0, 0, 5, 5], "image_id": 9}
+    content = people({"keypoints": [1, 2, 2, 3, 4, 2, 5, 6, 1]}, bare, {**bare, "keypoints": []})
+    # A category of other points, none of which is said.
+    content["categories"][1]["keypoints"] = ["middle"]
+    content["annotations"].append({"id": 9, "image_id": 9, "category_id": 2, "bbox": [0, 0, 9, 9]})
+    targets, task = read("keypoints", found_in(tmp_path, content))
+    assert task.points == POINTS
+    assert np.isnan(task.encode(targets)[1:]).all()
 
 
 def test_wrong_points_are_named_at_once_or_missing(tmp_path):
@@ -387,6 +583,24 @@ def test_annotations_are_inputs_of_the_workflow():
     run.config = load("detection", format="voc", annotations="all/voc")
     assert run.tables == ["x/train.csv", "x/sample_submission.csv"]
     assert run.picture_folders == ["x/train", "x/test", "x/all/voc"]
+    run.config = load("detection", format="yolo", annotations="labels.v1")
+    assert run.picture_folders == ["x/train", "x/test", "x/labels.v1"]
+    run.config = load("detection", format="coco", annotations="all/annotations")
+    assert run.tables[-1] == "x/all/annotations"
+    assert run.picture_folders == ["x/train", "x/test"]
+
+
+def test_corrected_annotations_of_the_same_length_are_a_change(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("train", "test", "voc"):
+        (tmp_path / "x" / folder).mkdir(parents=True)
+    run = object.__new__(workflow.Run)
+    run.config = load("detection", format="voc", annotations="voc")
+    digests = []
+    for text in ("<xmin>1</xmin>", "<xmin>2</xmin>", "<xmin>1</xmin>"):
+        (tmp_path / "x" / "voc" / "a.xml").write_text(text)
+        digests.append(run.picture_files(None))
+    assert digests[0] == digests[2] != digests[1]
 
 
 def test_targets_may_be_left_out_where_a_file_has_them():
@@ -462,6 +676,19 @@ def test_results_without_a_file_count_classes_from_one(tmp_path):
     assert json.loads(coco.results(["x"], [none], ["a"])) == []
 
 
+def test_rows_of_results_are_all_called_by_files_or_all_by_images():
+    box = np.array([[1, 2, 4, 8]], np.float32)
+    row = (box, np.array([0.25], np.float32), np.array([0], np.int16))
+
+    def written(*ids):
+        listed = json.loads(coco.results(ids, [row] * len(ids), ["a"], {}, {"1": 2, "2": 3}))
+        return [each["image_id"] for each in listed]
+
+    assert written("1", "2") == [2, 3]  # stems of files
+    assert written("2", "3") == [2, 3]  # ids of images
+    assert written("1.png", "test/2.png") == [2, 3]
+
+
 def test_results_are_written_where_they_are_asked_for(tmp_path):
     found = found_in(tmp_path, boxed(file_of()))
     _, task = read("detection", found)
@@ -493,6 +720,9 @@ def test_points_of_a_file_go_from_the_competition_to_the_grade(tmp_path, train):
                 for n, each in enumerate(listed)
             ],
         }
+        if train == "train.csv":  # whose images may be more than the tables' rows
+            content["images"].append({"id": 99, "file_name": "elsewhere/0.png"})
+            content["annotations"].append({**content["annotations"][0], "image_id": 99, "id": 99})
         (root / f"{part}.json").write_text(json.dumps(content))
         pd.DataFrame({"id": ids}).to_csv(root / f"{part}.csv", index=False)
     settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from podium.config.section import Names, Section
 from podium.tasks.traits import Traits
@@ -16,6 +16,8 @@ TRAITS = Traits(
     approaches=_APPROACHES,
     map_approaches=_APPROACHES,
 )
+#: Formats that are files of their own beside the table.
+_FILES = ("voc", "coco", "yolo")
 #: What the networks' loss terms are, for the manual.
 LOSS_WORDS = {
     "classification": "Wrong classes: focal loss (Lin et al. 2017) of each anchor or place; with "
@@ -73,12 +75,12 @@ class Options(Section):
         None,
         description="Folder or file of `voc`, `coco` or `yolo`, below `competition.root`. The "
         "training table then only lists the pictures, and `competition.target` may be `[]`. "
-        "Annotations that COCO calls crowds (`iscrowd`) are left out.",
+        "Annotations that COCO calls crowds (`iscrowd`) are left out, and those of other images.",
     )
     classes: Names | None = Field(
         None,
         description="All classes; another one is an error. For `yolo` the names of its numbers. "
-        "Unset: those that are found.",
+        "Unset: the categories of a COCO file in its order, else those that are found.",
     )
     nothing: Names = Field([], description="Labels that say that a picture holds no object.")
     repair: bool = Field(
@@ -115,6 +117,15 @@ class Options(Section):
         description="Channels of the detectors' feature pyramid; with `approach: rt_detr` of the "
         "transformer. Their authors have 256.",
     )
+
+    @model_validator(mode="after")
+    def _files_are_named(self):
+        if (self.format in _FILES) != bool(self.annotations):
+            raise ValueError(
+                f"annotations: found {self.annotations!r} and `format: {self.format}`, expected a "
+                "folder or file with `format: voc`, `coco` or `yolo`, and none without"
+            )
+        return self
 
     @field_validator("fields", "submission")
     @classmethod

@@ -1,5 +1,6 @@
 """Boxes around objects, each of a class."""
 
+import os
 from collections import Counter
 from functools import partial
 from typing import ClassVar
@@ -56,14 +57,17 @@ class Task(PackedTask):
         read = _read(table, columns, options, found)
         found.problems.extend(read.problems)
         if not len(read.objects):
+            if read.file is not None:
+                raise coco.no_object(read.file, found.problems)
             raise DataError(f"{found.table}: no training picture has a box")
-        names = list(options.classes or targets.in_order(read.objects["label"]))
+        names = list(options.classes or read.names or targets.in_order(read.objects["label"]))
+        names = [name for name in names if name not in options.nothing]
         rows = read.of(found.pictures.index, names)
         packed = pd.DataFrame({"packed": column(pack(*row) for row in rows)})
         packed.index = found.pictures.index
         info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": None}
         if options.coco_results and options.format == "coco":
-            annotations = coco.read(coco.path_of(options.annotations, found), found.pictures)
+            annotations = coco.read(coco.path_of(options, found), found.pictures, found.root)
             info["coco"] = {
                 "category_ids": annotations.category_ids,
                 "image_ids": annotations.elsewhere,
@@ -367,7 +371,10 @@ class Task(PackedTask):
         listed = [(2 if most > 20 * rarest else 1, title, text, lines)]
         lost = [name for place, name in enumerate(self.names) if not found.get(place)]
         if lost:
-            text = f"{some_of(lost)}: named in task.options.classes, but no model can learn them."
+            text = (
+                f"{some_of(lost)}: named in task.options.classes or in the file of the boxes, but "
+                "no model can learn them."
+            )
             listed.append((2, f"{len(lost)} classes without a box", text))
         if (counts == 0).any():
             bare = [ids[row] for row in np.flatnonzero(counts == 0)]
@@ -489,9 +496,9 @@ _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.i
 
 
 def _read(table, columns, options, found, names=None) -> Read:
-    annotations, root = options.annotations, found.root
+    annotations = options.annotations
     if options.format == "coco" and annotations is None and coco.is_coco(found.table):
-        annotations, root = found.table, "."
+        annotations = os.path.abspath(found.table)  # a solution
     form = Form(
         options.format,
         label=options.columns.label,
@@ -503,7 +510,7 @@ def _read(table, columns, options, found, names=None) -> Read:
     )
     return box_tables.read(
         table, columns, form, found.pictures,
-        file=found.table, root=root, classes=names or options.classes, repair=options.repair,
+        file=found.table, root=found.root, classes=names or options.classes, repair=options.repair,
     )  # fmt: skip
 
 

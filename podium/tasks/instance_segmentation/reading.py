@@ -1,5 +1,6 @@
 """Objects of a training table as label pictures."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from podium import coco, masks
+from podium.errors import some_of
 from podium.masks import MaskError
 from podium.tasks import targets
 from podium.tasks.faults import Faults
 
-#: Pixels that two objects may share for it to be repaired without being asked.
+#: Pixels that two objects may share for it to be repaired without being asked. Polygons may share
+#: an edge: as many pixels as a square of the smaller one's area is wide.
 SLIVER = 2
 
 
@@ -31,7 +34,7 @@ def read_objects(
     """
     faults = Faults(found, options.repair, path)
     if path is not None:
-        annotations = coco.read(path, found.pictures)
+        annotations = coco.read(path, found.pictures, found.root)
         found.problems.extend(annotations.notes)
         table, column = coco.rows_of(annotations, "segmentation"), "segmentation"
         table = faults.refuse_rows(table)
@@ -52,6 +55,10 @@ def read_objects(
         rows = [(names[place], cells[place]) for place in places.get(id_, [])]
         read = reader.labels if options.format == "labels" else reader.objects
         pictures.append(read(id_, (int(height), int(width)), rows))
+    if reader.empty:
+        problem = f"{len(reader.empty)} annotations have a mask without a pixel"
+        names = some_of(list(dict.fromkeys(reader.empty)))
+        found.problems.append((faults.file, names, problem, "left out"))
     reader.faults.stop_if_wrong(
         "the masks are not right. Mend them, or let podium do it with `task.options.repair: true`; "
         "`order` and `first_pixel` say how pixels are counted:"
@@ -65,15 +72,20 @@ def _places(table: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 class _Reader:
-    """Reads the cells of a picture's rows; collects what is wrong."""
+    """Reads the cells of a picture's rows; collects what is wrong.
+
+    Attributes:
+        empty: names of COCO's objects that have no pixel, as polygons smaller than one.
+    """
 
     def __init__(self, options, faults: Faults):
         self.options, self.faults, self.found = options, faults, faults.found
+        self.empty: list[str] = []
 
     def objects(self, id_: str, size: masks.Size, rows: list) -> np.ndarray:
         """A label picture from a cell per object."""
         read, order = self._cell_reader(size)
-        numbers, runs = [], []
+        numbers, runs, spare = [], [], []
         for row, cell in rows:
             if masks.is_empty(cell):
                 continue
@@ -85,15 +97,16 @@ class _Reader:
             if len(each):
                 numbers.append(row)
                 runs.append(each)
+                area = int(each[:, 1].sum())
+                spare.append(math.isqrt(area) if _is_polygons(cell) else 0)
             elif not problems:
-                self.faults.note(id_, row, "its mask has no pixel", "left out")
+                self.empty.append(f"{row} (id {id_})")
         labels, overlaps = masks.labels_of_runs(runs, size, order)
         for owner, other, pixels in overlaps:
             shared = f"{pixels} pixel{'s' if pixels > 1 else ''}"
             problem = f"shares {shared} with {numbers[owner]}"
-            self.faults.note(
-                id_, numbers[other], problem, f"left to {numbers[owner]}", pixels <= SLIVER
-            )
+            harmless = pixels <= max(SLIVER, min(spare[owner], spare[other]))
+            self.faults.note(id_, numbers[other], problem, f"left to {numbers[owner]}", harmless)
         return masks.renumbered(labels)[0].astype(np.uint16)
 
     def _cell_reader(self, size: masks.Size) -> tuple[Callable, masks.Order]:
@@ -117,6 +130,11 @@ class _Reader:
                 self.faults.note(id_, row, f"{cell}: holds {labels.min()}", "taken as 0")
             return _compact(labels)
         return np.zeros(size, np.uint16)
+
+
+def _is_polygons(cell) -> bool:
+    """Whether a cell holds polygons, not run lengths: a list, or the JSON of one."""
+    return isinstance(cell, list) or str(cell).lstrip().startswith("[")
 
 
 def _compact(labels: np.ndarray) -> np.ndarray:

@@ -37,20 +37,25 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
-        path = coco.path_of(options.annotations, found)
-        name = columns[0] if columns else "segmentation"
+        path = coco.path_of(options, found)
+        columns = columns or list(sample.columns if len(sample.columns) == 1 else ())
+        name = (*columns, "segmentation")[0]
         pictures = reading.read_objects(table, name, options, found, path)
         areas = np.concatenate([masks.areas(each) for each in pictures])
         if not len(areas):
-            where = f"no row of column {name!r}" if path is None else "none of its images"
-            raise DataError(f"{path or found.table}: {where} has an object; all are empty")
+            if path is not None:
+                raise coco.no_object(path, found.problems)
+            raise DataError(
+                f"{found.table}: no row of column {name!r} has an object; all are empty"
+            )
         frame = pd.DataFrame({"packed": column(map(pack, pictures))}, index=found.pictures.index)
         sizes = np.percentile(areas, [0, 100 / 3, 200 / 3]).round(1).tolist()
         return frame, {"names": list(instances.MAPS), "column": name, "sizes": sizes}
 
     def read_solution(self, table, columns, found):
-        path = coco.path_of(None, found)
-        name = (*columns, *table.columns, "segmentation")[0]
+        path = coco.solution_of(found)
+        only = table.columns if len(table.columns) == 1 else ()
+        name = (*columns, *only, self.info["column"])[0]
         return column(map(pack, reading.read_objects(table, name, self.options, found, path)))
 
     def stratify_by(self, target, bins):

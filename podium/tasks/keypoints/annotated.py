@@ -1,5 +1,6 @@
 """Points of a COCO file: one object with named points in a picture."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +30,18 @@ def read_points(path: Path, found, repair: bool) -> tuple[pd.DataFrame, list[str
     Raises:
         DataError: what is wrong, by annotation and picture, all of it at once.
     """
-    annotations = coco.read(path, found.pictures)
+    annotations = coco.read(path, found.pictures, found.root)
     found.problems.extend(annotations.notes)
     faults = Faults(found, repair, path)
     names, categories = _names_of(annotations)
-    rows = coco.rows_of(annotations, "keypoints")
+    rows = coco.rows_of(annotations, "keypoints", needed=False)
     # Objects of other categories have no points; of no category they are wrong.
     rows = faults.refuse_rows(rows[rows["label"].isin([*categories, ""])])
-    contents = {each.place: each.content for each in annotations.listed}
     objects: dict[str, list[tuple[float, str, np.ndarray]]] = {}
-    for id_, row in rows.iterrows():
+    for id_, row in rows[rows["keypoints"].map(_is_given)].iterrows():
         points = _points_of(id_, row, names, found.pictures.loc[id_], faults)
         if points is not None and (points[:, 2] > 0).any():
-            area = _area(contents[row["place"]], points)
+            area = _area(row["content"], points)
             objects.setdefault(id_, []).append((area, row["place"], points))
     values = np.zeros((len(found.pictures), len(names), 3))
     places = {id_: place for place, id_ in enumerate(found.pictures.index)}
@@ -62,13 +62,14 @@ def read_points(path: Path, found, repair: bool) -> tuple[pd.DataFrame, list[str
 
 
 def _names_of(annotations: coco.Annotations) -> tuple[list[str], list[str]]:
-    """The points' names, and the categories that have them."""
+    """The points' names, and the categories that have them, of those whose objects have points."""
     named = {
         str(each["name"]): [str(name) for name in each["keypoints"]]
         for each in annotations.categories
         if each.get("keypoints")
     }
-    seen = {each.label for each in annotations.listed}
+    given = [each for each in annotations.listed if _is_given(each.content.get("keypoints"))]
+    seen = {each.label for each in given}
     used = {label: names for label, names in named.items() if label in seen} or named
     kinds = list(dict.fromkeys(map(tuple, used.values())))
     if len(kinds) != 1 or len(set(kinds[0])) < len(kinds[0]):
@@ -78,6 +79,11 @@ def _names_of(annotations: coco.Annotations) -> tuple[list[str], list[str]]:
             f"points, found {len(kinds)} in its categories" + ("\n" + numbered(lines)) * bool(lines)
         )
     return list(kinds[0]), list(used)
+
+
+def _is_given(keypoints) -> bool:
+    """Whether an object says anything of its points; else none is labelled."""
+    return not (keypoints is None or keypoints == [] or keypoints is pd.NA)
 
 
 def _points_of(id_: str, row: pd.Series, names: list[str], picture, faults: Faults):
@@ -114,9 +120,8 @@ def _points_of(id_: str, row: pd.Series, names: list[str], picture, faults: Faul
 def _area(content, points: np.ndarray) -> float:
     """An object's `area`, that of its box, or that of the box around its points."""
     box = content.get("bbox")
-    if isinstance(content.get("area"), int | float):
-        return float(content["area"])
-    if isinstance(box, list) and len(box) == 4:
-        return float(box[2]) * float(box[3])
+    sides = box[2:] if isinstance(box, list) and len(box) == 4 else [None]
+    of_box = math.prod(map(coco.number, sides))
     spread = np.ptp(points[points[:, 2] > 0, :2], axis=0)
-    return float(spread.prod())
+    known = (coco.number(content.get("area")), of_box, float(spread.prod()))
+    return next(area for area in known if math.isfinite(area))

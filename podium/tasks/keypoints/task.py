@@ -45,9 +45,11 @@ class Task(base.Task):
         """See `base.Task.read_targets`. Half a point is an error, a missing one is not."""
         visible = options.visible
         if found is not None:
-            path = coco.path_of(options.annotations, found)
+            path = coco.path_of(options, found)
             table, columns = annotated.read_points(path, found, options.repair)
             visible = annotated.VISIBLE
+            if not (table.to_numpy()[:, 2::3] > 0).any():
+                raise coco.no_object(path, found.problems)
         points = points_of(columns)
         names = [name for pair in points.values() for name in pair]
         if visible:

@@ -30,8 +30,9 @@ class Options(Section):
     classes: list[str] | None = Field(
         None,
         description="Names of the classes in their order. Unset: the values of `class_column`, the "
-        "classes that ids name, the categories of `annotations` (of `labels` behind `background`), "
-        "the target columns, or `mask`. Of pictures of labels: the names of 0, 1, 2 ...",
+        "classes that ids name, the categories of `annotations` in the file's order (of `labels` "
+        "behind `background`), the target columns, or `mask`. Of pictures of labels: the names of "
+        "0, 1, 2 ...",
     )
     class_column: str | None = Field(
         None,

@@ -27,6 +27,7 @@ class Cells:
         class_column: the column of each row's class; None where columns or masks tell it.
         format: what a cell holds, see the option.
         places: what the rows are called in messages.
+        names: of the classes, if a COCO file lists them.
     """
 
     table: pd.DataFrame
@@ -34,6 +35,7 @@ class Cells:
     class_column: str | None
     format: str
     places: list[str]
+    names: list[str] | None = None
 
 
 def cells_of(table: pd.DataFrame, columns: list[str], options, path, faults: Faults) -> Cells:
@@ -44,10 +46,11 @@ def cells_of(table: pd.DataFrame, columns: list[str], options, path, faults: Fau
         path: of the COCO file; None where the table has the masks.
     """
     if path is not None:
-        annotations = coco.read(path, faults.found.pictures)
+        annotations = coco.read(path, faults.found.pictures, faults.found.root)
         faults.found.problems.extend(annotations.notes)
         rows = faults.refuse_rows(coco.rows_of(annotations, "segmentation"))
-        return Cells(rows, ["segmentation"], "label", "coco", rows["place"].tolist())
+        places, names = rows["place"].tolist(), annotations.names
+        return Cells(rows, ["segmentation"], "label", "coco", places, names)
     targets.check_columns(table, columns)
     class_column = class_column_of(options)
     if len(columns) > 1 and class_column:
@@ -70,10 +73,11 @@ def class_names(cells: Cells, options) -> list[str]:
     """
     if options.classes:
         return list(options.classes)
+    if cells.names is not None:
+        behind = [BACKGROUND] if options.kind == "labels" else []
+        return [*behind, *(name for name in cells.names if name not in behind)]
     if cells.class_column:
-        found = targets.in_order(cells.table[cells.class_column].dropna().unique().tolist())
-        is_pixels = options.annotations and options.kind == "labels"
-        return [BACKGROUND, *(name for name in found if name != BACKGROUND)] if is_pixels else found
+        return targets.in_order(cells.table[cells.class_column].dropna().unique().tolist())
     if options.kind == "labels":
         raise ConfigError(
             "task.options.classes: name the classes of the pixels, the background first; a "
@@ -195,9 +199,13 @@ class Reader:
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
 
 
-def check_not_all_empty(stacks: list[np.ndarray], names: list[str], table: str) -> None:
-    """DataError for classes that no picture shows."""
+def check_not_all_empty(stacks: list[np.ndarray], names: list[str], cells: Cells, faults) -> None:
+    """DataError for classes that no picture shows; a COCO file may list some that it has not."""
     there = np.array([stack.any(axis=(1, 2)) for stack in stacks]).any(axis=0)
     missing = [name for name, shown in zip(names, there, strict=True) if not shown]
-    if missing:
-        raise DataError(f"{table}: no picture has a pixel of {some_of(missing)}")
+    if cells.names is not None:
+        looked_for = [name for name in names if name != BACKGROUND]
+        if set(looked_for) <= set(missing):
+            raise coco.no_object(faults.file, faults.found.problems)
+    elif missing:
+        raise DataError(f"{faults.file}: no picture has a pixel of {some_of(missing)}")

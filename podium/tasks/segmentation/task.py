@@ -40,12 +40,12 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
-        path = coco.path_of(options.annotations, found)
+        path = coco.path_of(options, found)
         faults = Faults(found, options.repair, path)
         cells = cells_of(table, columns, options, path, faults)
         names = class_names(cells, options)
         stacks = Reader(cells, names, options, faults).stacks()
-        check_not_all_empty(stacks, names, faults.file)
+        check_not_all_empty(stacks, names, cells, faults)
         frame = pd.DataFrame({"packed": column(map(pack, stacks))}, index=found.pictures.index)
         return frame, {"names": names, "columns": list(columns)}
 
@@ -55,7 +55,7 @@ class Task(PackedTask):
 
         A table beside a COCO file lists pictures.
         """
-        if options.id_pattern and not options.annotations:
+        if options.id_pattern and not (options.annotations or coco.is_coco(path)):
             return class_ids.split(table, path, id_column, options).drop(columns=id_column)
         return super().index_train(table, path, id_column, options)
 
@@ -68,7 +68,7 @@ class Task(PackedTask):
         return super().index_sample(sample, path, id_column, options)
 
     def read_solution(self, table, columns, found):
-        path = coco.path_of(None, found)
+        path = coco.solution_of(found)
         faults = Faults(found, self.options.repair, path)
         if path is None and not columns:  # a COCO file says where the training masks are
             columns = [name for name in table.columns if name not in self._beside_masks(table)]
