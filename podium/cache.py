@@ -9,13 +9,15 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from podium import looks, tiles
 from podium import manifest as manifests
-from podium import tiles
 from podium.errors import DataError
 from podium.jobs import Job
 from podium.pictures import PictureError, read_picture
@@ -25,15 +27,39 @@ RESIZES = ("stretch", "pad", "crop", "tiles")
 PIECE = 16
 
 
-def parse_key(key: str) -> tuple[tuple[int, int], str]:
-    """(height, width) and way of resizing of a cache's name, such as `224x224-stretch`."""
-    match = re.fullmatch(r"(\d+)x(\d+)-([a-z]+)", key)
-    if not match or match[3] not in RESIZES or not int(match[1]) or not int(match[2]):
+class Key(NamedTuple):
+    """How a cache's pictures were made.
+
+    Attributes:
+        size: (height, width) in pixels.
+        resize: see `resized`.
+        zoom: of pictures in tiles, how many times as large they were made before.
+        changes: of `podium.looks`, before all else.
+    """
+
+    size: tuple[int, int]
+    resize: str
+    zoom: float = 1.0
+    changes: tuple[str, ...] = ()
+
+
+def parse_key(key: str) -> Key:
+    """What a cache's name says, such as `224x224-stretch` or `256x256-tiles-x2-dark-grey`."""
+    match = re.fullmatch(r"(\d+)x(\d+)-([a-z]+)(?:-x([\d.]+))?((?:-[a-z]+)*)", key)
+    changes = tuple(match[5].split("-")[1:]) if match else ()
+    if (
+        not match
+        or match[3] not in RESIZES
+        or not int(match[1])
+        or not int(match[2])
+        or set(changes) - set(looks.CHANGES)
+    ):
         raise DataError(
             f"{key!r} is not the name of a picture cache; expected <height>x<width>-<resize> with "
-            f"{', '.join(RESIZES)}, such as 224x224-stretch"
+            f"{', '.join(RESIZES)}, such as 224x224-stretch, and perhaps -x<zoom> and "
+            f"{', '.join(looks.CHANGES)}"
         )
-    return (int(match[1]), int(match[2])), match[3]
+    return Key((int(match[1]), int(match[2])), match[3], float(match[4] or 1), changes)
 
 
 def open_cache(path: Path | str) -> np.ndarray:
@@ -42,7 +68,13 @@ def open_cache(path: Path | str) -> np.ndarray:
 
 
 def cache_images(
-    manifest: Path | str, out: Path | str, size: tuple[int, int], resize: str, job: Job
+    manifest: Path | str,
+    out: Path | str,
+    size: tuple[int, int],
+    resize: str,
+    job: Job,
+    zoom: float = 1.0,
+    changes: Sequence[str] = (),
 ) -> None:
     """Decode and resize all pictures of a part.
 
@@ -51,8 +83,7 @@ def cache_images(
     Args:
         manifest: a part's manifest (see `podium.manifest`).
         out: the NumPy file to write; it appears under its name only when it is whole.
-        size: (height, width) in pixels.
-        resize: see `resized`.
+        size, resize, zoom, changes: see `Key`.
 
     Raises:
         DataError: a picture that could be read when the manifest was made and now cannot.
@@ -66,7 +97,7 @@ def cache_images(
     readable = [row for row, problem in enumerate(table["problem"]) if not problem]
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
-    layout = tiles.Layout.of(table, size) if resize == "tiles" else None
+    layout = tiles.Layout.of(table, size, zoom) if resize == "tiles" else None
     count = len(rows) if layout is None else len(layout)
     shape = (count, max((len(row) for row in rows), default=1), *size, 3)
     images = new_array(partial, np.uint8, shape)
@@ -75,9 +106,12 @@ def cache_images(
         for row in piece:
             for place, path in enumerate(rows[row]):
                 if layout is None:
-                    images[row, place] = resized(_decoded(path, size), size, resize)
+                    picture = looks.changed(_decoded(path, size), changes)
+                    images[row, place] = resized(picture, size, resize)
                     continue
-                whole = _decoded(path, None)
+                whole = looks.changed(_decoded(path, None), changes)
+                if zoom != 1:
+                    whole = scaled(whole, tiles.zoomed(whole.shape[:2], zoom))
                 for tile in layout.of_rows(np.array([row])):
                     images[tile, place] = tiles.cut(whole, layout.corners[tile], size)
         return len(piece)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from podium.cache import fitted_size
-from podium.tiles import Layout
+from podium.tiles import Layout, zoomed
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,16 @@ class Frames:
     rows: np.ndarray | None = None
 
     @classmethod
-    def of(cls, table: pd.DataFrame, size: tuple[int, int], resize: str) -> "Frames":
-        """Frames of a manifest's rows, by their first picture."""
+    def of(
+        cls, table: pd.DataFrame, size: tuple[int, int], resize: str, zoom: float = 1.0
+    ) -> "Frames":
+        """Frames of a manifest's rows, by their first picture; `zoom` is that of tiles."""
         sides = table[["width", "height"]].to_numpy(dtype=np.int64)
         if resize == "tiles":
-            layout = Layout.of(table, size)
-            offset = -layout.corners[:, ::-1].astype(float)
-            return cls(size, np.ones((len(layout), 2)), offset, sides[layout.rows], layout.rows)
+            layout = Layout.of(table, size, zoom)
+            offset, own = -layout.corners[:, ::-1].astype(float), sides[layout.rows]
+            enlarged = np.array([zoomed(side, zoom) for side in own]).reshape(-1, 2)
+            return cls(size, enlarged / own, offset, own, layout.rows)
         scale, offset = np.ones((len(table), 2)), np.zeros((len(table), 2))
         shapes, inverse = np.unique(sides, axis=0, return_inverse=True)
         for number, (width, height) in enumerate(shapes):

@@ -60,7 +60,8 @@ def predict_fold(
             ids,
             model["encoder"],
             open_seen(inputs.get(f"{part}_images"), inputs.get(f"{part}_features")),
-            frames_of(loaded, table.loc[ids], settings),
+            settings,
+            loaded,
         )
         bad, values = _over_views(net, rows, view_names, settings, loaded, target[in_train], device)
         if len(bad):
@@ -91,10 +92,11 @@ def _network(path, model: dict, settings: Model, task, inputs: dict, device):
     return net.to(device).eval()
 
 
-def _rows(table, ids, encoder: dict | None, seen, frames) -> Rows:
+def _rows(table, ids, encoder: dict | None, seen, settings: Model, task) -> Rows:
     places = table.index.get_indexer(ids)
+    frames = frames_of(task, table.loc[ids], settings)
     if frames is not None and frames.rows is not None:
-        places = Layout.of(table, frames.size).of_rows(places)
+        places = Layout.of(table, settings.size, settings.zoom).of_rows(places)
     tabular = None
     if encoder is not None:
         fitted = TabularEncoder.from_dict(encoder)
@@ -172,8 +174,10 @@ class _Joined:
         return column(done)
 
     def _joined(self, own: np.ndarray) -> tuple[np.ndarray, ...]:
-        height, width = (int(side) for side in self.frames.sides[own[0]][::-1])
-        factor = len(self.waiting[0]) // self.frames.size[0]
+        first = self.frames.take(own[:1])
+        size = tuple(np.round(first.scale[0] * first.sides[0]).astype(int)[::-1].tolist())
+        factor = len(self.waiting[0]) // first.size[0]
         corners = -factor * self.frames.offset[own][:, ::-1].astype(int)
-        whole = tiles.merged(self.waiting, corners, (factor * height, factor * width))
-        return self.task.place_row(torch.from_numpy(whole), Frames.whole((height, width), 1), 0)
+        whole = tiles.merged(self.waiting, corners, tuple(factor * side for side in size))
+        frame = Frames(size, first.scale, np.zeros((1, 2)), first.sides)
+        return self.task.place_row(torch.from_numpy(whole), frame, 0)

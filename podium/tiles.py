@@ -31,6 +31,11 @@ def corners(shape: tuple[int, int], size: tuple[int, int], overlap: float = OVER
     return np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
+def zoomed(shape: Sequence[int], zoom: float) -> tuple[int, int]:
+    """Height and width of an enlarged picture, whole pixels and at least one."""
+    return tuple(max(1, round(float(side) * zoom)) for side in shape)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The tiles of a manifest's pictures, one picture's after the other's.
@@ -44,13 +49,14 @@ class Layout:
     corners: np.ndarray
 
     @classmethod
-    def of(cls, table: pd.DataFrame, size: tuple[int, int]) -> "Layout":
-        """Tiles of a size (height, width) of all rows that can be read."""
+    def of(cls, table: pd.DataFrame, size: tuple[int, int], zoom: float = 1.0) -> "Layout":
+        """Tiles of a size (height, width) of all rows that can be read, enlarged by `zoom`."""
         sides = table[["height", "width"]].to_numpy(dtype=np.int64)
         if "problem" in table.columns:
             sides = np.where((table["problem"] == "").to_numpy()[:, None], sides, 0)
         each = [
-            corners(tuple(side), size) if side.all() else np.zeros((0, 2), int) for side in sides
+            corners(zoomed(side, zoom), size) if side.all() else np.zeros((0, 2), int)
+            for side in sides
         ]
         rows = np.repeat(np.arange(len(each)), [len(found) for found in each])
         return cls(rows, np.concatenate([np.zeros((0, 2), int), *each]))

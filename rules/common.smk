@@ -14,7 +14,7 @@ pathvars:
 
 wildcard_constraints:
     model="|".join(run.models),
-    cache="[0-9]+x[0-9]+-[a-z]+",
+    cache="[0-9]+x[0-9]+(-[a-z0-9.]+)+",
     fold="[0-9]+",
     seed="[0-9]+",
     worker="[0-9]+",

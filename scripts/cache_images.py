@@ -5,11 +5,9 @@ from podium.jobs import open_job
 with open_job(snakemake) as job:
     from podium.cache import cache_images, parse_key
 
-    size, resize = parse_key(snakemake.wildcards.cache)
     cache_images(
         manifest=snakemake.input.manifest,
         out=snakemake.output.images,
-        size=size,
-        resize=resize,
         job=job,
+        **parse_key(snakemake.wildcards.cache)._asdict(),
     )

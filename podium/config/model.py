@@ -109,6 +109,23 @@ class Loss(Section):
     )
 
 
+class Look(Section):
+    """What makes all pictures alike, in training and in prediction, before they are resized.
+
+    For pictures of several cameras, stains or scanners.
+    """
+
+    dark: bool = Field(
+        False, description="Take the negative of pictures that are bright for the most part."
+    )
+    grey: bool = Field(False, description="Without colours.")
+    stretch: bool = Field(
+        False,
+        description="Stretch the contrast of each picture over the whole range, but for the "
+        "darkest and the brightest 0.5 % of its pixels.",
+    )
+
+
 class Mix(Section):
     """Mixing of pictures and their targets."""
 
@@ -196,6 +213,14 @@ class Model(Section):
         "random, so that large pictures do not crowd out the others; all of them when unset. An "
         "epoch is validated on as many, always the same; predictions see all tiles.",
     )
+    zoom: float = Field(
+        1.0,
+        ge=0.05,
+        le=8,
+        description="With `resize: tiles`: how many times as large pictures are made before they "
+        "are cut: above 1 for objects of few pixels, below 1 for coarse things in huge pictures.",
+    )
+    look: Look = Field(default_factory=Look, description="What makes all pictures alike.")
     drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth of the backbone.")
     pictures: bool = Field(
         True, description="Look at the pictures; `false` for a model of the tabular columns alone."
@@ -287,7 +312,9 @@ class Model(Section):
     def cache_key(self) -> str:
         """Name of the picture cache that this model reads, such as `224x224-stretch`."""
         height, width = self.size
-        return f"{height}x{width}-{self.resize}"
+        zoom = [] if self.zoom == 1 else [f"x{self.zoom}"]
+        changes = [name for name, wanted in self.look if wanted]
+        return "-".join([f"{height}x{width}", self.resize, *zoom, *changes])
 
     @property
     def is_frozen(self) -> bool:

@@ -110,6 +110,7 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
     if model.resize != "tiles":
         why = "only `resize: tiles` has tiles"
         asked.append(("tiles_per_epoch", model.tiles_per_epoch, None, why))
+        asked.append(("zoom", model.zoom, 1.0, why))
     if model.resize == "tiles" and not traits.in_tiles:
         asked.append(("resize", "tiles", "stretch, pad or crop", f"{task} needs whole pictures"))
     if traits.is_spatial:
@@ -117,6 +118,9 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
         asked.append(("pictures", model.pictures, True, f"{task} answers with places in them"))
         asked.append(("mix.mixup", model.mix.mixup, 0.0, why))
         asked.append(("mix.cutmix", model.mix.cutmix, 0.0, why))
+    if traits.makes_pictures:
+        why = f"{task} answers with pictures that must stay as they are"
+        asked += [(f"look.{name}", wanted, False, why) for name, wanted in model.look]
     if (model.approach or next(iter(traits.approaches), None)) in traits.map_approaches:
         if model.is_frozen:
             asked.append(

@@ -19,6 +19,7 @@ class Traits:
         pastes: whether objects of one picture can be pasted into another.
         in_tiles: whether models may look at pictures in tiles (`resize: tiles`): its predictions
             are (batch, H, W, ...), a place for each pixel.
+        makes_pictures: whether it answers with pictures, so that models must not change them.
         approaches: what a model's `approach` may be, the default first.
         map_approaches: those of them whose networks answer with maps, which no frozen features
             and no linear probe can make.
@@ -31,5 +32,6 @@ class Traits:
     in_tiles: bool = False
     joins: bool = False
     pastes: bool = False
+    makes_pictures: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()

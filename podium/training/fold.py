@@ -162,7 +162,7 @@ def frames_of(task: Task, table: pd.DataFrame, settings: Model) -> Frames | None
     """Where a model sees a manifest's pictures, for a task whose targets are places in them."""
     if not task.is_spatial or not settings.pictures:
         return None
-    return Frames.of(table, settings.size, settings.resize)
+    return Frames.of(table, settings.size, settings.resize, settings.zoom)
 
 
 def build_network(inputs: Inputs, fold: Fold, settings: Model, seed: int) -> Network:

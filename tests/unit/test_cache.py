@@ -35,9 +35,17 @@ def _picture(folder, name, shade, size=(8, 8), mode="RGB"):
 
 
 def test_keys():
-    assert parse_key("224x196-stretch") == ((224, 196), "stretch")
-    assert parse_key("8x8-pad") == ((8, 8), "pad")
-    for wrong in ("224-stretch", "224x224-squeeze", "0x224-crop", "224x224", "axb-pad"):
+    assert parse_key("224x196-stretch") == ((224, 196), "stretch", 1.0, ())
+    assert parse_key("8x8-pad") == ((8, 8), "pad", 1.0, ())
+    assert parse_key("8x8-tiles-x1.5-grey") == ((8, 8), "tiles", 1.5, ("grey",))
+    for wrong in (
+        "224-stretch",
+        "224x224-squeeze",
+        "0x224-crop",
+        "224x224",
+        "axb-pad",
+        "8x8-pad-blue",
+    ):
         with pytest.raises(DataError) as caught:
             parse_key(wrong)
         assert "stretch, pad, crop" in str(caught.value)

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from podium import tiles
+from podium.frames import Frames
+from podium.framing import at_home, framed
 
 
 @pytest.mark.parametrize("side", [1, 31, 32, 33, 60, 61, 64, 100, 257])
@@ -84,3 +86,21 @@ def test_a_layout_has_the_tiles_of_all_pictures_that_can_be_read():
     assert layout.of_rows(np.array([4, 3, 1])).tolist() == [3, 4, 5, 1, 2]
     assert layout.of_rows(np.array([], int)).tolist() == []
     assert len(tiles.Layout.of(table.head(0), (32, 32))) == 0
+
+
+def test_enlarged_pictures_are_cut_and_found_again_where_they_were():
+    """A zoom of 1.5: frames say where a tile's pixels were, and labels go there and back."""
+    table = pd.DataFrame({"width": [40, 13], "height": [24, 64]})
+    layout = tiles.Layout.of(table, (32, 32), 1.5)
+    frames = Frames.of(table, (32, 32), "tiles", 1.5)
+    assert layout.rows.tolist() == frames.rows.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    np.testing.assert_array_equal(-frames.offset[:, ::-1], layout.corners)
+    np.testing.assert_allclose(frames.scale[0], [1.5, 1.5])
+    np.testing.assert_allclose(frames.scale[4], [20 / 13, 1.5])  # whole pixels
+    truth = np.zeros((24, 40), np.uint8)
+    truth[3:20, 10:35] = 1
+    seen = [framed(truth, frames, tile).astype(float) for tile in range(4)]
+    whole = tiles.merged(seen, layout.corners[:4], (36, 60))
+    home = Frames((36, 60), frames.scale[:1], np.zeros((1, 2)), frames.sides[:1])
+    found = at_home(whole[None].astype(np.float32), home, 0, (40, 24))[0] > 0.5
+    np.testing.assert_array_equal(found, truth == 1)

@@ -13,6 +13,7 @@ TRAITS = Traits(
     is_spatial=True,
     several_rows=True,
     in_tiles=True,
+    makes_pictures=True,
     approaches=("unet", "plain"),
     map_approaches=("unet", "plain"),
 )

@@ -1,0 +1,48 @@
+"""Making pictures alike before anything learns of them: of several cameras, stains or scanners."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+#: Share of the pixels that may become black, and white, where contrast is stretched.
+CLIPPED = 0.005
+
+
+def changed(picture: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """A picture, uint8 (height, width, 3), after the changes of `CHANGES` that are named."""
+    for name in names:
+        picture = CHANGES[name](picture)
+    return picture
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    return np.repeat(_luminance(picture)[:, :, None], 3, axis=2)
+
+
+def _dark(picture: np.ndarray) -> np.ndarray:
+    """A negative of a picture that is bright for the most part."""
+    return 255 - picture if np.median(_luminance(picture)) > 127 else picture
+
+
+def _stretch(picture: np.ndarray) -> np.ndarray:
+    """All but the darkest and the brightest pixels over the whole range; one scale, no cast."""
+    low, high = np.quantile(_luminance(picture), (CLIPPED, 1 - CLIPPED))
+    if high <= low:
+        return picture
+    return np.clip((picture.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(
+        np.uint8
+    )
+
+
+def _luminance(picture: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+#: In the order in which they are made.
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "dark": _dark,
+    "grey": _grey,
+    "stretch": _stretch,
+}
