@@ -1,8 +1,13 @@
 """What all tests share."""
 
+import os
 import signal
 
 import pytest
+
+# There is a worker for every core: threads of torch's on top of them would wait for each other,
+# up to ten times as long as the work takes. Said before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Started in the background (`&`, some CI runners), a process ignores Ctrl-C, and so do its
 # children, the runs that tests interrupt among them. Ignoring is inherited, a handler is not.
