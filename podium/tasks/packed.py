@@ -60,6 +60,7 @@ class PackedTask(Task):
         super().__init__(options, info)
         self._measures: dict[tuple, Any] = {}
         self._combined: dict[tuple, bytes] = {}
+        self._decisions: dict[tuple, dict] = {}
         self._size = 0
 
     # ---------------------------------------------------------------- reading
@@ -229,17 +230,30 @@ class PackedTask(Task):
         return {}
 
     def fit_decision(self, metric, target, prediction):
-        """The best decision by coordinate search over the grid, on a share of the rows."""
+        """The best decision by coordinate search over the grid, on a share of the rows.
+
+        Remembered: a model is looked at alone, among others and as the best of all.
+        """
         some = share_of(target, self.fitted_on)
         pairs = list(zip(target[some], prediction[some], strict=True))
+        key = (
+            metric.name,
+            repr(metric.options),
+            digest(b"".join(digest(b"".join(p)) for p in pairs)),
+        )
+        if key not in self._decisions:
+            self._decisions[key] = self._searched(metric, target[some], pairs)
+        return dict(self._decisions[key])
+
+    def _searched(self, metric: Metric, target: np.ndarray, pairs: list) -> dict:
         rows = _Remembered(self, self.remembered)  # every row is decided many times
 
         def value(decision: dict) -> float:
             scored = self._measured(metric, pairs, decision, rows)
-            found = metric.sign * score_or_nan(metric, target[some], scored)
+            found = metric.sign * score_or_nan(metric, target, scored)
             return found if np.isfinite(found) else -np.inf
 
-        grid = self.grid(metric, target[some])
+        grid = self.grid(metric, target)
         best = self.default_decision()
         reached = value(best)
         for _ in range(2):
