@@ -43,8 +43,6 @@ _ALIKE = {"xywh": ("cxcywh",)}
 #: Fields of a cell, where the config says nothing.
 FIELDS = {"string": "label xmin ymin xmax ymax", "list": "xmin ymin width height"}
 _SAID = ("file", "row", "id", "label", "said")
-#: Formats that are files of their own beside the table.
-FILES = ("voc", "coco", "yolo")
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def read(
     """
     notes: list[tuple[str, str, str, str]] = []
     path, names = None, None
-    if form.format in FILES:
+    if form.format in ("voc", "coco", "yolo"):
         if not form.annotations:
             raise ConfigError(
                 f"task.options.annotations: found nothing, expected the folder or file of the "

@@ -3,6 +3,7 @@
 Opened once when the DAG is parsed; imports nothing heavy and never Snakemake.
 """
 
+import csv
 import hashlib
 import json
 import os
@@ -19,7 +20,8 @@ from podium.config.competition import Competition
 from podium.config.root import Config, fold_count
 from podium.errors import DataError, PodiumError, numbered
 from podium.places import results_of, stops_of
-from podium.tasks import traits
+from podium.tasks import options_module, traits
+from podium.tasks.traits import TaskOptions
 
 #: Keys of a model that name its network and weights, not how it is trained.
 NETWORK_KEYS = (
@@ -105,6 +107,19 @@ def _files_under(folder: str) -> Iterator[tuple[str, int]]:
                 yield entry.path, entry.stat().st_size
 
 
+def _folders_in(table: str | None, columns: Sequence[str]) -> list[str]:
+    """Folders of the paths in a table's columns, as far as it can be read without much ado."""
+    if table is None or not os.path.isfile(table):
+        return []
+    with Path(table).open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        head = file.readline()
+        file.seek(0)
+        separator = max(",;\t|", key=head.count)
+        rows = csv.DictReader(file, delimiter=separator, skipinitialspace=True)
+        cells = (row.get(column) or "" for row in rows for column in columns)
+        return sorted({os.path.dirname(cell) for cell in cells} - {""})
+
+
 class Run:
     """A validated config as rules need it. Methods that take `wildcards` are input functions."""
 
@@ -149,7 +164,7 @@ class Run:
         """Every table that `prepare` reads, a file of annotations included."""
         competition = self.config.competition
         names = [competition.train, competition.test, competition.sample_submission]
-        names += [] if self._annotation_folder else [self.config.task.options.get("annotations")]
+        names.append(self._options.annotation_file)
         return list(dict.fromkeys(self._file(name) for name in names if name is not None))
 
     @property
@@ -161,14 +176,28 @@ class Run:
     def picture_folders(self) -> list[str]:
         """Folders of pictures, and that of annotations, where each picture has a file of them."""
         pictures = self.config.competition.pictures
-        names = [*pictures.train, *pictures.test, self._annotation_folder]
+        names = [*pictures.train, *pictures.test, self._options.annotation_folder]
         return list(dict.fromkeys(self._file(name) for name in names if name is not None))
 
+    @cached_property
+    def target_folders(self) -> list[str]:
+        """Folders of pictures that are targets, as far as they are there: `prepare` names each
+        picture that is not."""
+        if self.source:
+            return []  # the workflow's own outputs
+        names = list(self._options.target_folders)
+        if self._options.targets_are_paths:
+            competition = self.config.competition
+            names += _folders_in(self._file(competition.train), competition.target)
+        folders = dict.fromkeys(self._file(name) for name in names)
+        return [
+            each for each in folders if each not in self.picture_folders and os.path.isdir(each)
+        ]
+
     @property
-    def _annotation_folder(self) -> str | None:
-        """The folder with a file of annotations for each picture, if there is one."""
-        options = self.config.task.options
-        return options.get("annotations") if options.get("format") in ("voc", "yolo") else None
+    def _options(self) -> TaskOptions:
+        task = self.config.task
+        return options_module(task.name).Options.model_validate(task.options)
 
     def picture_files(self, wildcards) -> str | None:
         """Digest of the names and sizes of all pictures: a folder's time tells of neither a
@@ -177,10 +206,10 @@ class Run:
         if self.source:
             return None  # the workflow's own outputs
         digest = hashlib.blake2b(digest_size=8)
-        for folder in self.picture_folders:
+        for folder in [*self.picture_folders, *self.target_folders]:
             for name, size in sorted(_files_under(folder)):
                 digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
-                if self._annotation_folder and name.lower().endswith((".xml", ".txt")):
+                if self._options.annotation_folder and name.lower().endswith((".xml", ".txt")):
                     digest.update(Path(name).read_bytes())
         return digest.hexdigest()
 
@@ -192,6 +221,13 @@ class Run:
         for name in path:
             part = part[name]
         return part
+
+    @property
+    def task(self) -> dict:
+        """The task's section, less what only says how answers are written."""
+        section = self.section("task")
+        options = {k: v for k, v in section["options"].items() if k not in self._options.written}
+        return {**section, "options": options}
 
     def code_of(self, script: str) -> str:
         """Digest of the library code that a script runs."""

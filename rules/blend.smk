@@ -28,7 +28,7 @@ rule blend_models:
     conda:
         "../envs/podium.yaml"
     params:
-        task=run.section("task"),
+        task=run.task,
         metric=run.section("metric"),
         thresholds=run.section("thresholds"),
         blend=run.section("blend"),

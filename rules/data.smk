@@ -22,6 +22,7 @@ rule prepare:
     input:
         tables=run.tables,
         pictures=run.picture_folders,
+        targets=run.target_folders,
     output:
         train="<results>/prepare/train.parquet",
         test="<results>/prepare/test.parquet",
@@ -43,7 +44,7 @@ rule prepare:
     params:
         competition=run.prepared,
         files=run.picture_files,
-        task=run.section("task"),
+        task=run.task,
         code=run.code_of("prepare"),
     script:
         "../scripts/prepare.py"
@@ -87,7 +88,7 @@ rule check_model:
         "../envs/podium.yaml"
     params:
         model=run.network_of,
-        task=run.section("task"),
+        task=run.task,
         metric=run.section("metric"),
         table_format=run.table_format,
         code=run.code_of("check_model"),

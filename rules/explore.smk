@@ -21,7 +21,7 @@ rule explore:
     conda:
         "../envs/podium.yaml"
     params:
-        task=run.section("task"),
+        task=run.task,
         tabular=run.tabular,
         folds=run.section("folds"),
         code=run.code_of("explore"),

@@ -13,7 +13,7 @@ rule make_folds:
     conda:
         "../envs/podium.yaml"
     params:
-        task=run.section("task"),
+        task=run.task,
         folds=run.section("folds"),
         code=run.code_of("make_folds"),
     script:

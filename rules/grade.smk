@@ -24,7 +24,7 @@ if run.solution:
             "../envs/podium.yaml"
         params:
             competition=run.section("competition"),
-            task=run.section("task"),
+            task=run.task,
             metric=run.section("metric"),
             blend=run.section("blend"),
             config=run.result_config,

@@ -19,7 +19,7 @@ rule predict_fold:
         runtime=run.minutes,
     params:
         views=run.views,
-        task=run.section("task"),
+        task=run.task,
         code=run.code_of("predict_fold"),
     script:
         "../scripts/predict_fold.py"

@@ -25,7 +25,7 @@ rule score_oof:
         "../envs/podium.yaml"
     params:
         model=run.model_of,
-        task=run.section("task"),
+        task=run.task,
         metric=run.section("metric"),
         thresholds=run.section("thresholds"),
         blend=run.section("blend"),

@@ -22,7 +22,7 @@ rule train_fold:
         runtime=run.minutes,
     params:
         model=run.model_of,
-        task=run.section("task"),
+        task=run.task,
         metric=run.section("metric"),
         tabular=run.tabular_of,
         categorical=run.categorical_of,

@@ -21,7 +21,7 @@ rule tune_model:
         runtime=run.minutes,
     params:
         model=run.model_of,
-        task=run.section("task"),
+        task=run.task,
         metric=run.section("metric"),
         tuning=run.section("tuning"),
         tabular=run.tabular_of,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from podium.config.section import Section
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -35,3 +37,35 @@ class Traits:
     makes_pictures: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()
+
+
+class TaskOptions(Section):
+    """The base of every task's options: which files of the competition they make inputs.
+
+    Names are those of files below `competition.root`.
+    """
+
+    @property
+    def annotation_file(self) -> str | None:
+        """A file that has the targets."""
+        return None
+
+    @property
+    def annotation_folder(self) -> str | None:
+        """A folder that has a file of targets, small and of text, for each picture."""
+        return None
+
+    @property
+    def target_folders(self) -> tuple[str, ...]:
+        """Folders of pictures that are targets."""
+        return ()
+
+    @property
+    def targets_are_paths(self) -> bool:
+        """Whether the cells of `competition.target` are paths of pictures."""
+        return False
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Keys that only say how answers are written: a change of them trains nothing."""
+        return ()

@@ -603,6 +603,43 @@ def test_corrected_annotations_of_the_same_length_are_a_change(tmp_path, monkeyp
     assert digests[0] == digests[2] != digests[1]
 
 
+def test_pictures_that_are_targets_are_inputs(tmp_path, monkeypatch):
+    """A corrected mask, or clean picture, is a change; a folder that is not there is no input."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("train", "test", "masks/more"):
+        (tmp_path / "x" / folder).mkdir(parents=True)
+    (tmp_path / "x/train.csv").write_text(
+        "id,mask\na,masks/a.png\nb,masks/more/b.png\nc,gone/c.png\n"
+    )
+    config = load("instance_segmentation", format="coco", annotations="a.json")
+    competition = config.competition.model_copy(update={"target": ["mask"]})
+    for name, options, folders in (
+        ("instance_segmentation", {"format": "labels"}, ["x/masks", "x/masks/more"]),
+        ("segmentation", {"format": "pictures"}, ["x/masks", "x/masks/more"]),
+        ("segmentation", {}, []),
+        ("image_to_image", {"folder": ["masks", "train", "gone"]}, ["x/masks"]),
+    ):
+        run = object.__new__(workflow.Run)
+        task = config.task.model_copy(update={"name": name, "options": options})
+        run.config = config.model_copy(update={"competition": competition, "task": task})
+        run._plain = run.config.model_dump(mode="json")
+        assert run.target_folders == folders
+        before = run.picture_files(None)
+        (tmp_path / "x/masks/a.png").write_text(name + str(options))
+        assert (run.picture_files(None) != before) == bool(folders)
+
+
+def test_how_answers_are_written_trains_nothing():
+    run = object.__new__(workflow.Run)
+    tasks = []
+    for more in ({}, {"coco_results": True}, {"width": 64}):
+        run = object.__new__(workflow.Run)
+        run.config = load("detection", format="coco", annotations="a.json", **more)
+        run._plain = run.config.model_dump(mode="json")
+        tasks.append(run.task)
+    assert tasks[0] == tasks[1] != tasks[2]
+
+
 def test_targets_may_be_left_out_where_a_file_has_them():
     load("instance_segmentation", format="coco", annotations="a.json")
     load("detection", format="coco", annotations="a.json")

@@ -2,13 +2,12 @@
 
 from pydantic import Field
 
-from podium.config.section import Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 TRAITS = Traits(one_target=True, has_classes=True)
 
 
-class Options(Section):
+class Options(TaskOptions):
     """Single-label classification."""
 
     positive: str | None = Field(

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from podium.config.section import Names, Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 _APPROACHES = ("retinanet", "fcos", "faster_rcnn", "rt_detr")
 TRAITS = Traits(
@@ -16,8 +16,9 @@ TRAITS = Traits(
     approaches=_APPROACHES,
     map_approaches=_APPROACHES,
 )
-#: Formats that are files of their own beside the table.
-_FILES = ("voc", "coco", "yolo")
+#: Formats that are files of their own, and those of them with a file for each picture.
+FILES = ("voc", "coco", "yolo")
+_A_FILE_EACH = ("voc", "yolo")
 #: What the networks' loss terms are, for the manual.
 LOSS_WORDS = {
     "classification": "Wrong classes: focal loss (Lin et al. 2017) of each anchor or place; with "
@@ -45,7 +46,7 @@ class Columns(Section):
     )
 
 
-class Options(Section):
+class Options(TaskOptions):
     """Tables with a row per object, or a row per picture; or annotation files beside them."""
 
     format: Literal["auto", "xyxy", "xywh", "cxcywh", "string", "list", "voc", "coco", "yolo"] = (
@@ -120,12 +121,24 @@ class Options(Section):
 
     @model_validator(mode="after")
     def _files_are_named(self):
-        if (self.format in _FILES) != bool(self.annotations):
+        if (self.format in FILES) != bool(self.annotations):
             raise ValueError(
                 f"annotations: found {self.annotations!r} and `format: {self.format}`, expected a "
                 "folder or file with `format: voc`, `coco` or `yolo`, and none without"
             )
         return self
+
+    @property
+    def annotation_file(self):
+        return None if self.format in _A_FILE_EACH else self.annotations
+
+    @property
+    def annotation_folder(self):
+        return self.annotations if self.format in _A_FILE_EACH else None
+
+    @property
+    def written(self):
+        return ("coco_results",)
 
     @field_validator("fields", "submission")
     @classmethod

@@ -66,7 +66,7 @@ class Task(PackedTask):
         packed = pd.DataFrame({"packed": column(pack(*row) for row in rows)})
         packed.index = found.pictures.index
         info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": None}
-        if options.coco_results and options.format == "coco":
+        if options.format == "coco":
             annotations = coco.read(coco.path_of(options, found), found.pictures, found.root)
             info["coco"] = {
                 "category_ids": annotations.category_ids,
@@ -79,7 +79,7 @@ class Task(PackedTask):
         options = self.options
         if coco.is_coco(found.table):
             options = options.model_copy(update={"format": "coco", "annotations": None})
-        elif options.format in box_tables.FILES:  # which are of the training pictures
+        elif options.annotations:  # which are of the training pictures
             options = options.model_copy(update={"format": "auto"})
             columns = columns or list(table.columns)
         try:

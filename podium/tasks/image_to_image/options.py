@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from podium.config.section import Names, Section
 from podium.degrade import Recipe
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 TRAITS = Traits(
     one_target=True,
@@ -26,7 +26,7 @@ class Perceptual(Section):
     weights: str = Field("hub", description="Where its weights come from, as a model's `weights`.")
 
 
-class Options(Section):
+class Options(TaskOptions):
     """The target column names the clean picture of each row's picture."""
 
     folder: Names = Field(
@@ -71,6 +71,10 @@ class Options(Section):
                 f"recipe: makes pictures {factor} times smaller, but `scale` is {self.scale}"
             )
         return self
+
+    @property
+    def target_folders(self):
+        return tuple(self.folder)
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from podium.config.section import Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 RCNN = "mask_rcnn"
 TRAITS = Traits(
@@ -28,7 +27,7 @@ LOSS_WORDS = {
 }
 
 
-class Options(Section):
+class Options(TaskOptions):
     """A row per object with its mask, or a row per picture with a picture of labels."""
 
     format: Literal["runs", "labels", "coco"] = Field(
@@ -63,6 +62,14 @@ class Options(Section):
         if self.annotations and self.format != "coco":
             raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
         return self
+
+    @property
+    def annotation_file(self):
+        return self.annotations
+
+    @property
+    def targets_are_paths(self):
+        return self.format == "labels"
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

@@ -4,13 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from podium.config.section import Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 TRAITS = Traits(is_spatial=True, approaches=("regression", "heatmap"), map_approaches=("heatmap",))
 
 
-class Options(Section):
+class Options(TaskOptions):
     """Points in pixels, a column for x and one for y each; an empty pair is a missing point."""
 
     format: Literal["columns", "coco"] = Field(
@@ -91,6 +90,10 @@ class Options(Section):
                 "of the point's, such as `*_v`"
             )
         return self
+
+    @property
+    def annotation_file(self):
+        return self.annotations
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

@@ -2,13 +2,12 @@
 
 from pydantic import Field
 
-from podium.config.section import Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 TRAITS = Traits(has_classes=True)
 
 
-class Options(Section):
+class Options(TaskOptions):
     """Multi-label classification: one-hot columns, or one column of separated labels."""
 
     separator: str = Field(" ", min_length=1, description="Between the labels of one column.")

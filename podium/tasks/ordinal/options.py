@@ -4,13 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from podium.config.section import Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 TRAITS = Traits(one_target=True, has_classes=True)
 
 
-class Options(Section):
+class Options(TaskOptions):
     """Ordered grades."""
 
     approach: Literal["regression", "classification", "cumulative"] = Field(

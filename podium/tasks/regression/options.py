@@ -4,13 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from podium.config.section import Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 TRAITS = Traits()
 
 
-class Options(Section):
+class Options(TaskOptions):
     """Regression. The network learns transformed, standardised targets."""
 
     transform: Literal["none", "log1p", "log"] = Field(

@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from podium.config.section import Section
-from podium.tasks.traits import Traits
+from podium.tasks.traits import TaskOptions, Traits
 
 #: Architectures of segmentation-models-pytorch; the first is the default.
 ARCHITECTURES = ("unet", "unetplusplus", "fpn", "deeplabv3plus", "pspnet", "segformer")
@@ -19,7 +18,7 @@ TRAITS = Traits(
 )
 
 
-class Options(Section):
+class Options(TaskOptions):
     """A mask per picture, or one for each class."""
 
     kind: Literal["masks", "labels"] = Field(
@@ -99,6 +98,14 @@ class Options(Section):
                 f"id_pattern: found {self.id_pattern!r}, expected something between id and class"
             )
         return self
+
+    @property
+    def annotation_file(self):
+        return self.annotations
+
+    @property
+    def targets_are_paths(self):
+        return self.format in ("pictures", "colours")
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
