@@ -7,7 +7,8 @@ bytes. Rows whose pictures cannot be read keep the sample submission's values.
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from podium.metrics import Metric
 
 #: Smallest and largest sum of a row's class probabilities, as written.
 SUM_TOLERANCE = 1e-5
+#: Names of the files that were written beside the submission.
+LISTING = ".files.json"
 #: Rows of the sample submission that a rehearsal fills.
 REHEARSED = 1000
 
@@ -78,10 +81,7 @@ def write_submission(
     text = as_csv(filled, list(raw.columns), separator)
     path = Path(outputs["submission"])
     # What the submission names is there before the submission is.
-    beside = {}
-    for name, file in task.files(values, blended["decision"], kept):
-        _write_whole(path.parent / name, file)
-        beside[name] = hashlib.sha256(file).hexdigest()
+    beside = _write_beside(path.parent, task.files(values, blended["decision"], kept))
     _write_whole(path, text.encode())
     content = provenance.collect(
         config=config,
@@ -97,6 +97,21 @@ def write_submission(
     manifest.write_json(outputs["manifest"], content)
     if job is not None:
         _tell(content, len(filled), job, outputs)
+
+
+def _write_beside(folder: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    """Write files beside the submission, in place of those of the last time; their digests."""
+    listing = folder / LISTING
+    old = manifest.read_json(listing) if listing.exists() else []
+    digests = {}
+    for name, content in files:
+        _write_whole(folder / name, content)
+        digests[name] = hashlib.sha256(content).hexdigest()
+    for name in set(old) - set(digests):
+        (folder / name).unlink(missing_ok=True)
+    if old or digests:
+        _write_whole(listing, json.dumps(list(digests)).encode())
+    return digests
 
 
 def _write_whole(path: Path, content: bytes) -> None:
