@@ -29,7 +29,7 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 from podium.config.model import Model
 from podium.errors import WeightsError
-from podium.maps import Encoder
+from podium.maps import Encoder, encoder_options
 from podium.network import Network
 
 #: Channels of the pyramid: less than half of its authors', which keeps a CPU busy enough.
@@ -198,7 +198,7 @@ def backbone_of(settings: Model, finest: int) -> tuple[Encoder, list[int], list[
     """A backbone's maps, from a stride of `finest` pixels on, their channels and strides."""
     import timm
 
-    options = {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
+    options = encoder_options(settings)
     make = partial(timm.create_model, settings.backbone, features_only=True, **options)
     try:
         with torch.device("meta"):

@@ -114,6 +114,7 @@ def build_segmenter(settings: Model, maps: int, architecture: str = "unet") -> N
 
 
 def _built(settings: Model, kind: type, **options) -> Network:
+    options |= encoder_options(settings)
     try:
         whole = kind("tu-" + settings.backbone, encoder_weights=None, **options)
     except Exception as error:
@@ -122,6 +123,11 @@ def _built(settings: Model, kind: type, **options) -> Network:
         ) from None
     encoder = Encoder(settings, whole.encoder).to(memory_format=torch.channels_last)
     return Network(encoder, Decoder(whole.decoder, whole.segmentation_head))
+
+
+def encoder_options(settings: Model) -> dict[str, float]:
+    """What timm builds an encoder with."""
+    return {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
 
 
 def _in_timm(name: str) -> str:

@@ -126,6 +126,12 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
             asked.append(
                 ("freeze.stages", "all", "a number", "maps are made of every stage, at every step")
             )
+        plain = type(model.head)()
+        asked += [
+            (f"head.{key}", getattr(model.head, key), getattr(plain, key), "its head is another")
+            for key in ("pool", "hidden", "dropout")
+            if key not in traits.map_head
+        ]
         why = "a linear model makes no maps"
         asked.append(("head.init", model.head.init, "random", why))
     known = traits.approaches

@@ -25,6 +25,7 @@ class Traits:
         approaches: what a model's `approach` may be, the default first.
         map_approaches: those of them whose networks answer with maps, which no frozen features
             and no linear probe can make.
+        map_head: keys of a model's `head` that such networks heed.
     """
 
     one_target: bool = False
@@ -37,6 +38,7 @@ class Traits:
     makes_pictures: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()
+    map_head: tuple[str, ...] = ()
 
 
 class TaskOptions(Section):

@@ -574,3 +574,12 @@ def test_mistakes_and_drawings_show_what_is_wrong():
     assert task.draw(small, np.array([0.5, 0.5]), target).shape == (12, 32, 3)
     shown = error_map(np.full((2, 1, 1), 100, np.uint8), np.array([[[200]], [[100]]]))
     assert shown.tolist() == [[[200, 20, 20]], [[255, 255, 255]]]
+
+
+def test_parts_of_a_head_that_networks_of_maps_do_not_have_are_refused():
+    from podium.tasks import _unfit_keys
+
+    keys = model("plain", head={"hidden": [8], "dropout": 0.5})
+    traits = tasks.traits("image_to_image")
+    (problem,) = _unfit_keys("models.a", "image_to_image", traits, keys)
+    assert problem.startswith("models.a.head.dropout: found 0.5, expected 0.0")

@@ -188,9 +188,12 @@ def test_files_beside_the_submission_are_in_the_manifest(competition, monkeypatc
         name: provenance.digest_of_file(out / name) for name in ("masks/a.png", "more.json")
     }
     (out / "notes.txt").write_text("a person's own")
+    (out / "notes.txt").write_text("a person's own")
     monkeypatch.undo()
     _write(competition)
     assert json.loads((out / "manifest.json").read_text())["submission"]["files"] == {}
+    left = sorted(path.name for path in out.rglob("*") if path.is_file())
+    assert left == [".files.json", "manifest.json", "notes.txt", "submission.csv"]
     left = sorted(path.name for path in out.rglob("*") if path.is_file())
     assert left == [".files.json", "manifest.json", "notes.txt", "submission.csv"]
 

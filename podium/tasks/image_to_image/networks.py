@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from podium.config.model import Model
 from podium.errors import WeightsError
-from podium.maps import Encoder
+from podium.maps import Encoder, encoder_options
 from podium.network import Backbone, Network
 
 #: Widths of the U-Net's decoder, from the coarsest to the picture's own resolution.
@@ -45,6 +45,7 @@ def build(settings: Model, channels: int, scale: int) -> Network:
             encoder_weights=None,
             decoder_channels=DECODER,
             decoder_use_norm="batchnorm",  # without it a rate of 0.01 ends all learning
+            **encoder_options(settings),
         )
     except Exception as error:
         raise WeightsError(

@@ -6,7 +6,12 @@ from pydantic import Field, model_validator
 
 from podium.tasks.traits import TaskOptions, Traits
 
-TRAITS = Traits(is_spatial=True, approaches=("regression", "heatmap"), map_approaches=("heatmap",))
+TRAITS = Traits(
+    is_spatial=True,
+    approaches=("regression", "heatmap"),
+    map_approaches=("heatmap",),
+    map_head=("dropout",),
+)
 
 
 class Options(TaskOptions):
