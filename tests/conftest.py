@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -14,15 +15,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+FROM_FINISHED = ("test_interrupted.py", "test_reruns.py", "test_whole_run.py")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file's tests go to one worker, so that they share what they set up; whole runs by task."""
+    """A file's tests go to one worker, so that they share what they set up.
+
+    So do all that start from the finished run of classification; other whole runs go by task.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
-            run = test.partition("[")[2].partition("-")[0].rstrip("]")
-            return f"{file} {run}" if file.endswith("test_whole_run.py") else file
+            name = Path(file).name
+            run = test.partition("[")[2].rstrip("]") if name == "test_whole_run.py" else ""
+            if name in FROM_FINISHED and run in ("", "classification"):
+                return "finished"
+            return f"{file} {run}"
 
     return ByFile(config, log)
