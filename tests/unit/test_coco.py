@@ -330,7 +330,7 @@ def test_polygons_may_share_an_edge(tmp_path):
 def test_a_solution_without_targets_has_the_samples_column(tmp_path):
     found = found_in(tmp_path, file_of())
     sample = pd.DataFrame({"EncodedPixels": ""}, found.pictures.index)
-    targets, task = read("instance_segmentation", found, sample)
+    targets, task = read("instance_segmentation", found, sample, classes=[])
     assert task.info["column"] == "EncodedPixels"
     cells = [masks.encode(unpack(row)[0].reshape(SIZE)) for row in targets["packed"][1:2]]
     table = pd.DataFrame({"Usage": "Private", "EncodedPixels": cells}, pd.Index(["b"], name="id"))
@@ -433,7 +433,7 @@ def test_solutions_are_files_too_or_tables_like_submissions(tmp_path):
         back = loaded.read_solution(found.pictures[[]], [], there)
         assert list(back) == list(targets["packed"])
     only_fish = {"classes": ["fish"], "repair": True}
-    for task, options in (("segmentation", only_fish), ("instance_segmentation", {})):
+    for task, options in (("segmentation", only_fish), ("instance_segmentation", {"classes": []})):
         targets, loaded = read(task, found, **options)
         cells = [masks.encode(unpack(row)[0].reshape(SIZE)) for row in targets["packed"][1:2]]
         table = pd.DataFrame({"rle": cells}, pd.Index(["b"], name="id"), dtype=object)

@@ -167,7 +167,8 @@ def read(cells: list, options=None, sizes=None, **more):
     table = pd.DataFrame({"runs": [cell for _, cell in cells]}, index=index)
     sizes = sizes or dict.fromkeys(dict.fromkeys(index), (4, 6))
     found = Found(pictures_of(sizes), more.get("root", "."), "train.csv")
-    return reading.read_objects(table, "runs", options, found), found.problems
+    rows, _ = reading.read_objects(table, "runs", options, found)
+    return [labels for (labels,) in rows], found.problems
 
 
 def test_rows_of_a_picture_are_its_objects_in_their_order():
@@ -355,11 +356,12 @@ def test_a_mirrored_border_makes_objects_of_their_own():
     labels = np.zeros((8, 20), np.int16)
     labels[2:5, 1:4] = labels[2:5, 8:11] = 3
     labels[0, 19] = 3
-    pieces = _pieces(labels)
+    pieces, owners = _pieces(labels)
     assert pieces.max() == 2
+    assert owners.tolist() == [3, 3]
     assert pieces[3, 2] != pieces[3, 9]
     assert pieces[0, 19] in (pieces[3, 2], pieces[3, 9])
-    assert not _pieces(np.zeros((3, 3), np.int16)).any()
+    assert not _pieces(np.zeros((3, 3), np.int16))[0].any()
 
 
 @pytest.mark.parametrize("preset", ["flips", "heavy"])
@@ -400,7 +402,7 @@ def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth
     labels = [np.pad(crowd(n, (22, 54), 6), 5) for n in range(2)]
     target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(labels)])
     terms = task.loss_terms(Loss(), None)
-    names = tasks.options_module("instance_segmentation").losses(None, "unet")
+    names = tasks.options_module("instance_segmentation").losses(task.options, "unet")
     assert set(task.default_loss()) == set(names) <= set(terms)
     right = torch.logit(target[:, :3].clamp(0.001, 0.999))
     for name in names:
@@ -447,6 +449,7 @@ def answer_of(labels: np.ndarray) -> dict[str, torch.Tensor]:
     return {
         "boxes": torch.from_numpy(boxes).float() / sides,
         "scores": torch.linspace(1, 0.5, labels.max()),
+        "labels": torch.zeros(labels.max(), dtype=torch.int64),
         "masks": torch.cat(small),
     }
 
@@ -500,7 +503,7 @@ def test_mask_rcnn_takes_label_pictures_and_answers(blobs):
     target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(rows)])
     pictures = torch.zeros(2, 1, 64, 64, 3, dtype=torch.uint8)
     raw = net(pictures, None, target)
-    names = tasks.options_module("instance_segmentation").losses(None, "mask_rcnn")
+    names = tasks.options_module("instance_segmentation").losses(task.options, "mask_rcnn")
     terms = task.loss_terms(Loss(), None)
     assert set(task.default_loss_of("mask_rcnn")) == set(names)
     assert all(terms[name](raw, target).isfinite() for name in names)
