@@ -21,16 +21,17 @@ SEED = 5
 
 
 def coded(labels: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """Codes of objects, int32: (label - 1) * `count` + class + 1, and 0 where there is no object.
+    """Codes of objects: (label - 1) * `count` + class + 1, and 0 where there is no object.
 
-    Of one class a code is the label.
+    Of one class a code is the label, uint16; of several they are int32.
 
     Args:
         classes: of the objects (objects,), from 0.
         count: of the classes that there are.
     """
     codes = np.arange(len(classes)) * count + classes + 1
-    return np.concatenate([[0], codes]).astype(np.int32)[labels]
+    kind = np.uint16 if count == 1 else np.int32
+    return np.concatenate([[0], codes]).astype(kind)[labels]
 
 
 def decoded(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
