@@ -3,10 +3,15 @@
 A label picture holds 0 where there is no object and its number, from 1, elsewhere. Three maps say
 the same to a network: where there is an object, where two of them meet, and how deep inside of its
 object a pixel is. A watershed makes objects of maps again (the recipe of the Data Science Bowl
-2018: borders of its winners, distances of Naylor et al. 2019).
+2018: borders of its winners, distances of Naylor et al. 2019). Of several classes there is a map
+for each beside the three: how likely a pixel's object is of it.
+
+Codes are label pictures that say the classes too, so that whatever moves pixels moves both.
 """
 
 import numpy as np
+
+from podium import masks
 
 MAPS = ("foreground", "border", "distance")
 #: Pixels around a pixel in which two objects meet: 1 makes borders of two pixels at least.
@@ -15,8 +20,28 @@ REACH = 1
 SEED = 5
 
 
+def coded(labels: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Codes of objects: (label - 1) * `count` + class + 1, and 0 where there is no object.
+
+    Of one class a code is the label, uint16; of several they are int32.
+
+    Args:
+        classes: of the objects (objects,), from 0.
+        count: of the classes that there are.
+    """
+    codes = np.arange(len(classes)) * count + classes + 1
+    kind = np.uint16 if count == 1 else np.int32
+    return np.concatenate([[0], codes]).astype(kind)[labels]
+
+
+def decoded(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, uint16 and without gaps, and classes, int16 (objects,), of codes."""
+    labels, old = masks.renumbered(codes)
+    return labels.astype(np.uint16), ((old - 1) % count).astype(np.int16)
+
+
 def maps_of(labels: np.ndarray, reach: int = REACH) -> np.ndarray:
-    """The maps of a label picture (height, width): float32 (3, height, width), all 0 to 1.
+    """The maps of labels, or codes, (height, width): float32 (3, height, width), all 0 to 1.
 
     `border` is where the square of `reach` pixels around a pixel holds several objects;
     `distance` that to the nearest pixel that is not of the object, over the object's largest.
@@ -39,7 +64,7 @@ def depths(labels: np.ndarray) -> np.ndarray:
     """How deep inside of its object each pixel is, float32, 1 at the deepest; 0 outside."""
     import cv2
 
-    same = np.pad(labels, 1, constant_values=-1).astype(np.int64)
+    same = np.pad(labels.astype(np.int64), 1, constant_values=-1)
     middle = same[1:-1, 1:-1]
     inner = middle > 0
     for across in (same[:-2, 1:-1], same[2:, 1:-1], same[1:-1, :-2], same[1:-1, 2:]):
@@ -58,11 +83,11 @@ def objects_in(
     seed: float = 0.5,
     depth: float = 0.5,
     min_area: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Objects from maps (3, height, width), 0 to 1, by a watershed.
+) -> tuple[np.ndarray, ...]:
+    """Objects from maps (3, or 3 and one for each class, height, width), 0 to 1, by a watershed.
 
     An object grows from where it is surely inside of one, over the foreground, up to where it
-    meets the next.
+    meets the next. Its class is that of the largest mean within it.
 
     Args:
         threshold: of the foreground.
@@ -72,12 +97,13 @@ def objects_in(
         min_area: objects of fewer pixels are left out.
 
     Returns:
-        Labels, uint16, and scores, float32 (objects,): their mean foreground.
+        Labels, uint16, and scores, float32 (objects,): their mean foreground. Of several classes
+        the scores are times the mean of the class, and the classes, int16 (objects,), follow.
     """
     from scipy.ndimage import label
     from skimage.segmentation import watershed
 
-    foreground, border, deep = maps
+    foreground, border, deep = maps[: len(MAPS)]
     inside = (1 - depth) * foreground * (1 - border) + depth * deep
     mask = foreground > threshold
     seeds, count = label(mask & (inside > seed))
@@ -89,7 +115,19 @@ def objects_in(
     alone = mask & ~np.isin(pieces, seeded)
     seeds = np.where(alone, pieces + count, seeds)
     found = watershed(-inside, seeds, mask=mask)
-    return kept(found, foreground, min_area)
+    labels, scores = kept(found, foreground, min_area)
+    if len(maps) == len(MAPS):
+        return labels, scores
+    means = _means(labels, maps[len(MAPS) :], len(scores))
+    return labels, scores * means.max(axis=0), means.argmax(axis=0).astype(np.int16)
+
+
+def _means(labels: np.ndarray, maps: np.ndarray, count: int) -> np.ndarray:
+    """Means of maps within each of `count` objects, float32 (maps, objects)."""
+    inside = labels > 0
+    owners = labels[inside]
+    sums = [np.bincount(owners, each[inside], minlength=count + 1)[1:] for each in maps]
+    return (np.array(sums) / masks.areas(labels, count)).astype(np.float32)
 
 
 def kept(
@@ -116,16 +154,18 @@ def typical(areas: np.ndarray) -> float:
 
 
 def fused(
-    parts: list[tuple[np.ndarray, np.ndarray]], weights: list[float], overlap: float = 0.5
-) -> tuple[np.ndarray, np.ndarray]:
-    """Several models' objects as one's, by a vote on every pixel.
+    parts: list[tuple[np.ndarray, ...]], weights: list[float], overlap: float = 0.5
+) -> tuple[np.ndarray, ...]:
+    """Several models' objects as one's, by a vote on every pixel and on every object's class.
 
     Objects of several models, one of each, are one where they overlap by more than `overlap`
-    (intersection over union) with the surest of them. It has the pixels that more than half of
-    the weight of those models gives it, and the mean of the scores, 0 where a model lacks it.
+    (intersection over union) with the surest of them, whatever their classes. It has the pixels
+    that more than half of the weight of those models gives it, the class for which the sum of
+    weights times scores is largest, and that sum as its score: the mean of the scores, 0 where a
+    model lacks it or takes it for another class.
 
     Args:
-        parts: labels (height, width) and scores of each model.
+        parts: labels (height, width), scores and, of several classes, classes of each model.
         weights: of the models, they sum to 1.
     """
     found = [_objects_of(*part) for part in parts]
@@ -148,14 +188,16 @@ def fused(
                 group.append((model, free[int(np.argmax(likeness))]))
         taken.update(group)
         joint.append([(weights[model], found[model][n]) for model, n in group])
-    return _painted(joint, parts[0][0].shape)
+    labels, scores, classes = _painted(joint, parts[0][0].shape)
+    return (labels, scores, classes)[: len(parts[0])]
 
 
 class _Object:
-    """An object's box, its mask within, and its score."""
+    """An object's box, its mask within, its score and its class."""
 
-    def __init__(self, place: tuple[slice, slice], mask: np.ndarray, score: float):
-        self.place, self.mask, self.score, self.area = place, mask, score, int(mask.sum())
+    def __init__(self, place: tuple[slice, slice], mask: np.ndarray, score: float, kind: int):
+        self.place, self.mask, self.score, self.kind = place, mask, score, kind
+        self.area = int(mask.sum())
 
     def overlap(self, other: "_Object") -> float:
         """Intersection over union of the masks."""
@@ -176,20 +218,32 @@ class _Object:
         return self.mask[tuple(inner)]
 
 
-def _objects_of(labels: np.ndarray, scores: np.ndarray) -> list[_Object]:
+def _objects_of(labels: np.ndarray, scores: np.ndarray, classes=None) -> list[_Object]:
     from scipy.ndimage import find_objects
 
+    classes = np.zeros(len(scores), np.int16) if classes is None else classes
     places = find_objects(labels.astype(np.int32), len(scores))
     return [
-        _Object(place, labels[place] == number + 1, float(score))
-        for number, (place, score) in enumerate(zip(places, scores, strict=True))
+        _Object(place, labels[place] == number + 1, float(score), int(kind))
+        for number, (place, score, kind) in enumerate(zip(places, scores, classes, strict=True))
         if place is not None
     ]
 
 
-def _painted(joint: list, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Groups of (weight, object) as labels and scores; the surest owns shared pixels."""
-    means = np.array([sum(w * each.score for w, each in group) for group in joint])
+def _elected(group: list) -> tuple[float, int]:
+    """Score and class of a group of (weight, object)."""
+    votes: dict[int, float] = {}
+    for weight, each in group:
+        votes[each.kind] = votes.get(each.kind, 0) + weight * each.score
+    kind = max(votes, key=votes.__getitem__)
+    return votes[kind], kind
+
+
+def _painted(joint: list, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Groups of (weight, object) as labels, scores and classes; the surest owns shared pixels."""
+    elected = [_elected(group) for group in joint]
+    means = np.array([score for score, _ in elected])
+    classes = np.array([kind for _, kind in elected], np.int16)
     labels = np.zeros(shape, np.uint16)
     votes = np.zeros(shape, np.float32)
     order = np.argsort(means, kind="stable")
@@ -204,4 +258,4 @@ def _painted(joint: list, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarra
     there = np.bincount(labels.ravel(), minlength=len(joint) + 1)[1:] > 0
     new = np.zeros(len(joint) + 1, np.uint16)
     new[1:][there] = np.arange(1, there.sum() + 1)
-    return new[labels], means[order][there].astype(np.float32)
+    return new[labels], means[order][there].astype(np.float32), classes[order][there]

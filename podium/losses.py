@@ -309,7 +309,8 @@ def presence(raw: Tensor, target: Tensor, *, exclusive=False):
 def object_foreground(raw: Tensor, target: Tensor):
     """Sigmoid cross entropy of where there are objects, mean over pixels.
 
-    This and the next three are of maps (batch, 3 or more, H, W): `podium.instances.MAPS`.
+    This and the next four are of maps (batch, 3 or more, H, W): `podium.instances.MAPS`, then one
+    for each class; the last of the target's are the codes of `podium.instances`.
     """
     return bce(raw[:, 0].flatten(1), target[:, 0].flatten(1))
 
@@ -329,3 +330,19 @@ def object_depths(raw: Tensor, target: Tensor, *, beta=1.0):
     """Smooth L1 of how deep inside of its object a pixel is, in tenths of the deepest."""
     said, true = raw[:, 2].sigmoid().flatten(1), target[:, 2].flatten(1)
     return smooth_l1(10 * said, 10 * true, beta=beta)
+
+
+def object_classes(raw: Tensor, target: Tensor, *, smoothing=0.0):
+    """Softmax cross entropy of an object's class, mean over the pixels of objects.
+
+    0 where there is one class only.
+    """
+    said, codes = raw[:, 3:], target[:, -1].long()
+    if not said.shape[1]:
+        return raw.new_zeros(len(raw))
+    there = codes > 0
+    true = torch.where(there, (codes - 1) % said.shape[1], -1)
+    error = F.cross_entropy(
+        said, true, ignore_index=-1, reduction="none", label_smoothing=smoothing
+    )
+    return error.flatten(1).sum(1) / there.flatten(1).sum(1).clamp(min=1)

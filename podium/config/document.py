@@ -185,6 +185,7 @@ def loss_terms(task: str) -> dict[str, str | None]:
 
     def variants(key: str, annotation) -> dict[str, tuple[str, ...]]:
         few = [False, True] if annotation is bool else kinds.values(annotation)
+        few = [None, "..."] if annotation == str | None else few
         return {
             f"`{key}: {_plain(value)}`": module.losses(
                 plain.model_copy(update={key: value}), default
@@ -199,13 +200,15 @@ def loss_terms(task: str) -> dict[str, str | None]:
     by_key["models.<name>.approach"] = {
         f"`approach: {choice}` of the model": module.losses(plain, choice) for choice in approaches
     }
-    found: dict[str, str | None] = dict.fromkeys(module.losses(plain, default))
+    always = module.losses(plain, default)
+    found: dict[str, str | None] = dict.fromkeys(always)
     for variants in by_key.values():
         for term in dict.fromkeys(term for terms in variants.values() for term in terms):
             having = [said for said, terms in variants.items() if term in terms]
+            before = [found[term]] if found.get(term) and term not in always else []
             found.setdefault(term, None)
             if len(having) < len(variants):
-                found[term] = " or ".join(having)
+                found[term] = " or ".join([*before, *having])
     return found
 
 

@@ -26,7 +26,7 @@ def dsb_precision(target, prediction):
     with a true one exceeds 0.50, 0.55 ... 0.95. A picture with neither true nor predicted objects,
     which the competition did not have, counts as 1. Scores do not matter.
     """
-    count = len(_target(target)[1]) + len(_answer(prediction)[1])
+    count = len(target_of(target)[1]) + len(answer_of(prediction)[1])
     pairs = _pairs(target, prediction)
     # In whole numbers, because no float is 0.55. Above a half, nothing matches two objects.
     hits = 20 * pairs.shared[:, None] > np.arange(10, 20) * pairs.union[:, None]
@@ -43,7 +43,7 @@ def mask_map(target, prediction, *, threshold: float | None = None, max_objects:
         max_objects: the surest objects of a class and picture that count.
     """
     thresholds = LEVELS if threshold is None else np.array([threshold])
-    (_, classes), (_, scores, said) = _target(target), _answer(prediction)
+    (_, classes), (_, scores, said) = target_of(target), answer_of(prediction)
     order = np.argsort(-scores, kind="stable")
     counted = order[rank_in_class(said[order]) < max_objects]
     pairs = _pairs(target, prediction)
@@ -58,7 +58,7 @@ def matched(target, prediction, threshold: float) -> tuple[np.ndarray, np.ndarra
     """
     pairs = _pairs(target, prediction)
     pairs = pairs.take(pairs.shared > threshold * pairs.union)
-    counts = len(_target(target)[1]), len(_answer(prediction)[1])
+    counts = len(target_of(target)[1]), len(answer_of(prediction)[1])
     return tuple(
         np.isin(np.arange(1, count + 1), labels)
         for count, labels in zip(counts, (pairs.true, pairs.said), strict=True)
@@ -84,7 +84,7 @@ class _Pairs:
 
 
 def _pairs(target, prediction) -> _Pairs:
-    (true, true_classes), (said, _, said_classes) = _target(target), _answer(prediction)
+    (true, true_classes), (said, _, said_classes) = target_of(target), answer_of(prediction)
     height, width = len(true_classes) + 1, len(said_classes) + 1
     keys = true.astype(np.int64).ravel() * width + said.ravel()
     if height * width <= COUNTED:
@@ -122,13 +122,13 @@ def _matched(pairs: _Pairs, thresholds: np.ndarray, order: np.ndarray, count: in
     return hits
 
 
-def _target(target) -> tuple[np.ndarray, np.ndarray]:
+def target_of(target) -> tuple[np.ndarray, np.ndarray]:
     """The label picture, and a class per object."""
     labels, *classes = target if isinstance(target, tuple) else (target,)
     return labels, classes[0] if classes else np.zeros(int(labels.max(initial=0)), np.int16)
 
 
-def _answer(prediction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def answer_of(prediction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The label picture, a score and a class per object."""
     labels, scores, *classes = prediction
     return labels, scores, classes[0] if classes else np.zeros(len(scores), np.int16)

@@ -35,17 +35,19 @@ MODEL = {
     "schedule": "constant",
 }
 PACKED = [name for name in tasks.names() if tasks.task_class(name).is_packed]
+#: Other forms of their tiny competitions.
+VARIANTS = [("instance_segmentation", {"classes": ("disc", "drop", "dot")})]
 ROWS = 8
 
 
 class Tiny:
-    """A task with its tiny competition read from the disk."""
+    """A task with its tiny competition read from the disk, one of its `VARIANTS` if `changed`."""
 
-    def __init__(self, name: str, folder: Path):
+    def __init__(self, name: str, folder: Path, **changed):
         self.name, self.folder = name, folder
         self.module = importlib.import_module(f"podium.tasks.{name}.tiny")
-        self.module.write_competition(folder)
-        self.config = podium_config.load(self.module.config(root=str(folder)))
+        self.module.write_competition(folder, **changed)
+        self.config = podium_config.load(self.module.config(root=str(folder), **changed))
         self.options = tasks.options_module(name).Options.model_validate(self.config.task.options)
         read = {part: self.table(part) for part in ("train", "sample_submission", "solution")}
         self.train, self.sample, self.solution = read.values()
@@ -103,9 +105,14 @@ class Tiny:
         return self.task.place(seen, rows.frames), rows
 
 
-@pytest.fixture(scope="module", params=PACKED)
+@pytest.fixture(
+    scope="module",
+    params=[*((name, {}) for name in PACKED), *VARIANTS],
+    ids=lambda param: "-".join([param[0], *param[1]]),
+)
 def tiny(request, tmp_path_factory) -> Tiny:
-    return Tiny(request.param, tmp_path_factory.mktemp(request.param))
+    name, changed = request.param
+    return Tiny(name, tmp_path_factory.mktemp(name), **changed)
 
 
 def test_there_is_a_target_for_every_picture(tiny):

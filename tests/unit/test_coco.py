@@ -327,10 +327,40 @@ def test_polygons_may_share_an_edge(tmp_path):
             read("instance_segmentation", found_in(tmp_path, content(*shapes)))
 
 
+def test_categories_with_objects_are_classes_of_objects(tmp_path):
+    upside_down = [{"id": 5, "name": "crab"}, {"id": 3, "name": "fish"}, {"id": 4, "name": "kelp"}]
+    found = found_in(tmp_path, file_of(categories=upside_down))
+    targets, task = read("instance_segmentation", found)
+    assert task.names == task.classes == ["fish", "kelp", "crab"]
+    rows = [unpack(row) for row in targets["packed"]]
+    assert [kinds.tolist() for _, kinds in rows] == [[0, 2], [0], []]
+    ignored, loaded = read("instance_segmentation", found, classes=[])
+    assert loaded.classes == []
+    assert list(ignored["packed"]) == [pack(labels) for labels, _ in rows]
+    for listed in (upside_down[:2], upside_down):
+        whole = file_of(categories=listed)
+        whole["annotations"] = [each for each in whole["annotations"] if each["category_id"] == 3]
+        targets, loaded = read("instance_segmentation", found_in(tmp_path, whole))
+        assert loaded.classes == ["fish"]
+        assert loaded.names == ["foreground", "border", "distance"]
+        assert [len(unpack(row)) for row in targets["packed"]] == [1, 1, 1]
+    found = found_in(tmp_path, file_of())
+    with pytest.raises(DataError, match=r"annotation 101 \(id a\): its class is 'crab'"):
+        read("instance_segmentation", found, classes=["fish"])
+    targets, loaded = read("instance_segmentation", found, class_column="kind")
+    sample = pd.DataFrame({"kind": "", "rle": ""}, found.pictures.index)
+    answers = column(
+        pack(labels, np.ones(len(k), np.float32), k) for labels, k in map(unpack, targets["packed"])
+    )
+    sent = loaded.submission(answers, loaded.default_decision(), None, sample)
+    assert sent["kind"].tolist() == ["fish", "crab", "fish", ""]
+    assert list(loaded.read_solution(sent, [], found)) == list(targets["packed"])
+
+
 def test_a_solution_without_targets_has_the_samples_column(tmp_path):
     found = found_in(tmp_path, file_of())
     sample = pd.DataFrame({"EncodedPixels": ""}, found.pictures.index)
-    targets, task = read("instance_segmentation", found, sample)
+    targets, task = read("instance_segmentation", found, sample, classes=[])
     assert task.info["column"] == "EncodedPixels"
     cells = [masks.encode(unpack(row)[0].reshape(SIZE)) for row in targets["packed"][1:2]]
     table = pd.DataFrame({"Usage": "Private", "EncodedPixels": cells}, pd.Index(["b"], name="id"))
@@ -433,7 +463,7 @@ def test_solutions_are_files_too_or_tables_like_submissions(tmp_path):
         back = loaded.read_solution(found.pictures[[]], [], there)
         assert list(back) == list(targets["packed"])
     only_fish = {"classes": ["fish"], "repair": True}
-    for task, options in (("segmentation", only_fish), ("instance_segmentation", {})):
+    for task, options in (("segmentation", only_fish), ("instance_segmentation", {"classes": []})):
         targets, loaded = read(task, found, **options)
         cells = [masks.encode(unpack(row)[0].reshape(SIZE)) for row in targets["packed"][1:2]]
         table = pd.DataFrame({"rle": cells}, pd.Index(["b"], name="id"), dtype=object)

@@ -1,5 +1,7 @@
 """Objects with masks: maps and watershed, framing, voting, reading, the task on a few rows."""
 
+import albumentations as A
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,12 +14,12 @@ from podium import framing, instances, masks, metrics, network, packed, tasks, v
 from podium.config.model import Augment, Loss, Model
 from podium.errors import ConfigError, DataError
 from podium.frames import Frames
-from podium.metrics.instances import dsb_precision
+from podium.metrics.instances import dsb_precision, target_of
 from podium.tasks.instance_segmentation import reading, tiny
 from podium.tasks.instance_segmentation.options import Options
 from podium.tasks.instance_segmentation.task import _pieces
 from podium.tasks.packed import Found
-from podium.training import augment
+from podium.training import augment, joining
 
 SIZE = (36, 40)
 
@@ -55,6 +57,15 @@ def test_maps_say_where_objects_are_meet_and_how_deep():
     assert depth[4, 3] == depth[4, 8] == 1
     assert depth[2, 1] == pytest.approx(1 / 3)
     assert depth[labels == 0].sum() == 0
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_an_object_goes_on_outside_of_the_picture(kind):
+    labels = np.zeros((9, 9), kind)
+    labels[:5] = 1
+    depth = instances.depths(labels)
+    np.testing.assert_allclose(depth[:, 4], [1, 0.8, 0.6, 0.4, 0.2, 0, 0, 0, 0], atol=0.05)
+    np.testing.assert_array_equal(depth[:, 0], depth[:, 4])
 
 
 def test_depths_are_distances_to_the_outside_of_each_object():
@@ -123,6 +134,23 @@ def test_labels_and_maps_go_there_and_back(resize, side):
         assert shared.sum() / union.sum() > 0.75
 
 
+def test_codes_say_labels_and_classes():
+    labels = np.array([[0, 3], [5, 1]], np.uint16)
+    kinds = np.array([2, 0, 1, 0, 2], np.int16)
+    codes = instances.coded(labels, kinds, 3)
+    assert codes.tolist() == [[0, 8], [15, 3]]
+    compact, classes = instances.decoded(codes, 3)
+    assert compact.tolist() == [[0, 2], [3, 1]]
+    assert classes.tolist() == [2, 1, 2]
+    assert (compact.dtype, classes.dtype) == (np.uint16, np.int16)
+    alone = instances.coded(labels, np.zeros(5, np.int16), 1)
+    np.testing.assert_array_equal(alone, labels)
+    assert alone.dtype == np.uint16
+    nothing = instances.decoded(np.zeros((2, 2), np.int32), 3)
+    assert not nothing[0].any()
+    assert len(nothing[1]) == 0
+
+
 def test_framing_moves_nothing_of_pictures_of_the_networks_size():
     labels, frames = crowd(size=(64, 64)), Frames.whole((64, 64), 1)
     np.testing.assert_array_equal(framing.framed(labels, frames, 0), labels)
@@ -157,6 +185,29 @@ def test_a_pixel_belongs_to_an_object_if_most_of_the_weight_says_so():
         np.testing.assert_array_equal(found, expected)
 
 
+def test_the_class_is_voted_on_by_weight_and_score():
+    labels = np.zeros((8, 10), np.uint16)
+    labels[2:6, 1:4], labels[2:6, 6:9] = 1, 2
+    said = [
+        (labels, np.array([0.9, 0.8], np.float32), np.array([0, 1], np.int16)),
+        (labels, np.array([0.6, 0.5], np.float32), np.array([1, 1], np.int16)),
+        (labels, np.array([0.6, 0.2], np.float32), np.array([1, 2], np.int16)),
+    ]
+    found, scores, classes = instances.fused(said, [1 / 3] * 3)
+    assert sorted(zip(scores.round(3), classes, strict=True)) == [
+        (pytest.approx(0.4), 1),  # not the surest model's
+        (pytest.approx(1.3 / 3, abs=1e-3), 1),
+    ]
+    np.testing.assert_array_equal(found > 0, labels > 0)
+    _, scores, classes = instances.fused(said[:2], [0.6, 0.4])
+    assert sorted(zip(scores.round(2), classes, strict=True)) == [
+        (pytest.approx(0.54), 0),
+        (pytest.approx(0.68), 1),
+    ]
+    empty = np.zeros_like(labels), np.zeros(0, np.float32), np.zeros(0, np.int16)
+    assert [len(each) for each in instances.fused([empty, empty], [0.5, 0.5])[1:]] == [0, 0]
+
+
 # ------------------------------------------------------------------------------------ reading
 
 
@@ -167,7 +218,8 @@ def read(cells: list, options=None, sizes=None, **more):
     table = pd.DataFrame({"runs": [cell for _, cell in cells]}, index=index)
     sizes = sizes or dict.fromkeys(dict.fromkeys(index), (4, 6))
     found = Found(pictures_of(sizes), more.get("root", "."), "train.csv")
-    return reading.read_objects(table, "runs", options, found), found.problems
+    rows, _ = reading.read_objects(table, "runs", options, found)
+    return [labels for (labels,) in rows], found.problems
 
 
 def test_rows_of_a_picture_are_its_objects_in_their_order():
@@ -355,11 +407,12 @@ def test_a_mirrored_border_makes_objects_of_their_own():
     labels = np.zeros((8, 20), np.int16)
     labels[2:5, 1:4] = labels[2:5, 8:11] = 3
     labels[0, 19] = 3
-    pieces = _pieces(labels)
+    pieces, owners = _pieces(labels)
     assert pieces.max() == 2
+    assert owners.tolist() == [3, 3]
     assert pieces[3, 2] != pieces[3, 9]
     assert pieces[0, 19] in (pieces[3, 2], pieces[3, 9])
-    assert not _pieces(np.zeros((3, 3), np.int16)).any()
+    assert not _pieces(np.zeros((3, 3), np.int16))[0].any()
 
 
 @pytest.mark.parametrize("preset", ["flips", "heavy"])
@@ -400,7 +453,7 @@ def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth
     labels = [np.pad(crowd(n, (22, 54), 6), 5) for n in range(2)]
     target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(labels)])
     terms = task.loss_terms(Loss(), None)
-    names = tasks.options_module("instance_segmentation").losses(None, "unet")
+    names = tasks.options_module("instance_segmentation").losses(task.options, "unet")
     assert set(task.default_loss()) == set(names) <= set(terms)
     right = torch.logit(target[:, :3].clamp(0.001, 0.999))
     for name in names:
@@ -447,6 +500,7 @@ def answer_of(labels: np.ndarray) -> dict[str, torch.Tensor]:
     return {
         "boxes": torch.from_numpy(boxes).float() / sides,
         "scores": torch.linspace(1, 0.5, labels.max()),
+        "labels": torch.zeros(labels.max(), dtype=torch.int64),
         "masks": torch.cat(small),
     }
 
@@ -500,7 +554,7 @@ def test_mask_rcnn_takes_label_pictures_and_answers(blobs):
     target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(rows)])
     pictures = torch.zeros(2, 1, 64, 64, 3, dtype=torch.uint8)
     raw = net(pictures, None, target)
-    names = tasks.options_module("instance_segmentation").losses(None, "mask_rcnn")
+    names = tasks.options_module("instance_segmentation").losses(task.options, "mask_rcnn")
     terms = task.loss_terms(Loss(), None)
     assert set(task.default_loss_of("mask_rcnn")) == set(names)
     assert all(terms[name](raw, target).isfinite() for name in names)
@@ -510,3 +564,372 @@ def test_mask_rcnn_takes_label_pictures_and_answers(blobs):
     labels, scores = packed.unpack(placed[0])
     assert labels.shape == (64, 64)
     assert labels.max() == len(scores)
+
+
+# ------------------------------------------------------------------------------------ classes
+
+KINDS = ("disc", "drop", "dot")
+
+
+def read_kinds(cells: list, names=None, file="train.csv", **options):
+    """Targets and classes of the rows (id, runs, class) of pictures of 4 x 6 pixels."""
+    index = pd.Index([id_ for id_, *_ in cells], name="id")
+    content = [(runs, kind) for _, runs, kind in cells]
+    table = pd.DataFrame(content, columns=["runs", "kind"], index=index, dtype=object)
+    found = Found(pictures_of(dict.fromkeys(dict.fromkeys(index), (4, 6))), ".", file)
+    chosen = Options(**{"class_column": "kind", **options})
+    rows, classes = reading.read_objects(table, "runs", chosen, found, names=names)
+    return rows, classes, found.problems
+
+
+def test_a_column_names_the_classes_in_numeric_order():
+    cells = [("a", "1 2", "10"), ("b", "", pd.NA), ("b", "", "7"), ("a", "9 3", "2")]
+    rows, classes, _ = read_kinds(cells)
+    assert classes == ["2", "10"]
+    (labels, kinds), (empty, none) = rows
+    assert labels[0, 0] == 1
+    assert kinds.tolist() == [1, 0]
+    assert kinds.dtype == np.int16
+    assert (empty.max(), len(none)) == (0, 0)
+    rows, classes, _ = read_kinds(cells, classes=["10", "x", "2"])
+    assert classes == ["10", "x", "2"]
+    assert rows[0][1].tolist() == [0, 2]
+
+
+def test_one_class_is_read_as_without_a_column():
+    cells = [("a", "1 2", "cell"), ("a", "9 3", "cell")]
+    rows, classes, _ = read_kinds(cells)
+    assert classes == ["cell"]
+    plain, _ = read([cell[:2] for cell in cells])
+    assert packed.pack(*rows[0]) == packed.pack(*plain)
+    several = [("a", "1 2", "cell"), ("a", "9 3", "spot")]
+    rows, classes, _ = read_kinds(several, classes=[])
+    assert (classes, len(rows[0])) == ([], 1)
+
+
+def test_unknown_and_empty_classes_are_refused_or_left_out():
+    cells = [("a", "1 2", "disc"), ("a", "9 3", "dsic"), ("b", "1 4", pd.NA), ("b", "", "what")]
+    with pytest.raises(DataError) as error:
+        read_kinds(cells, classes=["disc", "drop"])
+    for message in (
+        "train.csv: the masks are not right",
+        "row 3 (id a): its class is 'dsic', expected one of disc, drop",
+        "row 4 (id b): its class is empty, expected one of disc, drop",
+    ):
+        assert message in str(error.value), message
+    assert "row 5" not in str(error.value)
+    rows, _, problems = read_kinds(cells, classes=["disc", "drop"], repair=True)
+    assert rows[0][1].tolist() == [0]
+    assert rows[1][0].max() == 0
+    assert [action for *_, action in problems] == ["left out"] * 2
+    with pytest.raises(DataError, match=r"solution\.csv: .*\n.*row 2 .*its class is 'x'"):
+        read_kinds([("a", "1 2", "x")], names=["disc", "drop"], file="solution.csv")
+    with pytest.raises(ConfigError, match=r"class_column: found nothing.*solution\.csv"):
+        read_kinds(cells[:1], names=["disc", "drop"], file="solution.csv", class_column=None)
+    with pytest.raises(DataError, match=r'class_column.*did you mean "kind"'):
+        read_kinds(cells[:1], class_column="kinds")
+
+
+def test_a_lost_object_takes_its_class_with_it():
+    """The second has no pixel of its own."""
+    cells = [("a", "1 4", "x"), ("a", "1 2", "y"), ("a", "9 2", "z")]
+    rows, _, problems = read_kinds(cells)
+    assert rows[0][1].tolist() == [0, 2]
+    assert "shares 2 pixels" in problems[0][2]
+
+
+def test_classes_need_somebody_to_tell_them():
+    for wrong in ({"class_column": "x"}, {"classes": ["a"]}):
+        with pytest.raises(ValueError, match="pictures of labels"):
+            Options(format="labels", **wrong)
+    with pytest.raises(ValueError, match="must say which is whose"):
+        Options(classes=["a", "b"])
+    module = tasks.options_module("instance_segmentation")
+    assert "classes" not in module.losses(Options(), None)
+    assert "classes" in module.losses(Options(class_column="kind"), None)
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    """The task with three classes, its rows, and what is known of their pictures."""
+    folder = tmp_path_factory.mktemp("kinds")
+    tiny.write_competition(folder, classes=KINDS)
+    table = pd.read_csv(folder / "train.csv", dtype=str).set_index("id")
+    sizes = {
+        id_: Image.open(folder / "train" / f"{id_}.png").size[::-1]
+        for id_ in dict.fromkeys(table.index)
+    }
+    found = Found(pictures_of(sizes), folder, "train.csv")
+    cls = tasks.task_class("instance_segmentation")
+    options = {"class_column": tiny.CLASS}
+    targets, info = cls.read_targets(table, [tiny.COLUMN], Options(**options), None, found)
+    return tasks.load("instance_segmentation", options, info), targets, found
+
+
+def maps_with_classes(target) -> bytes:
+    """A perfect prediction of a row of three classes."""
+    labels, classes = packed.unpack(target)
+    kind = np.concatenate([[-1], classes])[labels]
+    maps = [*instances.maps_of(labels), *(kind == n for n in range(len(KINDS)))]
+    return packed.pack(np.rint(255 * np.stack(maps)).astype(np.uint8))
+
+
+def painted(labels, classes) -> np.ndarray:
+    """A picture in which every object has its class's colour."""
+    colours = np.eye(3, dtype=np.uint8)[classes] * 255
+    return np.concatenate([np.zeros((1, 3), np.uint8), colours])[labels]
+
+
+def same_colours(picture, framed, task) -> int:
+    """How many objects have their class's colour in most of their pixels; all must."""
+    labels, classes = task.unframed(framed)
+    for number, kind in enumerate(classes):
+        inside = picture[labels == number + 1].astype(int)
+        assert len(inside)
+        assert (inside.argmax(1) == kind).mean() > 0.6, number
+    assert labels.max(initial=0) == len(classes)
+    return len(classes)
+
+
+def test_classes_are_explored(kinds, tmp_path):
+    task, targets, _ = kinds
+    assert task.names == task.classes == sorted(KINDS)
+    told = task.describe_targets(targets)
+    severity, _, text, lines = next(f for f in told["findings"] if "classes of" in f[1])
+    counts = np.bincount(np.concatenate([packed.unpack(r)[1] for r in targets["packed"]]))
+    assert [line["objects"] for line in lines] == counts.tolist()
+    assert task.classes[counts.argmin()] in text
+    assert severity == 1
+    assert task.example_labels(targets)["p0007"] == "0 objects"
+    assert "1 " in task.example_labels(targets).iloc[0]
+    target = task.encode(targets)
+    assert task.numbers(target).sum(axis=0).tolist() == counts.tolist()
+    assert len(np.unique(task.stratify_by(target, 5))) > 3
+    assert task.draw_targets(None, target, tmp_path) == ["target"]
+    more = type(task)(task.options, {**task.info, "classes": [*task.classes, "none"]})
+    assert any(
+        "without an object" in title for _, title, *_ in more.describe_targets(targets)["findings"]
+    )
+
+
+def test_perfect_maps_with_classes_are_decided_written_and_read_back(kinds):
+    task, targets, whole = kinds
+    target = task.encode(targets)[:12]
+    found = Found(whole.pictures[:12], whole.root, whole.table)
+    prediction = packed.column(map(maps_with_classes, target))
+    decision = task.default_decision()
+    assert decision["score"] == [0.3] * 3
+    for name in ("dsb_precision", "mask_map"):
+        metric = metrics.load({"name": name})
+        assert metric(target, task.scored(metric, target, prediction, decision)) > 0.85
+    assert {line["name"] for line in task.errors_by_name(target, prediction)} >= set(KINDS)
+    sample = pd.DataFrame({tiny.CLASS: "", tiny.COLUMN: ""}, index=found.pictures.index)
+    sent = task.submission(prediction, decision, metric, sample)
+    assert list(sent.columns) == [tiny.CLASS, tiny.COLUMN]
+    assert (sent.loc["p0007"] == "").all().all()
+    back = task.read_solution(sent, list(sent.columns), found)
+    for row, answer in zip(back, task.decide(prediction, decision), strict=True):
+        labels, _, classes = packed.unpack(answer)
+        np.testing.assert_array_equal(packed.unpack(row)[0], labels)
+        np.testing.assert_array_equal(packed.unpack(row)[1], classes)
+    without = task.submission(prediction, decision, metric, sample[[tiny.COLUMN]])
+    assert list(without.columns) == [tiny.COLUMN]
+    with pytest.raises(DataError, match="has the columns kind, EncodedPixels, score"):
+        task.submission(prediction, decision, metric, sample.assign(score=1))
+    untold = type(task)(task.options, {**task.info, "classes": []})
+    with pytest.raises(DataError, match="a column kind, but no class is known"):
+        untold.submission(prediction[:0], decision, metric, sample[:0])
+
+
+def test_a_class_is_that_of_the_largest_mean_and_makes_the_score(kinds):
+    labels = np.zeros((20, 40), np.int32)
+    labels[4:14, 4:14], labels[4:14, 24:34] = 1, 2
+    of_classes = np.full((3, 20, 40), 0.1)
+    of_classes[1, :, :20] = 0.8
+    of_classes[0, :, 20:] = 0.8
+    of_classes[:, 4, 24:34] = [[0.0], [0.0], [1.0]]  # a few pixels say otherwise
+    maps = np.concatenate([instances.maps_of(labels), of_classes]).astype(np.float32)
+    found, scores, classes = instances.objects_in(maps)
+    np.testing.assert_array_equal(found > 0, labels > 0)
+    assert classes[found[8, 8] - 1] == 1
+    assert classes[found[8, 28] - 1] == 0
+    assert sorted(scores) == pytest.approx([0.72, 0.8])
+    nothing = instances.objects_in(np.zeros_like(maps))
+    assert [len(each) for each in nothing[1:]] == [0, 0]
+
+
+def test_each_class_has_its_least_score_and_typical_size(kinds):
+    task = kinds[0]
+    labels = np.zeros((60, 60), np.uint16)
+    labels[2:42, 2:42] = 1
+    labels[50:53, 2:5], labels[50:53, 20:23] = 2, 3
+    scores = np.array([0.5, 0.5, 0.2], np.float32)
+    classes = np.array([0, 1, 1], np.int16)
+    decision = {"min_area": 0, "min_share": 0.2, "score": [0.1, 0.1, 0.1]}
+    kept = task.decide_row((labels, scores, classes), decision)
+    assert kept[2].tolist() == [0, 1, 1]  # the small ones are as large as their class
+    decision["score"] = [0.6, 0.3, 0.1]
+    kept = task.decide_row((labels, scores, classes), decision)
+    assert kept[1].tolist() == [0.5]
+    assert kept[2].tolist() == [1]
+    assert kept[0].max() == 1
+    metric = metrics.load({"name": "dsb_precision"})
+    grid = task.grid(metric, task.encode(kinds[1]))
+    assert {"score.0", "score.1", "score.2"} <= set(grid)
+    many = type(task)(task.options, {**task.info, "classes": [str(n) for n in range(30)]})
+    assert many.default_decision()["score"] == [0.3]
+    assert many.decide_row((labels, scores, classes), {**decision, "score": [0.6]})[0].max() == 0
+
+
+def test_fitted_scores_differ_by_class(kinds):
+    """One class's objects are half invented, with low scores."""
+    task = kinds[0]
+    true, said = np.zeros((2, 40, 60), np.uint16)
+    for n in range(4):
+        said[5:15, 14 * n + 2 : 14 * n + 12] = n + 1
+        said[25:35, 14 * n + 2 : 14 * n + 12] = n + 5
+    true[:] = np.where(said > 6, 0, said)
+    classes = np.array([0] * 4 + [1] * 4, np.int16)
+    scores = np.array([0.25] * 4 + [0.95] * 2 + [0.5] * 2, np.float32)
+    target = packed.column([packed.pack(true, classes[:6])])
+    prediction = packed.column([packed.pack(said, scores, classes)])
+    metric = metrics.load({"name": "dsb_precision"})
+    best = task.fit_decision(metric, target, prediction)
+    assert best["score"][0] <= 0.2 < 0.5 < best["score"][1]
+    assert metric(target, task.scored(metric, target, prediction, best)) == 1
+
+
+def test_classes_move_with_their_objects(kinds):
+    task = kinds[0]
+    frames = Frames.whole((96, 96), 1)
+    mirrored = A.Affine(scale=(0.6, 1.4), rotate=(-90, 90), border_mode=cv2.BORDER_REFLECT_101, p=1)
+    transform = A.Compose([A.HorizontalFlip(), mirrored, A.ElasticTransform(p=1)], seed=3)
+    random = np.random.default_rng(0)
+    shown, seen = [], 0
+    for row in range(4):
+        labels = crowd(row, (96, 96), 16)
+        classes = random.integers(0, 3, labels.max()).astype(np.int16)
+        framed = task.framed((labels, classes), frames, 0)
+        shown.append((painted(labels, classes), framed))
+        seen += same_colours(*task.augmented(transform, *shown[-1]), task)
+        batch = task.collated([framed])
+        assert batch.shape == (1, 4, 96, 96)
+        back = task.unframed(batch[0].numpy())
+        np.testing.assert_array_equal(back[0], labels)
+        np.testing.assert_array_equal(back[1], classes)
+    assert seen > 10
+    assert same_colours(*joining.mosaic(task, shown, random), task) > 10
+    assert same_colours(*task.pasted(*shown[0], *shown[1], random), task) > 10
+    with_more = joining.Joining(task, 0.0, 0.0, (1.5, 1.5))
+    pictures, scaled = with_more.scaled(
+        np.stack([picture[None] for picture, _ in shown]), [framed for _, framed in shown], 0
+    )
+    assert scaled[0].shape == pictures.shape[2:4] == (128, 128)
+    assert same_colours(pictures[0, 0], scaled[0], task) == len(task.unframed(shown[0][1])[1])
+
+
+def test_a_tile_has_the_classes_of_the_objects_in_it(kinds):
+    task = kinds[0]
+    labels = np.zeros((32, 64), np.uint16)
+    for number in range(4):
+        labels[4:12, 16 * number + 2 : 16 * number + 12] = number + 1
+    classes = np.array([2, 0, 1, 2], np.int16)
+    frames = Frames((32, 32), np.ones((1, 2)), np.array([[-32.0, 0.0]]), np.array([[64, 32]]))
+    cut, there = task.unframed(task.framed((labels, classes), frames, 0))
+    assert there.tolist() == [1, 2]
+    assert (cut[5, 5], cut[5, 20]) == (1, 2)
+
+
+def test_losses_fall_towards_the_true_classes(kinds):
+    task = kinds[0]
+    settings = Model.model_validate(
+        {"backbone": "test_resnet", "weights": "none", "image_size": [32, 64]}
+    )
+    net = network.build_for(task, settings, pictures=1, features=0, tabular=0)
+    raw = net(torch.zeros(2, 1, 32, 64, 3, dtype=torch.uint8), None)
+    assert raw.shape == (2, 6, 32, 64)
+    labels = [np.pad(crowd(0, (22, 54), 6), 5), np.zeros((32, 64), np.int32)]
+    classes = np.arange(labels[0].max()).astype(np.int16) % 3
+    rows = [(labels[0], classes), (labels[1], classes[:0])]
+    target = task.collated([task.framed(row, Frames.whole((32, 64), 1), 0) for row in rows])
+    names = tasks.options_module("instance_segmentation").losses(task.options, "unet")
+    assert set(task.default_loss()) == set(names)
+    term = task.loss_terms(Loss(), None)["classes"]
+    true = torch.from_numpy(np.concatenate([[-1], classes])[labels[0]])
+    inside = true >= 0
+    expected = torch.nn.functional.cross_entropy(raw[0, 3:][:, inside].T, true[inside])
+    assert term(raw, target).tolist() == pytest.approx([expected.item(), 0])
+    right = torch.cat(
+        [
+            torch.zeros(2, 3, 32, 64),
+            9.0 * (true == torch.arange(3)[:, None, None])[None].repeat(2, 1, 1, 1),
+        ],
+        1,
+    )
+    right[:, :3] = torch.logit(target[:, :3].clamp(0.001, 0.999))
+    assert term(right, target)[0] < 0.01
+    assert term(right[:, :3], target).tolist() == [0, 0]
+    placed = task.place(task.predict(right, None), Frames.whole((32, 64), 2))
+    assert packed.unpack(placed[0])[0].shape == (6, 32, 64)
+    assert precision(rows[0], decided(task, packed.unpack(placed[0]))) > 0.8
+
+
+@pytest.mark.parametrize("view", ["identity", "hflip", "rot90"])
+def test_mask_rcnn_tells_classes_apart(kinds, view):
+    task = kinds[0]
+    labels = crowd(size=(64, 64), count=14).astype(np.uint16)
+    classes = np.arange(labels.max()).astype(np.int16) % 3
+    seen = views.apply(view, torch.from_numpy(labels.astype(np.int32))[..., None])[..., 0]
+    answer = answer_of(np.ascontiguousarray(seen.numpy()))
+    answer["labels"] = torch.from_numpy(classes.astype(np.int64))
+    (undone,) = task.undo(view, [answer])
+    frames = Frames.whole((64, 64), 1)
+    found = task.place_row(undone, frames, 0)
+    assert len(found) == 3
+    assert precision((labels, classes), found) > 0.8
+    plain = answer_of(labels) | {"labels": answer["labels"]}
+    (both,) = task.merged([[undone], [plain]])
+    assert precision((labels, classes), task.place_row(both, frames, 0)) > 0.8
+    # Objects vote with maps.
+    maps = packed.unpack(maps_with_classes(packed.pack(labels, classes)))
+    assert precision((labels, classes), task.combine_row([maps, found], [0.5, 0.5])) > 0.8
+    other = found[0], found[1], (found[2] + 1) % 3
+    _, scores, said = task.combine_row([found, other], [0.7, 0.3])
+    assert sorted(said) == sorted(found[2])
+    assert sorted(scores) == pytest.approx(sorted(0.7 * found[1]))
+
+
+def test_mask_rcnn_learns_classes(kinds):
+    task = kinds[0]
+    settings = Model.model_validate(
+        {"backbone": "test_resnet", "weights": "none", "image_size": 64, "approach": "mask_rcnn"}
+    )
+    net = network.build_for(task, settings, pictures=1, features=0, tabular=0)
+    heads = net.head.roi_heads
+    assert heads.box_predictor.cls_score.out_features == 4
+    assert heads.mask_predictor.mask_fcn_logits.out_channels == 4
+    labels = crowd(size=(64, 64), count=8)
+    classes = (np.arange(labels.max()) % 3).astype(np.int16)
+    target = task.collated([task.framed((labels, classes), Frames.whole((64, 64), 1), 0)])
+    taken = []
+    net.head.forward = lambda features, size, target: taken.extend(target)
+    net(torch.zeros(1, 1, 64, 64, 3, dtype=torch.uint8), None, target)
+    np.testing.assert_array_equal(taken[0]["labels"], classes)
+    np.testing.assert_array_equal(taken[0]["masks"][2], labels == 3)
+
+
+def test_drawings_name_the_classes(kinds):
+    task, targets, _ = kinds
+    target = task.encode(targets)[0]
+    labels, classes = target_of(packed.unpack(target))
+    picture = np.zeros((8 * labels.shape[0], 8 * labels.shape[1], 3), np.uint8)
+    scale = np.array([8.0, 8.0])
+    plain = tasks.load("instance_segmentation", {}, {**task.info, "classes": []})
+    outlined = plain.draw(picture, scale, packed.pack(labels))
+    named = task.draw(picture, scale, target)
+    assert (named != outlined).any(axis=2).sum() > 20
+    assert task.draw(picture, scale, target, maps_with_classes(target)).shape == picture.shape
+    wrong = packed.pack(labels, np.ones(len(classes), np.float32), (classes + 1) % 3)
+    assert task.mistakes(packed.column([target]), packed.column([wrong])) == 1
+    assert "right" in task.answer(wrong, 0.5)
+    assert any(name in task.answer(wrong, 0.5) for name in KINDS)

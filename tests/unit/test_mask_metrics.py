@@ -162,8 +162,9 @@ def _most(labels) -> int:
     return int(np.bincount(labels).argmax()) - 1 if len(labels) else 0
 
 
-def reference_dsb(true, said) -> float:
-    """The usual loop over all pairs of full masks."""
+def reference_dsb(target, answer) -> float:
+    """The usual loop over all pairs of full masks of one class."""
+    (true, *kinds), (said, _, *guessed) = target, answer
     ious = np.array(
         [
             [((true == i) & (said == j)).sum() / ((true == i) | (said == j)).sum()
@@ -171,6 +172,8 @@ def reference_dsb(true, said) -> float:
             for i in range(1, true.max() + 1)
         ]
     ).reshape(true.max(), said.max())  # fmt: skip
+    if kinds:
+        ious = ious * (kinds[0][:, None] == guessed[0])
     found = []
     for level in np.arange(0.5, 0.96, 0.05):
         hit = ious > level
@@ -180,10 +183,11 @@ def reference_dsb(true, said) -> float:
     return float(np.mean(found))
 
 
+@pytest.mark.parametrize("classes", [1, 2])
 @pytest.mark.parametrize("seed", range(2))
-def test_dsb_precision_agrees_with_the_usual_loop(seed, monkeypatch):
-    target, answer = objects(seed)
-    expected = [reference_dsb(t[0], a[0]) for t, a in zip(target, answer, strict=True)]
+def test_dsb_precision_agrees_with_the_usual_loop(seed, classes, monkeypatch):
+    target, answer = objects(seed, classes=classes)
+    expected = [reference_dsb(t, a) for t, a in zip(target, answer, strict=True)]
     assert score("dsb_precision", target, answer) == pytest.approx(np.mean(expected))
     assert np.mean(expected) > 0.05
     from podium.metrics import instances
@@ -247,7 +251,7 @@ def reference_coco(target, answer, max_objects=100) -> np.ndarray:
     return precision[:, :, there].mean(axis=(1, 2))
 
 
-@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("classes", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(3))
 def test_mask_map_agrees_with_pycocotools(seed, classes):
     target, answer = objects(seed, classes=classes)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from podium.config.section import Names
 from podium.tasks.traits import TaskOptions, Traits
 
 RCNN = "mask_rcnn"
@@ -17,9 +18,11 @@ TRAITS = Traits(
     approaches=("unet", RCNN),
     map_approaches=("unet", RCNN),
 )
-#: What the loss terms of Mask R-CNN are, for the manual.
+#: What the loss terms of Mask R-CNN, and of classes, are, for the manual.
 LOSS_WORDS = {
-    "classification": "Softmax cross entropy of whether a proposal is an object.",
+    "classes": "Softmax cross entropy of an object's class, mean over the pixels of objects, with "
+    "`approach: unet`. 0 where there is one class only.",
+    "classification": "Softmax cross entropy of whether a proposal is an object, and of its class.",
     "box": "Smooth L1 of the boxes.",
     "mask": "Sigmoid cross entropy of an object's mask within its box (He et al. 2017).",
     "objectness": "Sigmoid cross entropy of whether an anchor holds an object (Ren et al. 2015).",
@@ -40,10 +43,22 @@ class Options(TaskOptions):
     annotations: str | None = Field(
         None,
         description="Of `format: coco`, a JSON file below `competition.root` with images, "
-        "categories (which are not told apart) and annotations: polygons, or run lengths, "
-        "compressed or not. The training table then only lists the pictures, and "
+        "categories (the classes, where several have objects) and annotations: polygons, or run "
+        "lengths, compressed or not. The training table then only lists the pictures, and "
         "`competition.target` may be `[]`. Annotations that COCO calls crowds (`iscrowd`) are left "
         "out.",
+    )
+    class_column: str | None = Field(
+        None,
+        description="The column that names an object's class, in the training table and, where it "
+        "is there, in the sample submission. Not with `format: labels`, whose objects are of one "
+        "class.",
+    )
+    classes: Names | None = Field(
+        None,
+        description="All classes; another one is an error. `[]`: they are not told apart. Unset: "
+        "the values of `class_column`, or the categories of `annotations` in the order of their "
+        "ids.",
     )
     order: Literal["columns", "rows"] = Field(
         "columns",
@@ -63,6 +78,15 @@ class Options(TaskOptions):
             raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
         return self
 
+    @model_validator(mode="after")
+    def _classes_are_told(self):
+        for key in ("class_column", "classes"):
+            if getattr(self, key) and self.format == "labels":
+                raise ValueError(f"{key}: objects in pictures of labels are of one class")
+        if self.classes and not self.class_column and not self.annotations:
+            raise ValueError("classes: `class_column` or `annotations` must say which is whose")
+        return self
+
     @property
     def annotation_file(self):
         return self.annotations
@@ -76,4 +100,5 @@ def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""
     if approach == RCNN:
         return ("classification", "box", "mask", "objectness", "rpn_box")
-    return ("foreground", "dice", "border", "distance")
+    may_differ = options.class_column or options.format == "coco"
+    return ("foreground", "dice", "border", "distance", *["classes"] * bool(may_differ))

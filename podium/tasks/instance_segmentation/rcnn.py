@@ -1,7 +1,8 @@
-"""Mask R-CNN (He et al. 2017) between label pictures and label pictures.
+"""Mask R-CNN (He et al. 2017) between codes (see `podium.instances`) and label pictures.
 
 An answer is a dict of `boxes` (m, 4), corners from 0 to 1 across the network's picture, `scores`
-(m,) and `masks` (m, 1, 28, 28), probabilities within the box; see `podium.detectors`.
+and `labels`, which are classes from 0, (m,), and `masks` (m, 1, 28, 28), probabilities within the
+box, as that class's mask; see `podium.detectors`.
 """
 
 import numpy as np
@@ -22,18 +23,23 @@ LEFT = 0.5
 
 
 class Finder(Detector):
-    """A detector whose targets are the label pictures beside the maps, (batch, maps + 1, H, W)."""
+    """A detector whose targets are the codes behind the maps, (batch, maps + 1, H, W).
+
+    Attributes:
+        classes: how many there are.
+    """
 
     takes_targets = True
+    classes = 1
 
     def forward(self, seen: Tensor, tabular: None = None, target: Tensor | None = None):
         """See `Detector.forward`."""
-        found = None if target is None else [_objects(each[-1]) for each in target]
+        found = None if target is None else [_objects(each[-1], self.classes) for each in target]
         return super().forward(seen, tabular, found)
 
 
-def build(settings: Model) -> Finder:
-    """A network that finds objects of one class, with their masks.
+def build(settings: Model, classes: int) -> Finder:
+    """A network that finds objects of some classes, with their masks.
 
     Raises ConfigError for pictures in tiles, and WeightsError as `build_detector`.
     """
@@ -42,23 +48,25 @@ def build(settings: Model) -> Finder:
             "resize: found 'tiles', expected stretch, pad or crop: `approach: mask_rcnn` looks for "
             "whole objects; `approach: unet` can look at tiles"
         )
-    plain = build_detector(settings, "mask_rcnn", 1)
+    plain = build_detector(settings, "mask_rcnn", classes)
     finder = Finder(plain.backbone, plain.head)
+    finder.classes = classes
     heads = finder.head.roi_heads
     heads.detections_per_img, heads.score_thresh = MOST, LEAST
     return finder
 
 
-def _objects(labels: Tensor) -> dict[str, Tensor]:
-    """A label picture as boxes, labels and masks of its objects."""
-    numbers = labels.unique()
-    masks = labels == numbers[numbers > 0][:, None, None]
+def _objects(codes: Tensor, classes: int) -> dict[str, Tensor]:
+    """Codes as boxes, labels (classes) and masks of the objects."""
+    numbers = codes.unique()
+    numbers = numbers[numbers > 0]
+    masks = codes == numbers[:, None, None]
     boxes = masks_to_boxes(masks)
     if len(boxes):  # of the pixels' outer edges, so that none is without area
         boxes[:, 2:] += 1
     return {
         "boxes": boxes,
-        "labels": torch.zeros(len(boxes), dtype=torch.int64, device=labels.device),
+        "labels": (numbers.long() - 1) % classes,
         "masks": masks.to(torch.uint8),
     }
 
@@ -71,8 +79,8 @@ def undone(view: str, answer: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**answer, "boxes": boxes, "masks": masks.permute(0, 3, 1, 2)}
 
 
-def pasted(answer: dict[str, Tensor], frames: Frames, row: int) -> tuple[np.ndarray, np.ndarray]:
-    """An answer in a row's own picture: labels, uint16, and scores, float32, the surest first.
+def pasted(answer: dict[str, Tensor], frames: Frames, row: int) -> tuple[np.ndarray, ...]:
+    """An answer in a row's own picture: labels, scores and classes, the surest first.
 
     A pixel belongs to the surest object that claims it. An object that has but `LEFT` of its
     pixels to itself is left out.
@@ -83,14 +91,15 @@ def pasted(answer: dict[str, Tensor], frames: Frames, row: int) -> tuple[np.ndar
     boxes = (boxes * frames.size[::-1] - frames.offset[row]) / frames.scale[row]
     scores = answer["scores"].float().cpu().numpy()
     masks = answer["masks"].float().cpu().numpy()
-    kept: list[float] = []
+    kept: list[int] = []
     for number in np.argsort(-scores, kind="stable"):
         place, mask = _pasted_mask(masks[number, 0], boxes[number], (height, width))
         free = mask & (labels[place] == 0)
         if free.sum() > LEFT * mask.sum():
-            kept.append(scores[number])
+            kept.append(number)
             labels[place][free] = len(kept)
-    return labels, np.array(kept, np.float32)
+    chosen = np.array(kept, np.int64)
+    return labels, scores[chosen], answer["labels"].cpu().numpy()[chosen].astype(np.int16)
 
 
 def _pasted_mask(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]):

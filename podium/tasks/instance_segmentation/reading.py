@@ -1,4 +1,4 @@
-"""Objects of a training table as label pictures."""
+"""Objects of a training table as label pictures and classes."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from podium import coco, masks
-from podium.errors import some_of
+from podium.errors import ConfigError, some_of
 from podium.masks import MaskError
 from podium.tasks import targets
 from podium.tasks.faults import Faults
@@ -19,18 +19,26 @@ SLIVER = 2
 
 
 def read_objects(
-    table: pd.DataFrame, column: str, options, found, path: Path | None = None
-) -> list[np.ndarray]:
-    """The label picture, uint16, of each of `found.pictures`; 1 x 1 of an unreadable one.
+    table: pd.DataFrame,
+    column: str,
+    options,
+    found,
+    path: Path | None = None,
+    names: list[str] | None = None,
+) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
+    """The target of each of `found.pictures`, and the classes that there are.
 
-    Objects are numbered in the order of their rows. What is repaired is added to
-    `found.problems`.
+    A target is a label picture, uint16, 1 x 1 of an unreadable picture; and of several classes
+    those of its objects, int16 (objects,). Objects are numbered in the order of their rows. What
+    is repaired is added to `found.problems`.
 
     Args:
         path: of the COCO file that has the objects in place of the table.
+        names: of the classes, where they are known: a single one is not looked for.
 
     Raises:
         DataError: what is wrong, by file, row, id and value, unless `options.repair`.
+        ConfigError: nothing says of which of several classes objects are.
     """
     faults = Faults(found, options.repair, path)
     if path is not None:
@@ -38,32 +46,68 @@ def read_objects(
         found.problems.extend(annotations.notes)
         table, column = coco.rows_of(annotations, "segmentation"), "segmentation"
         table = faults.refuse_rows(table)
-        names = table["place"].tolist()
+        places = table["place"].tolist()
+        kinds = table["label"]
+        if names is None:
+            names = _categories(annotations, kinds) if options.classes is None else options.classes
     else:
         targets.check_columns(table, [column])
-        names = [f"row {row}" for row in range(2, len(table) + 2)]
+        places = [f"row {row}" for row in range(2, len(table) + 2)]
+        kinds, names = _classes_of(table, column, options, found.table, names)
         # A table beside a COCO file is a solution, in the form of a submission.
         options = options.model_copy(update={"format": "runs"}) if options.annotations else options
-    reader = _Reader(options, faults)
-    places = _places(table)
-    cells = table[column].tolist()
-    pictures = []
+    reader = _Reader(options, faults, names)
+    by_id = _places(table)
+    cells = list(zip(places, table[column], kinds, strict=True))
+    rows = []
     for id_, width, height in found.pictures[["width", "height"]].itertuples():
         if not width or not height:
-            pictures.append(np.zeros((1, 1), np.uint16))
+            rows.append((np.zeros((1, 1), np.uint16), np.zeros(0, np.int16)))
             continue
-        rows = [(names[place], cells[place]) for place in places.get(id_, [])]
         read = reader.labels if options.format == "labels" else reader.objects
-        pictures.append(read(id_, (int(height), int(width)), rows))
+        own = [cells[place] for place in by_id.get(id_, [])]
+        rows.append(read(id_, (int(height), int(width)), own))
     if reader.empty:
         problem = f"{len(reader.empty)} annotations have a mask without a pixel"
-        names = some_of(list(dict.fromkeys(reader.empty)))
-        found.problems.append((faults.file, names, problem, "left out"))
+        empty = some_of(list(dict.fromkeys(reader.empty)))
+        found.problems.append((faults.file, empty, problem, "left out"))
     reader.faults.stop_if_wrong(
         "the masks are not right. Mend them, or let podium do it with `task.options.repair: true`; "
         "`order` and `first_pixel` say how pixels are counted:"
     )
-    return pictures
+    return [row[: 1 + (len(names) > 1)] for row in rows], list(names)
+
+
+def _categories(annotations: coco.Annotations, kinds: pd.Series) -> list[str]:
+    """The file's categories in the order of their ids, if several have objects; else the one."""
+    there = kinds.unique().tolist()
+    if len(there) < 2:
+        return there
+    ids = {name: str(number) for name, number in annotations.category_ids.items()}
+    order = targets.in_order(list(ids.values()))
+    return sorted(ids, key=lambda name: order.index(ids[name]))
+
+
+def _classes_of(table: pd.DataFrame, column: str, options, file: str, names: list[str] | None):
+    """A table's classes, a cell for each row, and the names of all that there are."""
+    untold = [None] * len(table)
+    if options.classes == [] or (names is not None and len(names) < 2):
+        return untold, []
+    if options.class_column is None:
+        if names is not None:
+            raise ConfigError(
+                f"task.options.class_column: found nothing, expected the column of {file} that "
+                f"names an object's class, one of {some_of(names, 12)}; or set "
+                "`task.options.classes: []`, so that classes are not told apart"
+            )
+        return untold, []
+    targets.check_columns(table, [options.class_column], "task.options.class_column")
+    kinds = table[options.class_column]
+    is_empty = targets.is_empty(kinds)
+    if names is None:
+        there = kinds[~is_empty & ~table[column].map(masks.is_empty)]
+        names = options.classes or targets.in_order(there.tolist())
+    return kinds.mask(is_empty, "").tolist(), names
 
 
 def _places(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -72,22 +116,29 @@ def _places(table: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 class _Reader:
-    """Reads the cells of a picture's rows; collects what is wrong.
+    """Reads the cells of a picture's rows, (name, mask, class) each; collects what is wrong.
 
     Attributes:
+        names: of the classes; none: all objects are of one.
         empty: names of COCO's objects that have no pixel, as polygons smaller than one.
     """
 
-    def __init__(self, options, faults: Faults):
+    def __init__(self, options, faults: Faults, names: list[str]):
         self.options, self.faults, self.found = options, faults, faults.found
+        self.names = names
         self.empty: list[str] = []
 
-    def objects(self, id_: str, size: masks.Size, rows: list) -> np.ndarray:
-        """A label picture from a cell per object."""
+    def objects(self, id_: str, size: masks.Size, rows: list) -> tuple[np.ndarray, np.ndarray]:
+        """A label picture and classes from a cell per object."""
         read, order = self._cell_reader(size)
-        numbers, runs, spare = [], [], []
-        for row, cell in rows:
+        numbers, runs, spare, classes = [], [], [], []
+        for row, cell, kind in rows:
             if masks.is_empty(cell):
+                continue
+            if self.names and kind not in self.names:
+                said = repr(kind) if kind else "empty"
+                problem = f"its class is {said}, expected one of {some_of(self.names, 12)}"
+                self.faults.note(id_, row, problem, "left out")
                 continue
             each, problems = read(cell)
             for problem in problems:
@@ -99,6 +150,7 @@ class _Reader:
                 runs.append(each)
                 area = int(each[:, 1].sum())
                 spare.append(math.isqrt(area) if _is_polygons(cell) else 0)
+                classes.append(self.names.index(kind) if self.names else 0)
             elif not problems:
                 self.empty.append(f"{row} (id {id_})")
         labels, overlaps = masks.labels_of_runs(runs, size, order)
@@ -107,7 +159,8 @@ class _Reader:
             problem = f"shares {shared} with {numbers[owner]}"
             harmless = pixels <= max(SLIVER, min(spare[owner], spare[other]))
             self.faults.note(id_, numbers[other], problem, f"left to {numbers[owner]}", harmless)
-        return masks.renumbered(labels)[0].astype(np.uint16)
+        labels, old = masks.renumbered(labels)
+        return labels.astype(np.uint16), np.array(classes, np.int16)[old - 1]
 
     def _cell_reader(self, size: masks.Size) -> tuple[Callable, masks.Order]:
         if self.options.format == "coco":
@@ -115,9 +168,9 @@ class _Reader:
         first = self.options.first_pixel
         return lambda cell: masks.read_runs(cell, size, first_pixel=first), self.options.order
 
-    def labels(self, id_: str, size: masks.Size, rows: list) -> np.ndarray:
-        """A label picture from the path of one."""
-        given = [(row, cell) for row, cell in rows if not masks.is_empty(cell)]
+    def labels(self, id_: str, size: masks.Size, rows: list) -> tuple[np.ndarray, np.ndarray]:
+        """A label picture from the path of one; its objects are of one class."""
+        given = [(row, cell) for row, cell, _ in rows if not masks.is_empty(cell)]
         for row, _ in given[1:]:
             self.faults.note(id_, row, "the picture has a picture of labels already", "left out")
         for row, cell in given[:1]:
@@ -128,8 +181,9 @@ class _Reader:
                 break
             if labels.min() < 0:
                 self.faults.note(id_, row, f"{cell}: holds {labels.min()}", "taken as 0")
-            return _compact(labels)
-        return np.zeros(size, np.uint16)
+            compact = _compact(labels)
+            return compact, np.zeros(compact.max(initial=0), np.int16)
+        return np.zeros(size, np.uint16), np.zeros(0, np.int16)
 
 
 def _is_polygons(cell) -> bool:

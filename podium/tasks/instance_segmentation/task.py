@@ -1,5 +1,6 @@
 """Objects with a mask each."""
 
+from collections import Counter
 from functools import partial
 from typing import ClassVar
 
@@ -7,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from podium import coco, framing, instances, masks, views
-from podium.errors import DataError
+from podium.errors import DataError, some_of
+from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
 from podium.packed import column, pack, unpack
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
@@ -20,13 +22,22 @@ PIECE = 0.1
 FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
 #: Thirds of the training objects, by their area.
 SIZES = ("small", "middle", "large")
+#: The least score of an object of one class, and of one of several, whose class is unsure as well.
+SURE, SURE_OF_CLASS = 0.4, 0.3
+#: With more classes they share one least score.
+MOST_SCORES = 12
+#: Least scores that are tried.
+SCORES = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9)
+SCORES_OF_CLASSES = (0.0, 0.2, *SCORES[1:])
 
 
 class Task(PackedTask):
     """Targets are label pictures (height, width) uint16, 0 where there is no object.
 
     Predictions are maps uint8 (3, height, width), see `podium.instances`, in 255ths, or label
-    pictures with scores (objects,); answers are the latter.
+    pictures with scores (objects,); answers are the latter. Of several classes there are a map for
+    each of them, and classes int16 (objects,), places in `classes`, behind labels and scores.
+    Framed targets are codes (height, width), see `podium.instances`.
     """
 
     space: ClassVar[str] = "instances"
@@ -38,28 +49,55 @@ class Task(PackedTask):
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
         path = coco.path_of(options, found)
-        columns = columns or list(sample.columns if len(sample.columns) == 1 else ())
+        columns = columns or _only(sample, options.class_column)
         name = (*columns, "segmentation")[0]
-        pictures = reading.read_objects(table, name, options, found, path)
-        areas = np.concatenate([masks.areas(each) for each in pictures])
+        rows, classes = reading.read_objects(table, name, options, found, path)
+        areas = np.concatenate([masks.areas(labels) for labels, *_ in rows])
         if not len(areas):
             if path is not None:
                 raise coco.no_object(path, found.problems)
             raise DataError(
                 f"{found.table}: no row of column {name!r} has an object; all are empty"
             )
-        frame = pd.DataFrame({"packed": column(map(pack, pictures))}, index=found.pictures.index)
+        packed = column(pack(*row) for row in rows)
+        frame = pd.DataFrame({"packed": packed}, index=found.pictures.index)
         sizes = np.percentile(areas, [0, 100 / 3, 200 / 3]).round(1).tolist()
-        return frame, {"names": list(instances.MAPS), "column": name, "sizes": sizes}
+        names = classes if len(classes) > 1 else list(instances.MAPS)
+        return frame, {"names": names, "classes": classes, "column": name, "sizes": sizes}
 
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
-        only = table.columns if len(table.columns) == 1 else ()
-        name = (*columns, *only, self.info["column"])[0]
-        return column(map(pack, reading.read_objects(table, name, self.options, found, path)))
+        of_class = self.options.class_column
+        named = [*_without(columns, of_class), *_only(table, of_class)]
+        name = [*named, self.info["column"]][0]
+        known = self.classes if self._several else []
+        rows, _ = reading.read_objects(table, name, self.options, found, path, known)
+        return column(pack(*row) for row in rows)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, if anything tells them."""
+        return self.info.get("classes", [])
+
+    @property
+    def _count(self) -> int:
+        return max(1, len(self.classes))
+
+    @property
+    def _several(self) -> bool:
+        return self._count > 1
 
     def stratify_by(self, target, bins):
-        """Quantile bin of how many objects there are, of equally many how much they cover."""
+        """Quantile bin of how many objects there are, of equally many how much they cover.
+
+        Of several classes: the rarest one of a picture, and whether it has more objects than most.
+        """
+        if self._several:
+            counts = self._counts(target)
+            seen = np.column_stack([counts > 0, counts.sum(axis=1) == 0])
+            rarity = np.where(seen, seen.sum(axis=0), np.inf)
+            total = counts.sum(axis=1)
+            return 2 * rarity.argmin(axis=1) + (total > np.median(total))
         rows = [unpack(row)[0] for row in target]
         facts = pd.DataFrame(
             {"n": [r.max(initial=0) for r in rows], "a": [(r > 0).mean() for r in rows]}
@@ -69,19 +107,29 @@ class Task(PackedTask):
         place[ranks] = np.arange(len(target))
         return place * min(bins, len(target)) // max(len(target), 1)
 
+    def _counts(self, target) -> np.ndarray:
+        """Objects of each class in each row, (n, classes)."""
+        kinds = [target_of(unpack(row))[1] for row in target]
+        return np.array([np.bincount(row, minlength=self._count) for row in kinds])
+
     # --------------------------------------------------------------- learning
 
     def network(self, settings):
         if settings.approach == RCNN:
             from podium.tasks.instance_segmentation import rcnn
 
-            return rcnn.build(settings)
+            return rcnn.build(settings, self._count)
         from podium.maps import build_segmenter
 
-        return build_segmenter(settings, len(instances.MAPS))
+        return build_segmenter(settings, len(instances.MAPS) + self._maps_of_classes)
+
+    @property
+    def _maps_of_classes(self) -> int:
+        return self._count if self._several else 0
 
     def default_loss(self):
-        return {"foreground": 1.0, "dice": 0.5, "border": 0.5, "distance": 0.3}
+        maps = {"foreground": 1.0, "dice": 0.5, "border": 0.5, "distance": 0.3}
+        return {**maps, "classes": 1.0} if self._several else maps
 
     def default_loss_of(self, approach):
         if approach == RCNN:
@@ -99,50 +147,68 @@ class Task(PackedTask):
             "dice": losses.object_overlap,
             "border": losses.object_borders,
             "distance": partial(losses.object_depths, beta=loss.beta),
+            "classes": partial(losses.object_classes, smoothing=loss.label_smoothing),
             **{name: partial(of_network, name) for name in names_of_losses(self.options, RCNN)},
         }
 
     def framed(self, arrays, frames, row):
-        return framing.framed(arrays[0], frames, row)
+        labels, classes = target_of(arrays)
+        return self._coded(framing.framed(labels, frames, row), classes)
 
     def unframed(self, framed):
-        """Labels, from themselves or from what `collated` puts beside the maps."""
-        labels = framed if framed.ndim == 2 else framed[-1]
-        return (labels.astype(np.uint16),)
+        """A target, from codes or from what `collated` puts them in."""
+        codes = framed if framed.ndim == 2 else framed[-1]
+        return self._decoded(codes.astype(np.int32))[: 1 + self._several]
+
+    def _coded(self, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        return instances.coded(labels, classes, self._count)
+
+    def _decoded(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return instances.decoded(codes, self._count)
 
     def augmented(self, transform, picture, target):
         """Moves labels as a mask; what a mirrored border shows twice are two objects."""
-        moved = transform(image=picture, mask=target.astype(np.int16))
-        return moved["image"], _pieces(moved["mask"]).astype(target.dtype)
+        labels, classes = self._decoded(target)
+        moved = transform(image=picture, mask=labels.astype(np.int16))
+        pieces, owners = _pieces(moved["mask"])
+        return moved["image"], self._coded(pieces, classes[owners - 1])
 
     def united(self, size, parts):
-        whole, last = np.zeros(size, parts[0][0].dtype), 0
-        for labels, top, left in parts:
+        whole, kinds = np.zeros(size, np.int32), [np.zeros(0, np.int16)]
+        for codes, top, left in parts:
+            labels, classes = self._decoded(codes)
             here = whole[top : top + labels.shape[0], left : left + labels.shape[1]]
-            here[labels > 0] = labels[labels > 0] + last
-            last = int(whole.max(initial=0))
-        return masks.renumbered(whole)[0].astype(whole.dtype)
+            here[labels > 0] = labels[labels > 0] + sum(map(len, kinds))
+            kinds.append(classes)
+        return self._coded(whole, np.concatenate(kinds))
 
     def pasted(self, picture, framed, other, others, random):
         """Half of the other's objects, in front of what is there."""
-        chosen = 1 + np.flatnonzero(random.random(int(others.max(initial=0))) < 0.5)
-        on = np.isin(others, chosen)
-        made, labels = picture.copy(), framed.copy()
+        labels, classes = self._decoded(framed)
+        their_labels, their_classes = self._decoded(others)
+        chosen = 1 + np.flatnonzero(random.random(len(their_classes)) < 0.5)
+        on = np.isin(their_labels, chosen)
+        made, both = picture.copy(), labels.astype(np.int32)
         made[on] = other[on]
-        labels[on] = others[on] + framed.max(initial=0)
-        return made, _pieces(labels).astype(framed.dtype)
+        both[on] = their_labels[on] + np.int32(len(classes))
+        pieces, owners = _pieces(both)
+        return made, self._coded(pieces, np.concatenate([classes, their_classes])[owners - 1])
 
     def collated(self, framed):
-        """Maps and labels, float32 (batch, maps + 1, H, W)."""
+        """Maps and codes, float32 (batch, maps + 1, H, W)."""
         import torch
 
-        return torch.from_numpy(
-            np.stack([np.concatenate([instances.maps_of(each), each[None]]) for each in framed])
-        )
+        rows = [np.concatenate([instances.maps_of(each), each[None]]) for each in framed]
+        return torch.from_numpy(np.stack(rows).astype(np.float32))
 
     def predict(self, raw, train_target):
         """Maps (batch, H, W, maps), or Mask R-CNN's answers as they are."""
-        return raw.sigmoid().permute(0, 2, 3, 1) if _are_maps(raw) else raw
+        import torch
+
+        if not _are_maps(raw):
+            return raw
+        plain, of_classes = raw.split([len(instances.MAPS), self._maps_of_classes], dim=1)
+        return torch.cat([plain.sigmoid(), of_classes.softmax(1)], 1).permute(0, 2, 3, 1)
 
     def undo(self, view, prediction):
         if _are_maps(prediction):
@@ -159,13 +225,16 @@ class Task(PackedTask):
 
     def place_row(self, prediction, frames, row):
         if not _are_maps(prediction):
-            return _placed(prediction, frames, row)
+            return _placed(prediction, frames, row, 2 + self._several)
         return (framing.placed(prediction, frames, row),)
 
     # --------------------------------------------------------------- deciding
 
     def combine_row(self, parts, weights):
-        """The mean of maps; objects, and maps as objects, by a vote (`instances.fused`)."""
+        """The mean of maps; objects, and maps as objects, by a vote (`instances.fused`).
+
+        Objects are fused whatever their classes; the class is voted on.
+        """
         if len(parts) == 1:
             return parts[0]
         if all(len(part) == 1 for part in parts):
@@ -176,59 +245,85 @@ class Task(PackedTask):
 
     def default_decision(self):
         small = {"min_area": instances.SEED, "min_share": 0.1}
-        return {"threshold": 0.5, "seed": 0.6, "depth": 0.5, **small, "score": 0.4}
+        own = self._count if self._count <= MOST_SCORES else 1
+        score = [SURE_OF_CLASS] * own if self._several else SURE
+        return {"threshold": 0.5, "seed": 0.6, "depth": 0.5, **small, "score": score}
 
     def grid(self, metric, target):
         areas = np.concatenate([masks.areas(unpack(row)[0]) for row in target])
         small, larger = np.percentile(areas, [1, 5]) if len(areas) else (0, 0)
         areas = sorted({0, round(small / 2), round(small), round(larger)})
+        scores = {"score": list(SCORES)}
+        if self._several:
+            places = range(len(self.default_decision()["score"]))
+            scores = {f"score.{place}": list(SCORES_OF_CLASSES) for place in places}
         return {
             "threshold": [0.3, 0.4, 0.5, 0.6, 0.7],
             "depth": [0.0, 0.5, 1.0],
             "seed": [0.4, 0.5, 0.6, 0.7, 0.8],
             "min_area": areas,
             "min_share": [0.0, 0.05, 0.1, 0.2],
-            "score": [0.0, 0.4, 0.6, 0.7, 0.8, 0.9],
+            **scores,
         }
 
     def found_row(self, arrays, decision):
-        """Labels and scores of a prediction of either form."""
+        """Labels, scores and, of several, classes of a prediction of either form."""
         if len(arrays) > 1:
             return arrays
         maps = arrays[0].astype(np.float32) / 255
         return instances.objects_in(maps, **{name: decision[name] for name in self.finds_by})
 
     def decide_row(self, arrays, decision):
-        labels, scores = arrays
+        """The objects that are sure and large enough, compared to others of their class."""
+        labels, scores, classes = answer_of(arrays)
         areas = masks.areas(labels, len(scores))
-        least = max(decision["min_area"], decision["min_share"] * instances.typical(areas), 1)
-        keep = (scores >= decision["score"]) & (areas >= least)
+        typical = [instances.typical(areas[classes == kind]) for kind in range(self._count)]
+        least = np.maximum(decision["min_area"], decision["min_share"] * np.array(typical))
+        sure = np.resize(decision["score"], self._count).astype(np.float32)
+        keep = (scores >= sure[classes]) & (areas >= np.maximum(least, 1)[classes])
         if keep.all():
-            return labels, scores
+            return arrays
         labels, old = masks.renumbered(labels, keep)
-        return labels, scores[old - 1]
+        return labels, *(each[old - 1] for each in arrays[1:])
 
     # ---------------------------------------------------------------- writing
 
     def submission(self, prediction, decision, metric, sample):
-        """A row per object, in the order of the sample's ids; an empty cell for none."""
-        if len(sample.columns) != 1:
+        """A row per object, in the order of the sample's ids; empty cells for none."""
+        of_class = self.options.class_column
+        fields = _without(sample.columns, of_class)
+        if len(fields) != 1:
             raise DataError(
                 f"The sample submission has the columns {', '.join(sample.columns)}, but this task "
-                f"fills one, such as {self.info['column']}, with a row per object."
+                f"fills one, such as {self.info['column']}, with a row per object, and that of "
+                "classes which task.options.class_column names."
             )
-        ids, cells = [], []
+        if of_class in sample.columns and not self.classes:
+            raise DataError(
+                f"The sample submission has a column {of_class}, but no class is known: "
+                "task.options.classes says that they are not told apart."
+            )
+        ids, lines = [], []
         for id_, row in zip(
             dict.fromkeys(sample.index), self.decide(prediction, decision), strict=True
         ):
-            runs = masks.runs_of_labels(unpack(row)[0], self.options.order)
+            labels, _, classes = answer_of(unpack(row))
+            runs = masks.runs_of_labels(labels, self.options.order)
             texts = [masks.write_runs(r, first_pixel=self.options.first_pixel) for r in runs]
             ids += [id_] * max(len(texts), 1)
-            cells += texts or [""]
+            lines += list(zip(texts, self._names_of(classes), strict=True)) or [("", "")]
+        cells = pd.DataFrame(lines, columns=[fields[0], of_class], dtype=object)
         index = pd.Index(ids, name=sample.index.name, dtype=sample.index.dtype)
-        return pd.DataFrame({sample.columns[0]: cells}, index=index, dtype=object)
+        return cells[list(sample.columns)].set_index(index)
+
+    def _names_of(self, classes: np.ndarray) -> list[str]:
+        return [self.classes[kind] for kind in classes] if self.classes else [""] * len(classes)
 
     # -------------------------------------------------------------- explaining
+
+    def numbers(self, target):
+        """Objects of each class, (n, classes), where there are several."""
+        return self._counts(target).astype(float) if self._several else super().numbers(target)
 
     def describe_targets(self, targets):
         rows = [unpack(row)[0] for row in targets["packed"]]
@@ -245,7 +340,7 @@ class Task(PackedTask):
             "counts": {
                 name: int(counts.between(low, high).sum()) for name, (low, high) in bins.items()
             },
-            "findings": self._findings(rows, counts),
+            "findings": [*self._findings(rows, counts), *self._findings_of_classes(targets)],
         }
 
     def _findings(self, rows: list[np.ndarray], counts: pd.Series) -> list[tuple]:
@@ -285,54 +380,106 @@ class Task(PackedTask):
             )
         return found
 
+    def _findings_of_classes(self, targets: pd.DataFrame) -> list[tuple]:
+        if not self._several:
+            return []
+        rows = [target_of(unpack(row)) for row in targets["packed"]]
+        area = np.concatenate([masks.areas(labels, len(kinds)) for labels, kinds in rows])
+        kinds = np.concatenate([kinds for _, kinds in rows])
+        counts = self._counts(targets["packed"])
+        total, shown = counts.sum(axis=0), (counts > 0).sum(axis=0)
+        lines = [
+            {
+                "class": name,
+                "objects": int(total[kind]),
+                "pictures": int(shown[kind]),
+                "median area": float(np.median(area[kinds == kind])) if total[kind] else None,
+            }
+            for kind, name in enumerate(self.classes)
+        ]
+        rare = total.max() / max(total[total > 0].min(), 1)
+        text = (
+            f"The rarest is {self.classes[int(np.where(total, total, np.inf).argmin())]}. A mean "
+            "over classes weighs it as much as the most frequent."
+        )
+        title = f"{len(self.classes)} classes of objects, one {rare:.0f} times rarer"
+        found = [(2 if rare > 20 else 1, title, text, lines)]
+        lost = [name for name, count in zip(self.classes, total, strict=True) if not count]
+        if lost:
+            text = (
+                f"{some_of(lost)}: named in task.options.classes or in the file of the objects, "
+                "but no model can learn them."
+            )
+            found.append((2, f"{len(lost)} classes without an object", text))
+        return found
+
     def example_labels(self, targets):
-        counts = targets["packed"].map(lambda row: int(unpack(row)[0].max(initial=0)))
-        return counts.map(lambda n: f"{n} object{'' if n == 1 else 's'}")
+        return targets["packed"].map(lambda row: self._in_words(target_of(unpack(row))[1]))
+
+    def _in_words(self, classes: np.ndarray) -> str:
+        """How many objects there are; of several classes, of the three most frequent ones."""
+        if self._several and len(classes):
+            counts = Counter(self._names_of(classes)).most_common(3)
+            return ", ".join(f"{count} {name}" for name, count in counts)
+        return f"{len(classes)} object{'' if len(classes) == 1 else 's'}"
 
     def draw_targets(self, table, target, folder):
-        """`target.png`: how many objects a picture has, and how large they are."""
+        """`target.png`: how many objects a picture has, how large they are, and of which class."""
         from podium import figures
 
         rows = [unpack(row)[0] for row in target]
         counts = [int(row.max(initial=0)) for row in rows]
         areas = np.concatenate([masks.areas(row) for row in rows])
-        figure, axes = figures.new(cols=2, size=(7.0, 3.0))
+        figure, axes = figures.new(cols=2 + self._several, size=(7.0 + 3.5 * self._several, 3.0))
         axes[0].hist(counts, bins=30)
         axes[0].set_xlabel("objects in a picture")
         axes[0].set_ylabel("pictures")
         axes[1].hist(np.sqrt(areas), bins=40)
         axes[1].set_xlabel("root of the area, pixels")
         axes[1].set_ylabel("objects")
+        if self._several:
+            total = self._counts(target).sum(axis=0)
+            order = np.argsort(-total, kind="stable")
+            figures.bars(axes[2], {self.classes[kind]: int(total[kind]) for kind in order})
+            axes[2].set_xlabel("objects of a class")
         figures.save(figure, folder / "target.png")
         return ["target"]
 
     def errors_by_name(self, target, prediction):
-        """A line per size of object: how many there are, and which share is found at IoU 0.5."""
-        area, hit = [], []
+        """How many objects there are and which share is found at IoU 0.5: a line per size, and
+        one per class where there are several."""
+        area, hit, kinds = [], [], []
         for true, said in zip(target, self._decided(prediction), strict=True):
-            labels = unpack(true)[0]
-            area.append(masks.areas(labels))
-            hit.append(_matches(labels, *unpack(said))[0])
-        area, hit = np.concatenate(area), np.concatenate(hit)
+            labels, classes = target_of(unpack(true))
+            area.append(masks.areas(labels, len(classes)))
+            hit.append(matched(unpack(true), unpack(said), 0.5)[0])
+            kinds.append(classes)
+        area, hit, kinds = (np.concatenate(each) for each in (area, hit, kinds))
         edges = [*self.info["sizes"], np.inf]
-        lines = []
-        for name, low, high in zip(SIZES, edges, edges[1:], strict=False):
-            some = (area >= low) & (area < high)
-            share = float(hit[some].mean()) if some.any() else None
-            lines.append({"name": f"{name} objects", "rows": int(some.sum()), "found": share})
-        return lines
+        named = {
+            f"{name} objects": (area >= low) & (area < high)
+            for name, low, high in zip(SIZES, edges, edges[1:], strict=False)
+        }
+        if self._several:
+            named |= {name: kinds == kind for kind, name in enumerate(self.classes)}
+        return [
+            {
+                "name": name,
+                "rows": int(some.sum()),
+                "found": float(hit[some].mean()) if some.any() else None,
+            }
+            for name, some in named.items()
+        ]
 
     def answer(self, prediction, severity):
-        count = int(unpack(self._decided([prediction])[0])[0].max(initial=0))
-        return f"{count} object{'' if count == 1 else 's'}, {1 - severity:.2f} right"
+        classes = answer_of(unpack(self._decided([prediction])[0]))[2]
+        return f"{self._in_words(classes)}, {1 - severity:.2f} right"
 
     def mistakes(self, target, prediction):
         """One less the row's precision by the rule of the Data Science Bowl."""
-        from podium.metrics.instances import dsb_precision
-
         return np.array(
             [
-                1 - dsb_precision(unpack(true)[0], unpack(said))[0]
+                1 - dsb_precision(unpack(true), unpack(said))[0]
                 for true, said in zip(target, self._decided(prediction), strict=True)
             ]
         )
@@ -341,37 +488,70 @@ class Task(PackedTask):
         return self.decide(prediction, self.default_decision())
 
     def draw(self, picture, scale, target, prediction=None):
-        """Outlines: found objects green, missed ones yellow, wrong answers red."""
-        true = unpack(target)[0]
+        """Outlines: found objects green, missed ones yellow, wrong answers red.
+
+        Of several classes with their names.
+        """
+        true = unpack(target)
+        labels, classes = target_of(true)
         drawn = picture.copy()
         if prediction is None:
-            _outline(drawn, true, np.ones(true.max(initial=0), bool), FOUND)
+            self._outline(drawn, labels, classes, np.ones(len(classes), bool), FOUND)
             return drawn
-        said, scores = unpack(self._decided([prediction])[0])
-        found, right = _matches(true, said, scores)
-        _outline(drawn, said, ~right, WRONG)
-        _outline(drawn, said, right, FOUND)
-        _outline(drawn, true, ~found, MISSED)
+        said = unpack(self._decided([prediction])[0])
+        found, right = matched(true, said, 0.5)
+        said_labels, _, said_classes = answer_of(said)
+        self._outline(drawn, said_labels, said_classes, ~right, WRONG)
+        self._outline(drawn, said_labels, said_classes, right, FOUND)
+        self._outline(drawn, labels, classes, ~found, MISSED)
         return drawn
+
+    def _outline(self, picture, labels, classes, which: np.ndarray, colour) -> None:
+        """Draw the outlines of some objects, and what they are, in a picture of any size."""
+        _outline(picture, labels, which, colour)
+        size = min(picture.shape[:2]) / 900
+        if not self._several or size < 0.2:  # nobody could read it
+            return
+        import cv2
+
+        corners = masks.boxes(labels, len(classes))[:, :2]
+        places = corners * picture.shape[1::-1] // labels.shape[::-1]
+        for (x, y), name in zip(places[which], self._names_of(classes[which]), strict=True):
+            at = int(x) + 1, max(int(y) - 3, round(30 * size))
+            for ink, width in (((0, 0, 0), 3), (colour, 1)):
+                cv2.putText(
+                    picture, name, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, width, cv2.LINE_AA
+                )
 
 
 def _are_maps(prediction) -> bool:
     return not isinstance(prediction, list | dict)
 
 
-def _placed(answers: dict | list[dict], frames, row: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mask R-CNN's answer in the row's own picture; those of several views vote."""
+def _without(columns, name: str | None) -> list[str]:
+    return [column for column in columns if column != name]
+
+
+def _only(table: pd.DataFrame, name: str | None) -> list[str]:
+    """The table's column beside one of a name, where there is a single one."""
+    found = _without(table.columns, name)
+    return found if len(found) == 1 else []
+
+
+def _placed(answers: dict | list[dict], frames, row: int, count: int) -> tuple[np.ndarray, ...]:
+    """Mask R-CNN's answer in the row's own picture, `count` arrays; several views' vote."""
     from podium.tasks.instance_segmentation import rcnn
 
     answers = answers if isinstance(answers, list) else [answers]
-    parts = [rcnn.pasted(each, frames, row) for each in answers]
+    parts = [rcnn.pasted(each, frames, row)[:count] for each in answers]
     if len(parts) == 1:
         return parts[0]
     return instances.fused(parts, [1 / len(parts)] * len(parts))
 
 
-def _pieces(labels: np.ndarray) -> np.ndarray:
-    """A label picture in which the larger pieces of an object are objects of their own."""
+def _pieces(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A label picture in which the larger pieces of an object are objects of their own, and the
+    old labels of its objects."""
     from skimage.measure import label
 
     pieces, count = label(labels, connectivity=2, return_num=True)
@@ -383,14 +563,8 @@ def _pieces(labels: np.ndarray) -> np.ndarray:
     largest = np.zeros(len(whole), np.int64)
     largest[owner[order[::-1]]] = order[::-1] + 1
     own = np.where(area >= PIECE * whole[owner], np.arange(1, count + 1), largest[owner])
-    return masks.renumbered(np.concatenate([[0], own])[pieces])[0]
-
-
-def _matches(true: np.ndarray, said: np.ndarray, scores: np.ndarray):
-    """Whether each true object is found at IoU 0.5, and each answer right."""
-    from podium.metrics.instances import matched
-
-    return matched((true,), (said, scores), 0.5)
+    found, kept = masks.renumbered(np.concatenate([[0], own])[pieces])
+    return found, owner[kept - 1]
 
 
 def _outline(picture: np.ndarray, labels: np.ndarray, which: np.ndarray, colour) -> None:

@@ -1,5 +1,9 @@
-"""The tiny competition of `instance_segmentation`: blobs, some of which touch."""
+"""The tiny competition of `instance_segmentation`: blobs, some of which touch.
 
+Of one class, or of several, which differ in colour.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +13,19 @@ from PIL import Image
 from podium import masks
 from podium.tasks import tiny
 
-COLUMN = "EncodedPixels"
+COLUMN, CLASS = "EncodedPixels", "kind"
+#: Colours of the blobs of the first class, and of others.
+TINTS = ((1.0, 0.85, 0.5), (0.3, 0.6, 1.0), (0.4, 1.0, 0.3))
 
 
-def write_competition(folder: Path, *, rows: int = 60, seed: int = 0) -> None:
-    """Write pictures of different sizes and the tables, with pictures without blobs."""
+def write_competition(
+    folder: Path, *, rows: int = 60, seed: int = 0, classes: Sequence[str] = ()
+) -> None:
+    """Write pictures of different sizes and the tables, with pictures without blobs.
+
+    Args:
+        classes: their names, in a column of their own; three at most.
+    """
     random = np.random.default_rng(seed)
     folder = Path(folder)
     parts = {"train": rows, "test": rows // 3}
@@ -25,16 +37,23 @@ def write_competition(folder: Path, *, rows: int = 60, seed: int = 0) -> None:
         for number, id_ in enumerate(some):
             size = int(random.integers(34, 39)), int(random.integers(38, 43))
             labels = _blobs(random, size, 0 if number % 15 == 7 else int(random.integers(2, 6)))
-            _picture(random, labels).save(folder / part / f"{id_}.png")
+            kinds = np.zeros(labels.max(initial=0), np.int64)
+            if classes:
+                kinds = random.integers(0, len(classes), len(kinds))
+            _picture(random, labels, kinds).save(folder / part / f"{id_}.png")
             texts = [masks.write_runs(runs) for runs in masks.runs_of_labels(labels)]
-            lines += [{"id": id_, COLUMN: text} for text in texts or [""]]
+            named = [{CLASS: classes[kind]} if classes else {} for kind in kinds]
+            empty = {COLUMN: "", **({CLASS: ""} if classes else {})}
+            cells = [{COLUMN: text, **name} for text, name in zip(texts, named, strict=True)]
+            lines += [{"id": id_, **cell} for cell in cells or [empty]]
         table = pd.DataFrame(lines)
         if part == "train":
             table.to_csv(folder / "train.csv", index=False)
             continue
         table.to_csv(folder / "solution.csv", index=False)
         pd.DataFrame({"id": some}).to_csv(folder / "test.csv", index=False)
-        pd.DataFrame({"id": some, COLUMN: ""}).to_csv(folder / "sample_submission.csv", index=False)
+        blank = table.drop_duplicates("id").assign(**dict.fromkeys(table.columns[1:], ""))
+        blank.to_csv(folder / "sample_submission.csv", index=False)
 
 
 def _blobs(random: np.random.Generator, size: tuple[int, int], count: int) -> np.ndarray:
@@ -53,17 +72,20 @@ def _blobs(random: np.random.Generator, size: tuple[int, int], count: int) -> np
     return masks.renumbered(labels, kept)[0]
 
 
-def _picture(random: np.random.Generator, labels: np.ndarray) -> Image.Image:
-    """Blobs in a shade each, on noise."""
-    shades = np.concatenate([[0], random.integers(140, 240, labels.max(initial=0))])
-    picture = shades[labels][..., None] * np.array([1.0, 0.85, 0.5])
+def _picture(random: np.random.Generator, labels: np.ndarray, kinds: np.ndarray) -> Image.Image:
+    """Blobs in a shade each of their class's colour, on noise."""
+    shades = np.concatenate([[0], random.integers(140, 240, len(kinds))])
+    tints = np.array(TINTS)[np.concatenate([[0], kinds])]
+    picture = shades[labels][..., None] * tints[labels]
     noise = random.integers(0, 50, (*labels.shape, 3))
     return Image.fromarray((picture + noise).clip(0, 255).astype(np.uint8))
 
 
-def config(root: str) -> dict:
+def config(root: str, classes: Sequence[str] = ()) -> dict:
     """A config that runs the whole chain in seconds."""
     whole = tiny.config("instance_segmentation", "dsb_precision", [COLUMN], root)
     whole["models"] = {"cnn": whole["models"]["cnn"]}
     whole["competition"]["tabular"] = []
+    if classes:
+        whole["task"] = {"name": "instance_segmentation", "options": {"class_column": CLASS}}
     return whole
