@@ -40,6 +40,8 @@ SMALLEST, LARGEST = 0.04, 0.64
 RATIOS = (0.5, 1.0, 2.0)
 #: Detections below this are not worth keeping, and more than `MOST` a picture are not either.
 LEAST, MOST = 0.01, 100
+#: Proposals of a picture that two-stage detectors look at, at most; one for every 4 x 4 pixels.
+PROPOSED = 300
 #: Pictures with a shorter side than this have objects that need the finest maps.
 SMALL = 128
 #: torchvision's names of the losses and ours.
@@ -220,6 +222,7 @@ def backbone_of(settings: Model, finest: int) -> tuple[Encoder, list[int], list[
 def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, masks: bool):
     sides = _sides(size, strides)
     inner = max(256, 2 * pyramid.out_channels)
+    proposed = min(PROPOSED, max(1, size[0] * size[1] // 16))
     names = [str(level) for level in range(levels)]
     options = {
         "rpn_anchor_generator": AnchorGenerator(tuple((s,) for s in sides), (RATIOS,) * len(sides)),
@@ -229,7 +232,7 @@ def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, mas
         "rpn_pre_nms_top_n_train": 1000,
         "rpn_post_nms_top_n_train": 500,
         "rpn_pre_nms_top_n_test": 500,
-        "rpn_post_nms_top_n_test": 300,
+        "rpn_post_nms_top_n_test": proposed,
         "box_batch_size_per_image": 128,
         "box_score_thresh": LEAST,
         "box_detections_per_img": MOST,
