@@ -22,6 +22,11 @@ TWO_MODELS = {
 }
 
 
+#: A model of the columns alone.
+COLUMNS = {"models": {"alpha": model(epochs=3, pictures=False)}}
+SECTIONS = {"classification": TWO_MODELS, "ordinal": COLUMNS, "regression": COLUMNS}
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Callable[[str], Workflow]:
     """The finished run of a task, made when it is first asked for. Copy it before changing it."""
@@ -29,8 +34,8 @@ def finished_run(tmp_path_factory) -> Callable[[str], Workflow]:
 
     def run(task: str) -> Workflow:
         if task not in runs:
-            sections = TWO_MODELS if task == "classification" else {}
-            runs[task] = new_workflow(tmp_path_factory.mktemp(task), task, **sections)
+            folder = tmp_path_factory.mktemp(task)
+            runs[task] = new_workflow(folder, task, **SECTIONS.get(task, {}))
             runs[task].run()
         return runs[task]
 
