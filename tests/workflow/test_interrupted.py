@@ -1,8 +1,10 @@
 """Runs that are killed, and the command that the README names, end in the same submission."""
 
 import os
+import re
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,16 @@ def unblended(workflow) -> Workflow:
 def is_training(workflow: Workflow) -> bool:
     """Whether the long model is past its first epochs."""
     logs = (workflow.results / "logs/train_fold/alpha").glob("*.log")
-    return any("epoch 3/" in log.read_text() for log in logs)
+    return any(re.search(r"epoch ([3-9]|1\d)/", log.read_text()) for log in logs)
+
+
+def begin(workflow: Workflow, ended: list, is_there: Callable[[Workflow], bool]):
+    """A run that has come to a certain point."""
+    process = workflow.start()
+    ended.append(process)
+    wait_for(lambda: is_there(workflow) or process.poll() is not None, 120, is_there.__name__)
+    assert process.poll() is None, (workflow.folder / "run.log").read_text()
+    return process
 
 
 def is_blending(workflow: Workflow) -> bool:
@@ -50,22 +61,14 @@ def resume(workflow: Workflow) -> None:
     workflow.run()
 
 
-@pytest.mark.parametrize(
-    ("state", "is_there"), [("untrained", is_training), ("unblended", is_blending)]
-)
-def test_killed_run_ends_in_the_same_submission(state, is_there, request, finished, ended):
-    workflow = request.getfixturevalue(state)
-    process = workflow.start()
-    ended.append(process)
-    wait_for(lambda: is_there(workflow) or process.poll() is not None, 120, state)
-    assert process.poll() is None, (workflow.folder / "run.log").read_text()
-    kill(process, workflow)
-    assert not workflow.submission.exists()
-    locked = workflow.run(check=False)
+def test_a_run_killed_while_blending_ends_in_the_same_submission(unblended, finished, ended):
+    kill(begin(unblended, ended, is_blending), unblended)
+    assert not unblended.submission.exists()
+    locked = unblended.run(check=False)
     assert "--unlock" in locked
-    resume(workflow)
-    assert workflow.submission.read_bytes() == finished.submission.read_bytes()
-    assert not workflow.planned()
+    resume(unblended)
+    assert unblended.submission.read_bytes() == finished.submission.read_bytes()
+    assert not unblended.planned()
 
 
 def times(workflow: Workflow) -> dict[Path, int]:
@@ -78,17 +81,17 @@ def times(workflow: Workflow) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
 
 
-def test_ctrl_c_leaves_a_run_that_simply_goes_on(untrained, finished, ended):
+def test_ctrl_c_leaves_a_run_that_simply_goes_on_and_may_be_killed(untrained, finished, ended):
     before = times(untrained)
     assert len(before) > 8
-    process = untrained.start()
-    ended.append(process)
-    wait_for(lambda: is_training(untrained) or process.poll() is not None, 120, "training")
-    assert process.poll() is None, (untrained.folder / "run.log").read_text()
+    process = begin(untrained, ended, is_training)
     # A terminal sends it to the whole group.
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(30) != 0
     wait_for(lambda: not untrained.processes(), 30, "the end of the jobs")
-    untrained.run()
+    untrained.forget("logs/train_fold/alpha")
+    kill(begin(untrained, ended, is_training), untrained)
+    assert not untrained.submission.exists()
+    resume(untrained)
     assert untrained.submission.read_bytes() == finished.submission.read_bytes()
     assert times(untrained) == before, "computed twice what was there"

@@ -65,11 +65,11 @@ def cpu_seconds_of_children() -> float:
 
 def test_gpu_jobs_are_limited_to_the_gpus_of_the_machine(workflow):
     """The jobs themselves would wait for a device, but each would hold a core meanwhile."""
-    workflow.forget("explore")
-    output = workflow.run("--until", "explore", CUDA_VISIBLE_DEVICES="0,1")
+    workflow.forget("report")
+    output = workflow.run(CUDA_VISIBLE_DEVICES="0,1")
     assert re.search(r"Provided resources: .*gpu\D*2\b", output), output
-    workflow.forget("explore")
-    output = workflow.run("--until", "explore", CUDA_VISIBLE_DEVICES="")
+    workflow.forget("report")
+    output = workflow.run(CUDA_VISIBLE_DEVICES="")
     assert "Provided resources" not in output
 
 
