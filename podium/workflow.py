@@ -111,6 +111,13 @@ def _folders_in(table: str | None, columns: Sequence[str]) -> list[str]:
     """Folders of the paths in a table's columns, as far as it can be read without much ado."""
     if table is None or not os.path.isfile(table):
         return []
+    try:
+        return _folders_of(table, columns)
+    except csv.Error:  # `prepare` reads it too, and says what is wrong
+        return []
+
+
+def _folders_of(table: str, columns: Sequence[str]) -> list[str]:
     with Path(table).open(encoding="utf-8-sig", errors="replace", newline="") as file:
         head = file.readline()
         file.seek(0)
@@ -190,9 +197,8 @@ class Run:
             competition = self.config.competition
             names += _folders_in(self._file(competition.train), competition.target)
         folders = dict.fromkeys(self._file(name) for name in names)
-        return [
-            each for each in folders if each not in self.picture_folders and os.path.isdir(each)
-        ]
+        known = [*self.picture_folders, os.path.normpath(self.root)]
+        return [each for each in folders if each not in known and os.path.isdir(each)]
 
     @property
     def _options(self) -> TaskOptions:

@@ -639,7 +639,7 @@ def test_pictures_that_are_targets_are_inputs(tmp_path, monkeypatch):
     for folder in ("train", "test", "masks/more"):
         (tmp_path / "x" / folder).mkdir(parents=True)
     (tmp_path / "x/train.csv").write_text(
-        "id,mask\na,masks/a.png\nb,masks/more/b.png\nc,gone/c.png\n"
+        "id,mask\na,masks/a.png\nb,masks/more/b.png\nc,gone/c.png\nd,./d.png\n"
     )
     config = load("instance_segmentation", format="coco", annotations="a.json")
     competition = config.competition.model_copy(update={"target": ["mask"]})
@@ -657,6 +657,14 @@ def test_pictures_that_are_targets_are_inputs(tmp_path, monkeypatch):
         before = run.picture_files(None)
         (tmp_path / "x/masks/a.png").write_text(name + str(options))
         assert (run.picture_files(None) != before) == bool(folders)
+
+
+def test_a_table_that_is_none_names_no_folders(tmp_path):
+    assert workflow._folders_in(str(tmp_path / "gone.csv"), ["mask"]) == []
+    (tmp_path / "broken.csv").write_text('id,mask\na,"' + "x" * 2**18 + "\n")
+    assert workflow._folders_in(str(tmp_path / "broken.csv"), ["mask"]) == []
+    (tmp_path / "bytes.csv").write_bytes(bytes(range(256)) * 4)
+    assert workflow._folders_in(str(tmp_path / "bytes.csv"), ["mask"]) == []
 
 
 def test_how_answers_are_written_trains_nothing():
