@@ -79,12 +79,14 @@ class Read:
         problems: (file, id, problem, action) of each repair.
         names: of the classes, if a file lists them.
         file: that was read in place of the table, if any.
+        ids: what a COCO file calls categories and images, for `coco.results`.
     """
 
     objects: pd.DataFrame
     problems: list[tuple[str, str, str, str]] = field(default_factory=list)
     names: list[str] | None = None
     file: str | None = None
+    ids: dict | None = None
 
     def of(self, ids: Sequence[str], names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Boxes float32 (k, 4) and classes int16 (k,), places in `names`, of each id."""
@@ -123,7 +125,7 @@ def read(
         DataError: naming file, row and value of what is wrong; the first `SHOWN`, and their number.
     """
     notes: list[tuple[str, str, str, str]] = []
-    path, names = None, None
+    path, names, ids = None, None, None
     if form.format in ("voc", "coco", "yolo"):
         if not form.annotations:
             raise ConfigError(
@@ -134,6 +136,10 @@ def read(
         if form.format == "coco":
             annotations = coco.read(path, pictures, root)
             said, notes, names = _in_coco(annotations), annotations.notes, annotations.names
+            ids = {
+                "category_ids": annotations.category_ids,
+                "image_ids": annotations.elsewhere,
+            }
         else:
             reader = {"voc": _voc, "yolo": _yolo}[form.format]
             lines = reader(path, Finder(pictures, root), classes)
@@ -147,7 +153,7 @@ def read(
         said[list(CORNERS)] *= np.tile(sides, 2)
     found = _checked(said, pictures, form, classes, repair, normalised)
     file_read = None if path is None else str(path)
-    return Read(found.objects, [*notes, *found.problems], names, file_read)
+    return Read(found.objects, [*notes, *found.problems], names, file_read, ids)
 
 
 # ------------------------------------------------------------------------------------- tables

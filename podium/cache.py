@@ -45,7 +45,7 @@ class Key(NamedTuple):
 
 def parse_key(key: str) -> Key:
     """What a cache's name says, such as `224x224-stretch` or `256x256-tiles-x2-dark-grey`."""
-    match = re.fullmatch(r"(\d+)x(\d+)-([a-z]+)(?:-x([\d.]+))?((?:-[a-z]+)*)", key)
+    match = re.fullmatch(r"(\d+)x(\d+)-([a-z]+)(?:-x(\d+(?:\.\d+)?))?((?:-[a-z]+)*)", key)
     changes = tuple(match[5].split("-")[1:]) if match else ()
     if (
         not match
@@ -111,7 +111,7 @@ def cache_images(
                     continue
                 whole = looks.changed(_decoded(path, None), changes)
                 if zoom != 1:
-                    whole = scaled(whole, tiles.zoomed(whole.shape[:2], zoom))
+                    whole = scaled(whole, tuple(tiles.zoomed(whole.shape[:2], zoom).tolist()))
                 for tile in layout.of_rows(np.array([row])):
                     images[tile, place] = tiles.cut(whole, layout.corners[tile], size)
         return len(piece)

@@ -40,8 +40,7 @@ class Frames:
         if resize == "tiles":
             layout = Layout.of(table, size, zoom)
             offset, own = -layout.corners[:, ::-1].astype(float), sides[layout.rows]
-            enlarged = np.array([zoomed(side, zoom) for side in own]).reshape(-1, 2)
-            return cls(size, enlarged / own, offset, own, layout.rows)
+            return cls(size, zoomed(own, zoom) / own, offset, own, layout.rows)
         scale, offset = np.ones((len(table), 2)), np.zeros((len(table), 2))
         shapes, inverse = np.unique(sides, axis=0, return_inverse=True)
         for number, (width, height) in enumerate(shapes):

@@ -31,9 +31,9 @@ def corners(shape: tuple[int, int], size: tuple[int, int], overlap: float = OVER
     return np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def zoomed(shape: Sequence[int], zoom: float) -> tuple[int, int]:
-    """Height and width of an enlarged picture, whole pixels and at least one."""
-    return tuple(max(1, round(float(side) * zoom)) for side in shape)
+def zoomed(sides: np.ndarray, zoom: float) -> np.ndarray:
+    """Sides of enlarged pictures, whole pixels and at least one; of the same shape."""
+    return np.maximum(1, np.round(np.asarray(sides) * zoom)).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Layout:
         if "problem" in table.columns:
             sides = np.where((table["problem"] == "").to_numpy()[:, None], sides, 0)
         each = [
-            corners(zoomed(side, zoom), size) if side.all() else np.zeros((0, 2), int)
-            for side in sides
+            corners(tuple(large), size) if side.all() else np.zeros((0, 2), int)
+            for side, large in zip(sides, zoomed(sides, zoom), strict=True)
         ]
         rows = np.repeat(np.arange(len(each)), [len(found) for found in each])
         return cls(rows, np.concatenate([np.zeros((0, 2), int), *each]))

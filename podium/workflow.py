@@ -211,11 +211,11 @@ class Run:
         Annotations are small, and a corrected one may be as long: their contents count."""
         if self.source:
             return None  # the workflow's own outputs
-        digest = hashlib.blake2b(digest_size=8)
+        digest, has_texts = hashlib.blake2b(digest_size=8), bool(self._options.annotation_folder)
         for folder in [*self.picture_folders, *self.target_folders]:
             for name, size in sorted(_files_under(folder)):
                 digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
-                if self._options.annotation_folder and name.lower().endswith((".xml", ".txt")):
+                if has_texts and name.lower().endswith((".xml", ".txt")):
                     digest.update(Path(name).read_bytes())
         return digest.hexdigest()
 
@@ -231,8 +231,8 @@ class Run:
     @property
     def task(self) -> dict:
         """The task's section, less what only says how answers are written."""
-        section = self.section("task")
-        options = {k: v for k, v in section["options"].items() if k not in self._options.written}
+        section, written = self.section("task"), self._options.written
+        options = {k: v for k, v in section["options"].items() if k not in written}
         return {**section, "options": options}
 
     def code_of(self, script: str) -> str:

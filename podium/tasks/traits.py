@@ -49,8 +49,8 @@ class TaskOptions(Section):
 
     @property
     def annotation_file(self) -> str | None:
-        """A file that has the targets."""
-        return None
+        """A file that has the targets: the option `annotations`, unless that is a folder."""
+        return None if self.annotation_folder else getattr(self, "annotations", None)
 
     @property
     def annotation_folder(self) -> str | None:

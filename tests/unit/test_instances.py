@@ -441,13 +441,18 @@ def test_views_are_undone(blobs, view):
     torch.testing.assert_close(blobs[0].undo(view, views.apply(view, pictures)), pictures)
 
 
-def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth(blobs):
-    task = blobs[0]
+def answered(task) -> torch.Tensor:
+    """What an untrained network says of two pictures of 32 x 64 pixels."""
     settings = Model.model_validate(
         {"backbone": "test_resnet", "weights": "none", "image_size": [32, 64]}
     )
     net = network.build_for(task, settings, pictures=1, features=0, tabular=0)
-    raw = net(torch.zeros(2, 1, 32, 64, 3, dtype=torch.uint8), None)
+    return net(torch.zeros(2, 1, 32, 64, 3, dtype=torch.uint8), None)
+
+
+def test_the_network_answers_in_full_size_and_every_loss_falls_towards_the_truth(blobs):
+    task = blobs[0]
+    raw = answered(task)
     assert raw.shape == (2, 3, 32, 64)
     frames = Frames.whole((32, 64), 2)
     labels = [np.pad(crowd(n, (22, 54), 6), 5) for n in range(2)]
@@ -842,11 +847,7 @@ def test_a_tile_has_the_classes_of_the_objects_in_it(kinds):
 
 def test_losses_fall_towards_the_true_classes(kinds):
     task = kinds[0]
-    settings = Model.model_validate(
-        {"backbone": "test_resnet", "weights": "none", "image_size": [32, 64]}
-    )
-    net = network.build_for(task, settings, pictures=1, features=0, tabular=0)
-    raw = net(torch.zeros(2, 1, 32, 64, 3, dtype=torch.uint8), None)
+    raw = answered(task)
     assert raw.shape == (2, 6, 32, 64)
     labels = [np.pad(crowd(0, (22, 54), 6), 5), np.zeros((32, 64), np.int32)]
     classes = np.arange(labels[0].max()).astype(np.int16) % 3

@@ -17,7 +17,7 @@ TRAITS = Traits(
     map_approaches=_APPROACHES,
 )
 #: Formats that are files of their own, and those of them with a file for each picture.
-FILES = ("voc", "coco", "yolo")
+_FILES = ("voc", "coco", "yolo")
 _A_FILE_EACH = ("voc", "yolo")
 #: What the networks' loss terms are, for the manual.
 LOSS_WORDS = {
@@ -121,16 +121,12 @@ class Options(TaskOptions):
 
     @model_validator(mode="after")
     def _files_are_named(self):
-        if (self.format in FILES) != bool(self.annotations):
+        if (self.format in _FILES) != bool(self.annotations):
             raise ValueError(
                 f"annotations: found {self.annotations!r} and `format: {self.format}`, expected a "
                 "folder or file with `format: voc`, `coco` or `yolo`, and none without"
             )
         return self
-
-    @property
-    def annotation_file(self):
-        return None if self.format in _A_FILE_EACH else self.annotations
 
     @property
     def annotation_folder(self):

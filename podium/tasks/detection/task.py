@@ -65,13 +65,7 @@ class Task(PackedTask):
         rows = read.of(found.pictures.index, names)
         packed = pd.DataFrame({"packed": column(pack(*row) for row in rows)})
         packed.index = found.pictures.index
-        info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": None}
-        if options.format == "coco":
-            annotations = coco.read(coco.path_of(options, found), found.pictures, found.root)
-            info["coco"] = {
-                "category_ids": annotations.category_ids,
-                "image_ids": annotations.elsewhere,
-            }
+        info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": read.ids}
         return packed, info
 
     def read_solution(self, table, columns, found):

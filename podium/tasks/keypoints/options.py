@@ -96,10 +96,6 @@ class Options(TaskOptions):
             )
         return self
 
-    @property
-    def annotation_file(self):
-        return self.annotations
-
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""

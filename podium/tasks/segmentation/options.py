@@ -100,10 +100,6 @@ class Options(TaskOptions):
         return self
 
     @property
-    def annotation_file(self):
-        return self.annotations
-
-    @property
     def targets_are_paths(self):
         return self.format in ("pictures", "colours")
 
