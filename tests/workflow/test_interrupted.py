@@ -56,16 +56,15 @@ def kill(process: subprocess.Popen, workflow: Workflow) -> None:
 
 
 def resume(workflow: Workflow) -> None:
-    """What the README says after a crash."""
+    """What the README says after a crash, and Snakemake itself."""
+    assert not workflow.submission.exists()
+    assert "--unlock" in workflow.run(check=False)
     workflow.run("--unlock")
     workflow.run()
 
 
 def test_a_run_killed_while_blending_ends_in_the_same_submission(unblended, finished, ended):
     kill(begin(unblended, ended, is_blending), unblended)
-    assert not unblended.submission.exists()
-    locked = unblended.run(check=False)
-    assert "--unlock" in locked
     resume(unblended)
     assert unblended.submission.read_bytes() == finished.submission.read_bytes()
     assert not unblended.planned()
@@ -91,7 +90,7 @@ def test_ctrl_c_leaves_a_run_that_simply_goes_on_and_may_be_killed(untrained, fi
     wait_for(lambda: not untrained.processes(), 30, "the end of the jobs")
     untrained.forget("logs/train_fold/alpha")
     kill(begin(untrained, ended, is_training), untrained)
-    assert not untrained.submission.exists()
     resume(untrained)
+    assert not untrained.planned()
     assert untrained.submission.read_bytes() == finished.submission.read_bytes()
     assert times(untrained) == before, "computed twice what was there"
