@@ -18,6 +18,8 @@ MAPS = ("foreground", "border", "distance")
 REACH = 1
 #: Pixels that an object must grow from: of fewer, noise makes several objects of one.
 SEED = 5
+#: What the surest of several models has more than its weight in a vote, as a share of half of all.
+TIE = 0.01
 
 
 def coded(labels: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
@@ -160,7 +162,8 @@ def fused(
 
     Objects of several models, one of each, are one where they overlap by more than `overlap`
     (intersection over union) with the surest of them, whatever their classes. It has the pixels
-    that more than half of the weight of those models gives it, the class for which the sum of
+    that more than half of the weight of those models gives it (of two halves the surest's has its
+    way, or else two equal models would always agree on too little), the class for which the sum of
     weights times scores is largest, and that sum as its score: the mean of the scores, 0 where a
     model lacks it or takes it for another class.
 
@@ -249,10 +252,11 @@ def _painted(joint: list, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarra
     order = np.argsort(means, kind="stable")
     for number, group in enumerate(joint[n] for n in order):
         half = sum(weight for weight, _ in group) / 2
+        votes[group[0][1].place] += TIE * half * group[0][1].mask
         for weight, each in group:
             votes[each.place] += weight * each.mask
         for _, each in group:
-            labels[each.place][votes[each.place] > half] = number + 1
+            labels[each.place][votes[each.place] > (1 + TIE / 2) * half] = number + 1
         for _, each in group:
             votes[each.place] = 0
     there = np.bincount(labels.ravel(), minlength=len(joint) + 1)[1:] > 0

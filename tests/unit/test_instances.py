@@ -183,6 +183,12 @@ def test_a_pixel_belongs_to_an_object_if_most_of_the_weight_says_so():
     for weights, expected in (([0.7, 0.3], wide), ([0.3, 0.7], narrow)):
         found, _ = instances.fused([(wide, one), (narrow, one)], weights)
         np.testing.assert_array_equal(found, expected)
+    sure, unsure = np.array([0.9], np.float32), np.array([0.6], np.float32)
+    for scores, expected in (((sure, unsure), wide), ((unsure, sure), narrow)):
+        said = list(zip((wide, narrow), scores, strict=True))
+        np.testing.assert_array_equal(instances.fused(said, [0.5, 0.5])[0], expected)
+    said = [(narrow, sure), (wide, unsure), (wide, unsure)]
+    np.testing.assert_array_equal(instances.fused(said, [1 / 3] * 3)[0], wide)
 
 
 def test_the_class_is_voted_on_by_weight_and_score():
