@@ -99,10 +99,12 @@ def prepare(
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
     listed += ids_in_both(found)
+    places = found_in(parts["train"], competition["root"], found.train_path)
     if reads_pictures:
-        places = found_in(parts["train"], competition["root"], found.train_path)
         target_table, info = read(places)
-        listed += [Problem(*each) for each in places.problems]
+    else:
+        target_table = task_class.check_targets(target_table, options, places)
+    listed += [Problem(*each) for each in places.problems]
 
     for path, part in ((train, parts["train"]), (test, parts["test"])):
         manifest.write(path, part)
