@@ -415,7 +415,8 @@ def test_other_files_are_none(tmp_path, text):
 def test_images_are_a_table(tmp_path):
     content = file_of()
     content["images"][0] |= {"license": 3, "tags": ["x"], "taken": ""}
-    (tmp_path / "all.json").write_text(json.dumps({"images": content["images"]}))
+    # Windows begins files with a mark.
+    (tmp_path / "all.json").write_text(json.dumps({"images": content["images"]}), "utf-8-sig")
     table = coco.images_of(tmp_path / "all.json")
     assert list(table) == ["id", "file_name", "height", "width", "license", "taken"]
     assert table["id"].tolist() == ["7", "9", "40"]
