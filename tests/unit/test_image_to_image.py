@@ -120,6 +120,15 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path):
     assert "row 3, id 'p1', 'clean': 'nowhere.png' is no picture in" in str(error.value)
 
 
+def test_a_row_without_a_picture_needs_no_clean_one(tmp_path):
+    table, found = competition(tmp_path, [smooth(), smooth(channels=1)])
+    found.pictures.loc["p0", ["width", "height"]] = 0
+    (tmp_path / "clean" / "p0.png").unlink()
+    frame, info = read(table, found)
+    assert info["channels"] == 1
+    assert [unpack(row)[0].shape for row in frame["packed"]] == [(1, 1, 1), (24, 32, 1)]
+
+
 def test_each_id_has_one_row_with_a_name_inside_the_folder(tmp_path):
     table, found = competition(tmp_path, [smooth(), smooth()])
     with pytest.raises(DataError, match="id 'p0' is in rows 2, 4, expected one row"):
@@ -532,8 +541,15 @@ def test_pictures_are_written_beside_the_submission():
     np.testing.assert_array_equal(
         np.asarray(Image.open(io.BytesIO(files["clean/x/7.png"]))), picture
     )
+    alike = sample.assign(clean="any.png")
+    filled = task.submission(prediction, {}, None, alike)
+    assert filled["clean"].tolist() == ["7.png", "8.png"]
+    assert list(dict(task.files(prediction, {}, alike))) == ["clean/7.png", "clean/8.png"]
     empty = task.submission(column([]), {}, None, sample.head(0))
     assert list(empty.columns) == ["clean"]
+    twice = pd.DataFrame({"id": ["7", "7"], "clean": ["", ""]})
+    with pytest.raises(DataError, match=r"s\.csv, .*\n.*id '7' is in rows 2, 3"):
+        task.index_sample(twice, "s.csv", "id", task.options)
 
 
 # ---------------------------------------------------------------------------------- explaining

@@ -183,7 +183,7 @@ class Task(PackedTask):
     def index_sample(cls, sample, path, id_column, options):
         """See `base.Task.index_sample`; a table of pixels keeps its column of ids."""
         if options.submission == "files":
-            return super().index_sample(sample, path, id_column, options)
+            return tables.index_by_id(sample, path, id_column)
         tables.check_columns(sample, path, [id_column])
         return sample.set_axis(pixels.split(sample[id_column])[0])
 
@@ -444,10 +444,13 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
     """The clean pictures of `found`, uint8 (H, W, 3), of the size that its pictures ask for."""
     rows = names.index.get_indexer(found.pictures.index) + 2
     column, names = names.name, names.reindex(found.pictures.index)
+    nothing = np.zeros((1, 1, 3), np.uint8)  # the answer of a row that is left out
     folders = [Folder(found.root / name) for name in options.folder]
     sides = found.pictures[["width", "height"]].to_numpy(dtype=int)
 
     def read(place: int):
+        if not sides[place].any():
+            return nothing, ""
         name = names.iloc[place]
         files, folder = next(
             ((files, f) for f in folders if (files := f.find(str(name)))), ([], folders[0])
@@ -462,7 +465,7 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
         except PictureError as error:
             return None, f"{path} {error}"
         wanted = options.scale * sides[place]
-        if not wanted.any() or tuple(wanted) == picture.shape[1::-1]:
+        if tuple(wanted) == picture.shape[1::-1]:
             return picture, ""
         times = f"{options.scale} times those of" if options.scale > 1 else "the size of"
         said = f"{path} is {_size(picture.shape[1::-1])} pixels, expected {_size(wanted)}, {times}"
@@ -493,13 +496,14 @@ def _listed(table: str, problems: list[str]) -> str:
 
 
 def _file_names(sample: pd.DataFrame, column: str) -> list[str]:
-    """The sample's own names of pictures, or the ids as such."""
+    """The sample's own names of pictures, or the ids as such; a name of several rows is none."""
     if column not in sample.columns:
         return [f"{id_}.png" for id_ in sample.index]
     given = sample[column].fillna("").astype(str)
+    is_own = given.str.lower().str.endswith(".png") & ~given.duplicated(keep=False)
     return [
-        name if name.lower().endswith(".png") and not path_problem(name) else f"{id_}.png"
-        for id_, name in given.items()
+        name if own and not path_problem(name) else f"{id_}.png"
+        for (id_, name), own in zip(given.items(), is_own, strict=True)
     ]
 
 
