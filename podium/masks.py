@@ -373,7 +373,7 @@ def _values(path: Path | str, size: Size | None, colours: bool = False) -> np.nd
                 image = image.getchannel(0)
             values = np.asarray(image)
     except FileNotFoundError:
-        raise MaskError("does not exist") from None
+        raise MaskError(f"does not exist, looked for as {path}") from None
     except UnidentifiedImageError:
         raise MaskError("is not a picture of a known format, or its header is broken") from None
     # Broken files make the decoders raise anything from EOFError to struct.error.

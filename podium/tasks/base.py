@@ -103,6 +103,17 @@ class Task(ABC):
         return targets
 
     @classmethod
+    def check_sample(cls, sample: pd.DataFrame, options: Any, found) -> None:  # noqa: B027
+        """Compare the sample submission, indexed by `index_sample`, with the test pictures.
+
+        Args:
+            found: of the test pictures, see `podium.tasks.packed.Found`.
+
+        Raises:
+            DataError: it asks for what these pictures do not have.
+        """
+
+    @classmethod
     def index_train(
         cls, table: pd.DataFrame, path: Path | str, id_column: str, options: Any
     ) -> pd.DataFrame:

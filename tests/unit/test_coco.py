@@ -299,6 +299,9 @@ def test_objects_without_a_pixel_are_a_note(tmp_path):
     found = found_in(tmp_path, content)
     targets, _ = read("instance_segmentation", found)
     assert unpack(targets["packed"].iloc[0])[0].max() == 2
+    of_masks = found_in(tmp_path, content)
+    read("segmentation", of_masks)
+    assert of_masks.problems[-1] == found.problems[-1]
     assert found.problems[-1][1:] == (
         "annotation 300 (id a), annotation 301 (id a), annotation 302 (id a)",
         "3 annotations have a mask without a pixel", "left out",

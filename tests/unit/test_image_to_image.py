@@ -503,6 +503,22 @@ def test_tables_of_pixels_that_do_not_fit_are_errors():
         pixels.pictures_from(pixel_ids({"7": (2, 3)})[:-1], np.zeros(5), sides)
 
 
+def test_a_sample_must_ask_for_pixels_that_there_are(tmp_path):
+    options = tasks.options_module("image_to_image").Options(submission="pixels")
+    cls = tasks.task_class("image_to_image")
+    sides = {"width": [3, 0], "height": [2, 0], "path": ["", ""]}  # b cannot be read
+    found = Found(pd.DataFrame(sides, index=["a", "b"]), tmp_path, "s.csv")
+
+    def check(height, width):
+        ids = pixel_ids({"b": (9, 9), "a": (height, width)})
+        sample = pd.DataFrame({"value": "0", "id": ids})
+        cls.check_sample(cls.index_sample(sample, "s.csv", "id", options), options, found)
+
+    check(2, 3)
+    with pytest.raises(DataError, match=r"sample_submission, s\.csv: picture 'a' is 3 x 2 pixels"):
+        check(3, 2)
+
+
 def test_a_submission_of_pixels_reads_back():
     task = task_of(1, submission="pixels")
     shapes = {"1": (6, 5), "2": (4, 7)}

@@ -187,6 +187,21 @@ class Task(PackedTask):
         tables.check_columns(sample, path, [id_column])
         return sample.set_axis(pixels.split(sample[id_column])[0])
 
+    @classmethod
+    def check_sample(cls, sample, options, found):
+        """See `base.Task.check_sample`: pixels must be within their pictures."""
+        if options.submission == "files":
+            return
+        seen = found.pictures[found.pictures["width"] > 0]
+        asked = sample[sample.index.isin(seen.index)]
+        sides = options.scale * seen.loc[asked.index.unique(), ["height", "width"]]
+        blank = [np.broadcast_to(np.uint8(0), size) for size in sides.itertuples(index=False)]
+        ids, _ = pixels.columns_of(asked)
+        try:
+            pixels.values_of(asked[ids], blank)
+        except DataError as error:
+            raise DataError(f"competition.sample_submission, {found.table}: {error}") from None
+
     def submission(self, prediction, decision, metric, sample):
         """File names, or a value for each pixel that the sample asks for."""
         if self.options.submission == "files":
