@@ -102,8 +102,8 @@ class Task(ABC):
         """
         return targets
 
-    @classmethod
-    def check_sample(cls, sample: pd.DataFrame, options: Any, found) -> None:  # noqa: B027
+    @classmethod  # noqa: B027
+    def check_sample(cls, sample: pd.DataFrame, options: Any, found) -> None:
         """Compare the sample submission, indexed by `index_sample`, with the test pictures.
 
         Args:
