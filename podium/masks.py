@@ -306,7 +306,10 @@ def read_labels(path: Path | str, size: Size | None = None) -> np.ndarray:
     Raises:
         MaskError: missing, not a picture, of another size, or in colours.
     """
-    values = _values(path, size)
+    return _labels(_values(path, size))
+
+
+def _labels(values: np.ndarray) -> np.ndarray:
     if values.ndim == 3:
         if (values != values[..., :1]).any():
             raise MaskError(
@@ -321,10 +324,13 @@ def read_labels(path: Path | str, size: Size | None = None) -> np.ndarray:
 def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
     """The mask in a picture of two values; of more (of a JPEG, say) what is 128 or brighter.
 
+    A palette of greys is read as it looks, of other colours by its numbers; a picture of one colour
+    that is transparent in places by what can be seen.
+
     Raises:
         MaskError: as `read_labels`, or for several values that are all dark.
     """
-    labels = read_labels(path, size)
+    labels = _labels(_values(path, size, as_mask=True))
     values = np.unique(labels)
     if len(values) <= 2:
         return (labels > values[0] if len(values) == 2 else labels > 0).astype(np.uint8)
@@ -360,13 +366,16 @@ def read_colours(
 _PLACES = np.array([256 * 256, 256, 1])
 
 
-def _values(path: Path | str, size: Size | None, colours: bool = False) -> np.ndarray:
+def _values(
+    path: Path | str, size: Size | None, colours: bool = False, as_mask: bool = False
+) -> np.ndarray:
     """The numbers in a picture, (height, width) or (height, width, 3), as a person sees it."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             image = ImageOps.exif_transpose(image)
+            image = _mask_in(image) if as_mask else image
             if colours or image.mode in ("RGBA", "CMYK", "YCbCr", "LAB", "HSV"):
                 image = image.convert("RGB")
             elif image.mode in ("LA", "PA", "La"):
@@ -385,6 +394,22 @@ def _values(path: Path | str, size: Size | None, colours: bool = False) -> np.nd
             f"{size[1]} x {size[0]}"
         )
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _mask_in(image):
+    """What of a picture (Pillow) holds the mask, where that are not its numbers."""
+    if image.mode in ("RGBA", "LA"):
+        *colours, seen = image.split()
+        is_shape = seen.getextrema()[0] < seen.getextrema()[1]
+        of_one_colour = all(low == high for low, high in (c.getextrema() for c in colours))
+        return seen if is_shape and of_one_colour else image
+    if image.mode == "P":
+        places = np.unique(np.asarray(image))
+        palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
+        used = palette[places[places < len(palette)]]
+        if (used == used[:, :1]).all() and len(set(used[:, 0].tolist())) == len(places):
+            return image.convert("L")
+    return image
 
 
 # ------------------------------------------------------------------------------------ objects
