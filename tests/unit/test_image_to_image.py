@@ -519,6 +519,12 @@ def test_a_sample_must_ask_for_pixels_that_there_are(tmp_path):
         check(3, 2)
 
 
+def test_a_solution_needs_the_column_of_names(tmp_path):
+    found = Found(pd.DataFrame(), tmp_path, "solution.csv")
+    with pytest.raises(DataError, match="the table has no column 'clean'"):
+        task_of().read_solution(pd.DataFrame({"name": ["a.png"]}), ["clean"], found)
+
+
 def test_a_submission_of_pixels_reads_back():
     task = task_of(1, submission="pixels")
     shapes = {"1": (6, 5), "2": (4, 7)}

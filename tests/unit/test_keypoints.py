@@ -264,7 +264,7 @@ def test_columns_say_which_points_are_not_there():
     task = tasks.load("keypoints", {"visible": "*_v"}, info)
     plain = table.dropna().astype(str)
     assert np.isfinite(task.read_solution(plain, [])).all()
-    with pytest.raises(DataError, match="visible: the training table has no column 'nose_v'"):
+    with pytest.raises(DataError, match="visible: the table has no column 'nose_v'"):
         read(table.join(marks.rename(columns={"nose_v": "noze_v"})), visible="*_v")
     for wrong in ({"visible": "nose_v"}, {"blank_invisible": True}):
         with pytest.raises(ValueError, match=next(iter(wrong))):

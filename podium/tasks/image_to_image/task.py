@@ -234,6 +234,7 @@ class Task(PackedTask):
             sides = self.options.scale * found.pictures[["height", "width"]]
             pictures = pixels.pictures_from(table[ids], levels, sides)
             return column(pack(picture[:, :, None]) for picture in pictures)
+        targets.check_columns(table, columns)
         names = _one_name_each(table[columns[0]], found)
         pictures = _read_all(names, self.options, found)
         return column(pack(_with_channels(picture, self.channels)) for picture in pictures)
