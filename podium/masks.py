@@ -24,6 +24,8 @@ Size = tuple[int, int]
 EMPTY = ("", "nan", "none", "<na>", "-1")
 #: Wrong pixels of a picture of labels that are named, at most.
 NAMED = 5
+#: Share of a mask's pixels that may be shades, of edges that were smoothed or compressed.
+MOST_SHADES = 0.5
 _FAR = 2**60
 
 
@@ -328,7 +330,8 @@ def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
     that is transparent in places by what can be seen.
 
     Raises:
-        MaskError: as `read_labels`, or for several values that are all dark.
+        MaskError: as `read_labels`; for several values that are all dark, or shades for the most
+            part, as of a photograph.
     """
     labels = _labels(_values(path, size, as_mask=True))
     values = np.unique(labels)
@@ -336,7 +339,11 @@ def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
         return (labels > values[0] if len(values) == 2 else labels > 0).astype(np.uint8)
     if values[-1] < 128:
         raise MaskError(f"holds the values {some_of(values.tolist())}, expected two")
-    return (labels >= (128 if values[-1] < 256 else (int(values[-1]) + 1) // 2)).astype(np.uint8)
+    white = 256 if values[-1] < 256 else int(values[-1]) + 1
+    is_shade = (labels >= white // 8) & (labels < white - white // 8)
+    if is_shade.mean() > MOST_SHADES:
+        raise MaskError(f"is no mask: {is_shade.mean():.0%} of it are neither dark nor bright")
+    return (labels >= white // 2).astype(np.uint8)
 
 
 def read_colours(

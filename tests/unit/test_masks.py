@@ -271,8 +271,11 @@ def test_pictures_that_do_not_fit_are_told(tmp_path):
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "mask.png")
     with pytest.raises(MaskError, match="is 6 x 4 pixels, but its picture is 4 x 6"):
         masks.read_labels(tmp_path / "mask.png", (6, 4))
-    with pytest.raises(MaskError, match="does not exist"):
+    with pytest.raises(MaskError, match=r"does not exist, looked for as .*other\.png"):
         masks.read_labels(tmp_path / "other.png")
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(SIZE) * 11).save(tmp_path / "photo.png")
+    with pytest.raises(MaskError, match="is no mask: 75% of it are neither dark nor bright"):
+        masks.read_mask(tmp_path / "photo.png")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(MaskError, match="not a picture"):
         masks.read_mask(tmp_path / "text.png")
