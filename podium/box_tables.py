@@ -6,7 +6,7 @@ Pascal VOC does, makes a difference of less than a pixel and is not corrected; a
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -142,7 +142,8 @@ def read(
             }
         else:
             reader = {"voc": _voc, "yolo": _yolo}[form.format]
-            lines = reader(path, Finder(pictures, root), classes)
+            sides = {id_: both for id_, *both in pictures[["width", "height"]].itertuples()}
+            lines = reader(path, Finder(pictures, root), classes, sides)
             said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
             said, notes = _without_strays(said, pictures, path)
     else:
@@ -208,7 +209,9 @@ def _list(text: str, fields: str) -> np.ndarray:
     value = [value] if isinstance(value, dict) else list(value)
     if value and isinstance(value[0], dict):
         names = list(value[0])
-        value, fields = [[box[name] for name in names] for box in value], " ".join(names)
+        if any(not isinstance(box, dict) or box.keys() != value[0].keys() for box in value):
+            raise ValueError(f"not every box has just {', '.join(map(str, names))}")
+        value, fields = [[box[name] for name in names] for box in value], " ".join(map(str, names))
     roles = roles_of(fields)
     numbers = np.array(value, dtype=np.float64).reshape(-1, len(roles))
     return corners(dict(zip(roles, numbers.T, strict=True)))
@@ -266,19 +269,28 @@ def _text(cells: pd.Series) -> np.ndarray:
 # -------------------------------------------------------------------------------------- files
 
 
-def _voc(folder: Path, find: Finder, classes) -> Iterator[tuple]:
+def _voc(folder: Path, find: Finder, classes, sides: Mapping) -> Iterator[tuple]:
     """Pascal VOC: an XML file per picture; `row` is the object's number in it, from 1."""
     for path in _files(folder, ".xml"):
         try:
             tree = ElementTree.parse(path).getroot()
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, LookupError, ValueError) as error:  # of its encoding too
             raise DataError(f"{path} is no XML: {error}") from None
         id_, problem = _row_of(find, path.name, tree.findtext("filename") or path.name)
+        problem = problem or _size_problem(tree, sides.get(id_, (0, 0)))
         for number, thing in enumerate(tree.iter("object"), start=1):
             values = [thing.findtext(f"bndbox/{corner}", "") for corner in CORNERS]
             said = ", ".join(f"{c} {v}" for c, v in zip(CORNERS, values, strict=True))
             label = thing.findtext("name", "").strip()
             yield (str(path), number, id_, label, said, *numbers_of(values), problem)
+
+
+def _size_problem(tree: ElementTree.Element, sides: Sequence[int]) -> str:
+    """That a file was made for a picture of another size, or ''; sides of 0 are not known."""
+    said = numbers_of(tree.findtext(f"size/{side}", "") for side in ("width", "height"))
+    if not all(side > 0 for side in (*said, *sides)) or tuple(said) == tuple(sides):
+        return ""
+    return f"its size is {said[0]:g} x {said[1]:g}, but the picture is {sides[0]} x {sides[1]}"
 
 
 def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:
@@ -293,18 +305,18 @@ def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
 
 
-def _yolo(folder: Path, find: Finder, classes) -> Iterator[tuple]:
+def _yolo(folder: Path, find: Finder, classes, sides: Mapping) -> Iterator[tuple]:
     """YOLO: a text per picture with `class cx cy width height` lines; `row` is the line.
 
     The classes' names are the config's, or those of `classes.txt`, or their numbers.
     """
     listed = folder / "classes.txt"
-    names = classes or (listed.read_text("utf-8").split("\n") if listed.is_file() else [])
+    names = classes or (_text_of(listed).split("\n") if listed.is_file() else [])
     for path in _files(folder, ".txt"):
         if path == listed:
             continue
         id_, problem = _row_of(find, path.name)
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        for number, line in enumerate(_text_of(path).splitlines(), start=1):
             label, *values = line.split() or [""]
             if not label:
                 continue
@@ -313,6 +325,13 @@ def _yolo(folder: Path, find: Finder, classes) -> Iterator[tuple]:
             numbers = numbers_of(values if len(values) == 4 else [""] * 4)
             box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
             yield (str(path), number, id_, label, repr(line), *box, problem)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")  # Windows begins files with a mark
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error.reason}; save it as such") from None
 
 
 def _row_of(find: Finder, *names: str) -> tuple[str, str]:
@@ -441,11 +460,15 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
     ]
     if len(wrong) > SHOWN:
         lines.append(f"and {len(wrong) - SHOWN:,} more")
+    advice = (
+        "These are too many for `task.options.repair`."
+        if repair
+        else "Correct them, or set `task.options.repair: true` to clip, swap or drop them; "
+        "prepare/problems.csv then lists each."
+    )
     raise DataError(
         f"{some_of(names, 1)}: {len(wrong):,} of {len(said):,} boxes are wrong:\n"
-        f"{numbered(lines)}{hint}\n"
-        "Correct them, or set `task.options.repair: true` to clip, swap or drop them; "
-        "prepare/problems.csv then lists each."
+        f"{numbered(lines)}{hint}\n{advice}"
     )
 
 

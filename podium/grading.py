@@ -70,11 +70,15 @@ def grade(
     everything = table.index.nunique()
     pictures = tested.loc[found.ids]
     columns = tables.expanded(competition["target"], list(table.columns))
-    if reads_pictures:
-        places = found_in(pictures, competition["root"], solution)
-        truth = chosen_task.read_solution(table[table.index.isin(found.ids)], columns, places)
-    else:
-        truth = chosen_task.read_solution(table.loc[found.ids], columns)
+    try:
+        if reads_pictures:
+            places = found_in(pictures, competition["root"], solution)
+            truth = chosen_task.read_solution(table[table.index.isin(found.ids)], columns, places)
+        else:
+            truth = chosen_task.read_solution(table.loc[found.ids], columns)
+    except DataError as error:
+        said = str(error) if solution in str(error) else f"{solution}: {error}"
+        raise DataError(f"competition.solution: {said}") from None
     values = oof.as_numbers(found.values)
     private = base.score(chosen_task, chosen_metric, truth, values, blended["decision"])
     scored = chosen_task.scored(chosen_metric, truth, values, blended["decision"])

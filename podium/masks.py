@@ -24,6 +24,8 @@ Size = tuple[int, int]
 EMPTY = ("", "nan", "none", "<na>", "-1")
 #: Wrong pixels of a picture of labels that are named, at most.
 NAMED = 5
+#: Share of a mask's pixels that may be shades, of edges that were smoothed or compressed.
+MOST_SHADES = 0.5
 _FAR = 2**60
 
 
@@ -306,7 +308,10 @@ def read_labels(path: Path | str, size: Size | None = None) -> np.ndarray:
     Raises:
         MaskError: missing, not a picture, of another size, or in colours.
     """
-    values = _values(path, size)
+    return _labels(_values(path, size))
+
+
+def _labels(values: np.ndarray) -> np.ndarray:
     if values.ndim == 3:
         if (values != values[..., :1]).any():
             raise MaskError(
@@ -321,16 +326,24 @@ def read_labels(path: Path | str, size: Size | None = None) -> np.ndarray:
 def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
     """The mask in a picture of two values; of more (of a JPEG, say) what is 128 or brighter.
 
+    A palette of greys is read as it looks, of other colours by its numbers; a picture of one colour
+    that is transparent in places by what can be seen.
+
     Raises:
-        MaskError: as `read_labels`, or for several values that are all dark.
+        MaskError: as `read_labels`; for several values that are all dark, or shades for the most
+            part, as of a photograph.
     """
-    labels = read_labels(path, size)
+    labels = _labels(_values(path, size, as_mask=True))
     values = np.unique(labels)
     if len(values) <= 2:
         return (labels > values[0] if len(values) == 2 else labels > 0).astype(np.uint8)
     if values[-1] < 128:
         raise MaskError(f"holds the values {some_of(values.tolist())}, expected two")
-    return (labels >= (128 if values[-1] < 256 else (int(values[-1]) + 1) // 2)).astype(np.uint8)
+    white = 256 if values[-1] < 256 else int(values[-1]) + 1
+    is_shade = (labels >= white // 8) & (labels < white - white // 8)
+    if is_shade.mean() > MOST_SHADES:
+        raise MaskError(f"is no mask: {is_shade.mean():.0%} of it are neither dark nor bright")
+    return (labels >= white // 2).astype(np.uint8)
 
 
 def read_colours(
@@ -360,20 +373,23 @@ def read_colours(
 _PLACES = np.array([256 * 256, 256, 1])
 
 
-def _values(path: Path | str, size: Size | None, colours: bool = False) -> np.ndarray:
+def _values(
+    path: Path | str, size: Size | None, colours: bool = False, as_mask: bool = False
+) -> np.ndarray:
     """The numbers in a picture, (height, width) or (height, width, 3), as a person sees it."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             image = ImageOps.exif_transpose(image)
+            image = _mask_in(image) if as_mask else image
             if colours or image.mode in ("RGBA", "CMYK", "YCbCr", "LAB", "HSV"):
                 image = image.convert("RGB")
             elif image.mode in ("LA", "PA", "La"):
                 image = image.getchannel(0)
             values = np.asarray(image)
     except FileNotFoundError:
-        raise MaskError("does not exist") from None
+        raise MaskError(f"does not exist, looked for as {path}") from None
     except UnidentifiedImageError:
         raise MaskError("is not a picture of a known format, or its header is broken") from None
     # Broken files make the decoders raise anything from EOFError to struct.error.
@@ -385,6 +401,22 @@ def _values(path: Path | str, size: Size | None, colours: bool = False) -> np.nd
             f"{size[1]} x {size[0]}"
         )
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _mask_in(image):
+    """What of a picture (Pillow) holds the mask, where that are not its numbers."""
+    if image.mode in ("RGBA", "LA"):
+        *colours, seen = image.split()
+        is_shape = seen.getextrema()[0] < seen.getextrema()[1]
+        of_one_colour = all(low == high for low, high in (c.getextrema() for c in colours))
+        return seen if is_shape and of_one_colour else image
+    if image.mode == "P":
+        places = np.unique(np.asarray(image))
+        palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
+        used = palette[places[places < len(palette)]]
+        if (used == used[:, :1]).all() and len(set(used[:, 0].tolist())) == len(places):
+            return image.convert("L")
+    return image
 
 
 # ------------------------------------------------------------------------------------ objects

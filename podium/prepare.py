@@ -41,12 +41,14 @@ class Tables:
     Attributes:
         rows: the training table with all rows of an id, where it may have several; `train` has
             the first of them, without the targets.
+        asked: the sample submission with all its rows; `sample` has the first of each id.
     """
 
     rows: pd.DataFrame
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame
+    asked: pd.DataFrame
     train_path: str
     test_path: str
 
@@ -99,10 +101,15 @@ def prepare(
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
     listed += ids_in_both(found)
+    places = found_in(parts["train"], competition["root"], found.train_path)
     if reads_pictures:
-        places = found_in(parts["train"], competition["root"], found.train_path)
         target_table, info = read(places)
-        listed += [Problem(*each) for each in places.problems]
+    else:
+        target_table = task_class.check_targets(target_table, options, places)
+    listed += [Problem(*each) for each in places.problems]
+    sample = Path(competition["root"], competition["sample_submission"])
+    asked = found_in(parts["test"], competition["root"], str(sample))
+    task_class.check_sample(found.asked, options, asked)
 
     for path, part in ((train, parts["train"]), (test, parts["test"])):
         manifest.write(path, part)
@@ -179,11 +186,12 @@ def read_tables(
         _collect(faults, lambda: _check_same_ids(test, sample, test_path, sample_path))
     if faults:
         raise DataError(faults[0] if len(faults) == 1 else "\n".join(faults))
-    train = rows
+    train, asked = rows, sample
     if several_rows:
         train, sample, test = (first_rows(table) for table in (rows, sample, test))
         train = train.drop(columns=tables.expanded(competition["target"], list(train.columns)))
-    return Tables(rows, train, test, sample, str(train_path or root), str(test_path or sample_path))
+    paths = str(train_path or root), str(test_path or sample_path)
+    return Tables(rows, train, test, sample, asked, *paths)
 
 
 def first_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def open(content: dict, workflow) -> "Run":
         if workflow.is_main_process:
             check_writable(run.results)
             if not run.source:
-                check_files(run.config.competition)
+                check_files(run.config.competition, run._options)
         return run
     except PodiumError as error:
         print(f"\n{error}\n", file=sys.stderr)
@@ -58,26 +58,28 @@ def check_writable(results: str) -> None:
     raise DataError(f"Results are written to {results}, but {problem}.")
 
 
-def check_files(competition: Competition) -> None:
+def check_files(competition: Competition, options: TaskOptions) -> None:
     """DataError that lists the competition's files and folders that are not there.
 
     Snakemake would name them too, but neither their keys nor what lies beside them.
     """
     root, pictures = competition.root, competition.pictures
-    wanted = {
-        "train": [competition.train],
-        "test": [competition.test],
-        "sample_submission": [competition.sample_submission],
-        "pictures.train": pictures.train,
-        "pictures.test": pictures.test,
-    }
-    paths = [(key, Path(root, name)) for key, names in wanted.items() for name in names if name]
+    wanted = [
+        ("competition.train", [competition.train], False),
+        ("competition.test", [competition.test], False),
+        ("competition.sample_submission", [competition.sample_submission], False),
+        ("competition.pictures.train", pictures.train, True),
+        ("competition.pictures.test", pictures.test, True),
+        ("task.options.annotations", [options.annotation_file], False),
+        ("task.options.annotations", [options.annotation_folder], True),
+    ]
     if not Path(root).is_dir():
-        paths = [("root", Path(root))]
+        wanted = [("competition.root", ["."], True)]
     problems = [
-        f"competition.{key}: {path} {problem}"
-        for key, path in paths
-        if (problem := _problem_of(path, key == "root" or key.startswith("pictures.")))
+        f"{key}: {path} {problem}"
+        for key, names, is_folder in wanted
+        for path in (Path(root, name) for name in names if name)
+        if (problem := _problem_of(path, is_folder))
     ]
     if not problems:
         return

@@ -91,6 +91,29 @@ class Task(ABC):
         """
 
     @classmethod
+    def check_targets(cls, targets: pd.DataFrame, options: Any, found) -> pd.DataFrame:
+        """The table of `read_targets`, checked when the pictures are known, where it read none.
+
+        Args:
+            found: see `podium.tasks.packed.Found`; what is no error is added to its problems.
+
+        Raises:
+            DataError: as `read_targets`.
+        """
+        return targets
+
+    @classmethod  # noqa: B027
+    def check_sample(cls, sample: pd.DataFrame, options: Any, found) -> None:
+        """Compare the sample submission, indexed by `index_sample`, with the test pictures.
+
+        Args:
+            found: of the test pictures, see `podium.tasks.packed.Found`.
+
+        Raises:
+            DataError: it asks for what these pictures do not have.
+        """
+
+    @classmethod
     def index_train(
         cls, table: pd.DataFrame, path: Path | str, id_column: str, options: Any
     ) -> pd.DataFrame:

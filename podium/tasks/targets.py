@@ -11,12 +11,12 @@ from podium.errors import DataError, did_you_mean, numbered, some_of
 def check_columns(
     table: pd.DataFrame, columns: Sequence[str], key: str = "competition.target"
 ) -> None:
-    """DataError for columns that the training table lacks; `key` of the config names them."""
+    """DataError for columns that the table lacks; `key` of the config names them."""
     missing = [name for name in columns if name not in table.columns]
     if missing:
         hints = [f"{name!r}{did_you_mean(name, table.columns)}" for name in missing]
         raise DataError(
-            f"{key}: the training table has no column {', '.join(hints)}; it has "
+            f"{key}: the table has no column {', '.join(hints)}; it has "
             f"{some_of(list(table.columns), 12)}"
         )
 

@@ -20,10 +20,12 @@ from PIL import Image
 
 from podium import config as podium_config
 from podium import manifest
+from podium.config.competition import Competition as CompetitionSection
 from podium.errors import PodiumError
 from podium.jobs import Job
 from podium.prepare import prepare
 from podium.splitting import make_folds
+from podium.tasks import options_module
 from podium.tracking.spool import Spool
 from podium.workflow import check_files, check_writable
 
@@ -73,7 +75,8 @@ class Competition:
         """Everything that comes before the first training."""
         config = podium_config.load(self.config)
         plain = config.model_dump(mode="json")
-        check_files(config.competition)
+        options = options_module(config.task.name).Options.model_validate(config.task.options)
+        check_files(config.competition, options)
         job = Job("before training", spool=Spool(None))
         job.say = self.said.append
         prepare(
@@ -578,3 +581,19 @@ def test_what_stopped_a_run_is_told_once_at_its_end(tmp_path, capsys, monkeypatc
     assert "two failed" in told
     workflow.Run.forget_stops(run)
     assert not path.exists()
+
+
+def test_missing_annotations_are_told_by_their_key(templates, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(templates["classification"], root)
+    competition = CompetitionSection(
+        name="x", root=str(root), target=[], train="train.csv", test="test.csv"
+    )
+    (root / "boxes.json").write_text("{}")
+    for form, name, problem in (
+        ("coco", "boxs.json", "boxs.json does not exist; nearest.* boxes.json"),
+        ("voc", "boxes.json", "boxes.json is not a folder"),
+    ):
+        options = options_module("detection").Options(format=form, annotations=name)
+        with pytest.raises(PodiumError, match=rf"task\.options\.annotations: .*{problem}"):
+            check_files(competition, options)

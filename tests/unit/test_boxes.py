@@ -279,3 +279,39 @@ def test_overlap_agrees_with_torchvision():
     expected = box_iou(torch.tensor(box[:3]), torch.tensor(box[3:])).numpy()
     np.testing.assert_allclose(boxes.iou(box[:3], box[3:]), expected, atol=1e-6)
     assert boxes.iou(np.zeros((0, 4)), box).shape == (0, 7)
+
+
+def test_wrong_files_are_named(tmp_path):
+    for folder in ("voc", "yolo"):
+        (tmp_path / folder).mkdir()
+    xml, text = tmp_path / "voc" / "a.xml", tmp_path / "yolo" / "a.txt"
+    body = (
+        "<annotation><size><width>90</width><height>80</height></size><object><name>cat</name>"
+        "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+        "</annotation>"
+    )
+    voc = {"root": tmp_path, "format": "voc", "annotations": "voc"}
+    xml.write_text(body)
+    with pytest.raises(DataError, match="its size is 90 x 80, but the picture is 100 x 80"):
+        read(PICTURES[[]], **voc)
+    xml.write_text(body.replace("90", "0"))
+    assert len(read(PICTURES[[]], **voc).objects) == 1
+    xml.write_text('<?xml version="1.0" encoding="none"?>' + body)
+    with pytest.raises(DataError, match=r"a\.xml is no XML: unknown encoding"):
+        read(PICTURES[[]], **voc)
+    yolo = {"root": tmp_path, "format": "yolo", "annotations": "yolo"}
+    text.write_bytes(b"\xef\xbb\xbf0 0.5 0.5 0.1 0.1\r\n")
+    assert read(PICTURES[[]], **yolo).objects["label"].tolist() == ["0"]
+    text.write_bytes(b"\xe9 0.5 0.5 0.1 0.1")
+    with pytest.raises(DataError, match=r"a\.txt is no text in UTF-8"):
+        read(PICTURES[[]], **yolo)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["[{'x': 1, 'y': 2, 'w': 3, 'h': 4}, {'x': 5}]", "[{'x': 1, 'y': 2, 'w': 3, 'h': 4}, 5]"],
+)
+def test_lists_of_unlike_boxes_are_named(cell):
+    table = table_of([{"id": "a", "bbox": cell}])
+    with pytest.raises(DataError, match=r"row 2 \(.*not every box has just x, y, w, h"):
+        read(table)

@@ -299,6 +299,9 @@ def test_objects_without_a_pixel_are_a_note(tmp_path):
     found = found_in(tmp_path, content)
     targets, _ = read("instance_segmentation", found)
     assert unpack(targets["packed"].iloc[0])[0].max() == 2
+    of_masks = found_in(tmp_path, content)
+    read("segmentation", of_masks)
+    assert of_masks.problems[-1] == found.problems[-1]
     assert found.problems[-1][1:] == (
         "annotation 300 (id a), annotation 301 (id a), annotation 302 (id a)",
         "3 annotations have a mask without a pixel", "left out",
@@ -415,7 +418,8 @@ def test_other_files_are_none(tmp_path, text):
 def test_images_are_a_table(tmp_path):
     content = file_of()
     content["images"][0] |= {"license": 3, "tags": ["x"], "taken": ""}
-    (tmp_path / "all.json").write_text(json.dumps({"images": content["images"]}))
+    # Windows begins files with a mark.
+    (tmp_path / "all.json").write_text(json.dumps({"images": content["images"]}), "utf-8-sig")
     table = coco.images_of(tmp_path / "all.json")
     assert list(table) == ["id", "file_name", "height", "width", "license", "taken"]
     assert table["id"].tolist() == ["7", "9", "40"]

@@ -101,3 +101,8 @@ def test_a_solution_in_any_order_and_longer_than_the_predictions(tmp_path):
 def test_a_solution_that_lacks_a_row(tmp_path):
     with pytest.raises(DataError, match="no row for 1 predicted ids: t0"):
         _graded(tmp_path, lambda lines: lines[1:])
+
+
+def test_a_wrong_solution_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"competition\.solution: .*solution\.csv: .*found 'odd'"):
+        _graded(tmp_path, lambda lines: ["t0,odd", *lines[1:]])

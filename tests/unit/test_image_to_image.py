@@ -120,6 +120,15 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path):
     assert "row 3, id 'p1', 'clean': 'nowhere.png' is no picture in" in str(error.value)
 
 
+def test_a_row_without_a_picture_needs_no_clean_one(tmp_path):
+    table, found = competition(tmp_path, [smooth(), smooth(channels=1)])
+    found.pictures.loc["p0", ["width", "height"]] = 0
+    (tmp_path / "clean" / "p0.png").unlink()
+    frame, info = read(table, found)
+    assert info["channels"] == 1
+    assert [unpack(row)[0].shape for row in frame["packed"]] == [(1, 1, 1), (24, 32, 1)]
+
+
 def test_each_id_has_one_row_with_a_name_inside_the_folder(tmp_path):
     table, found = competition(tmp_path, [smooth(), smooth()])
     with pytest.raises(DataError, match="id 'p0' is in rows 2, 4, expected one row"):
@@ -494,6 +503,28 @@ def test_tables_of_pixels_that_do_not_fit_are_errors():
         pixels.pictures_from(pixel_ids({"7": (2, 3)})[:-1], np.zeros(5), sides)
 
 
+def test_a_sample_must_ask_for_pixels_that_there_are(tmp_path):
+    options = tasks.options_module("image_to_image").Options(submission="pixels")
+    cls = tasks.task_class("image_to_image")
+    sides = {"width": [3, 0], "height": [2, 0], "path": ["", ""]}  # b cannot be read
+    found = Found(pd.DataFrame(sides, index=["a", "b"]), tmp_path, "s.csv")
+
+    def check(height, width):
+        ids = pixel_ids({"b": (9, 9), "a": (height, width)})
+        sample = pd.DataFrame({"value": "0", "id": ids})
+        cls.check_sample(cls.index_sample(sample, "s.csv", "id", options), options, found)
+
+    check(2, 3)
+    with pytest.raises(DataError, match=r"sample_submission, s\.csv: picture 'a' is 3 x 2 pixels"):
+        check(3, 2)
+
+
+def test_a_solution_needs_the_column_of_names(tmp_path):
+    found = Found(pd.DataFrame(), tmp_path, "solution.csv")
+    with pytest.raises(DataError, match="the table has no column 'clean'"):
+        task_of().read_solution(pd.DataFrame({"name": ["a.png"]}), ["clean"], found)
+
+
 def test_a_submission_of_pixels_reads_back():
     task = task_of(1, submission="pixels")
     shapes = {"1": (6, 5), "2": (4, 7)}
@@ -532,8 +563,15 @@ def test_pictures_are_written_beside_the_submission():
     np.testing.assert_array_equal(
         np.asarray(Image.open(io.BytesIO(files["clean/x/7.png"]))), picture
     )
+    alike = sample.assign(clean="any.png")
+    filled = task.submission(prediction, {}, None, alike)
+    assert filled["clean"].tolist() == ["7.png", "8.png"]
+    assert list(dict(task.files(prediction, {}, alike))) == ["clean/7.png", "clean/8.png"]
     empty = task.submission(column([]), {}, None, sample.head(0))
     assert list(empty.columns) == ["clean"]
+    twice = pd.DataFrame({"id": ["7", "7"], "clean": ["", ""]})
+    with pytest.raises(DataError, match=r"s\.csv, .*\n.*id '7' is in rows 2, 3"):
+        task.index_sample(twice, "s.csv", "id", task.options)
 
 
 # ---------------------------------------------------------------------------------- explaining

@@ -11,6 +11,7 @@ from podium.config.model import Augment, Loss
 from podium.errors import ConfigError, DataError
 from podium.frames import Frames
 from podium.tasks.keypoints.task import points_of
+from podium.tasks.packed import Found
 from podium.training import augment
 
 POINTS = ["left_eye", "right_eye", "nose"]
@@ -263,7 +264,7 @@ def test_columns_say_which_points_are_not_there():
     task = tasks.load("keypoints", {"visible": "*_v"}, info)
     plain = table.dropna().astype(str)
     assert np.isfinite(task.read_solution(plain, [])).all()
-    with pytest.raises(DataError, match="visible: the training table has no column 'nose_v'"):
+    with pytest.raises(DataError, match="visible: the table has no column 'nose_v'"):
         read(table.join(marks.rename(columns={"nose_v": "noze_v"})), visible="*_v")
     for wrong in ({"visible": "nose_v"}, {"blank_invisible": True}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -410,3 +411,35 @@ def test_predicted_points_are_moved_to_the_border_where_they_may_not_leave():
     outside = np.array([[-9.0, 3, 55, 25, 39, -0.5]])
     relative = frames.relative(outside.reshape(1, -1, 2)).reshape(1, -1)
     np.testing.assert_allclose(task.place(relative, frames), [[-0.5, 3, 39.5, 19.5, 39, -0.5]])
+
+
+def test_points_outside_are_listed_and_impossible_ones_refused(tmp_path):
+    table = table_of(np.stack([PLACES] * 5).astype(float))
+    frame, _ = read(table)
+    pictures = pd.DataFrame({"width": 36, "height": 30, "path": ""}, index=table.index)
+    pictures.loc["p4", ["width", "height"]] = 0  # cannot be read
+    frame.iloc[:, 0] = [-1.5, -1, 108, 36, 999]
+    frame.iloc[1, 1] = -1
+
+    def checked(repair):
+        found = Found(pictures, tmp_path, "train.csv")
+        options = tasks.options_module("keypoints").Options(repair=repair)
+        return tasks.task_class("keypoints").check_targets(frame, options, found), found.problems
+
+    with pytest.raises(DataError, match=r"train\.csv: points are where they cannot be") as error:
+        checked(repair=False)
+    assert "row 3 (id p1): point 'left_eye' at -1, -1 is outside" in str(error.value)
+    assert "row 4 (id p2): point 'left_eye' at 108, 6 is outside" in str(error.value)
+    assert "p0" not in str(error.value)
+    assert "p4" not in str(error.value)
+
+    repaired, problems = checked(repair=True)
+    assert repaired["left_eye_x"].isna().tolist() == [False, True, True, False, False]
+    assert repaired["left_eye_y"].isna().tolist() == [False, True, True, False, False]
+    said = "point 'left_eye' at -1.5, 6 is outside of the picture of 36 x 30"
+    assert problems[0] == ("train.csv", "row 2 (id p0)", said, "kept as it is")
+    assert [problem[3] for problem in problems[1:]] == ["taken as missing"] * 2
+
+    frame = frame * 0 + 0.5
+    with pytest.raises(DataError, match=r"no coordinate is above 1.*Expected pixels"):
+        checked(repair=True)

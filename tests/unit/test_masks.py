@@ -219,6 +219,28 @@ def test_pictures_of_labels_of_every_mode(tmp_path, mode):
     np.testing.assert_array_equal(found, labels)
 
 
+def test_masks_of_palettes_and_of_transparency(tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:5, 3:7] = 1
+    alpha, index = Image.fromarray(mask * 255), Image.fromarray(mask)
+    pictures = {"black": Image.new("RGBA", (8, 8)), "white": Image.new("LA", (8, 8), (255, 0))}
+    for picture in pictures.values():
+        picture.putalpha(alpha)
+    for name, colours in {
+        "upright": [0, 0, 0, 255, 255, 255],
+        "reversed": [255, 255, 255, 0, 0, 0],
+        "red": [255, 255, 255, 255, 0, 0],
+        "unset": [0] * 6,
+    }.items():
+        pictures[name] = index.copy()
+        pictures[name].putpalette(colours)
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.png")
+        expected = 1 - mask if name == "reversed" else mask
+        found = masks.read_mask(tmp_path / f"{name}.png", (8, 8))
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
 def test_masks_of_two_values_and_of_shades(tmp_path):
     mask = np.zeros((32, 32), np.uint8)
     mask[8:24, 4:20] = 1
@@ -249,8 +271,11 @@ def test_pictures_that_do_not_fit_are_told(tmp_path):
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "mask.png")
     with pytest.raises(MaskError, match="is 6 x 4 pixels, but its picture is 4 x 6"):
         masks.read_labels(tmp_path / "mask.png", (6, 4))
-    with pytest.raises(MaskError, match="does not exist"):
+    with pytest.raises(MaskError, match=r"does not exist, looked for as .*other\.png"):
         masks.read_labels(tmp_path / "other.png")
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(SIZE) * 11).save(tmp_path / "photo.png")
+    with pytest.raises(MaskError, match="is no mask: 75% of it are neither dark nor bright"):
+        masks.read_mask(tmp_path / "photo.png")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(MaskError, match="not a picture"):
         masks.read_mask(tmp_path / "text.png")

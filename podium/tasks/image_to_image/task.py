@@ -183,9 +183,24 @@ class Task(PackedTask):
     def index_sample(cls, sample, path, id_column, options):
         """See `base.Task.index_sample`; a table of pixels keeps its column of ids."""
         if options.submission == "files":
-            return super().index_sample(sample, path, id_column, options)
+            return tables.index_by_id(sample, path, id_column)
         tables.check_columns(sample, path, [id_column])
         return sample.set_axis(pixels.split(sample[id_column])[0])
+
+    @classmethod
+    def check_sample(cls, sample, options, found):
+        """See `base.Task.check_sample`: pixels must be within their pictures."""
+        if options.submission == "files":
+            return
+        seen = found.pictures[found.pictures["width"] > 0]
+        asked = sample[sample.index.isin(seen.index)]
+        sides = options.scale * seen.loc[asked.index.unique(), ["height", "width"]]
+        blank = [np.broadcast_to(np.uint8(0), size) for size in sides.itertuples(index=False)]
+        ids, _ = pixels.columns_of(asked)
+        try:
+            pixels.values_of(asked[ids], blank)
+        except DataError as error:
+            raise DataError(f"competition.sample_submission, {found.table}: {error}") from None
 
     def submission(self, prediction, decision, metric, sample):
         """File names, or a value for each pixel that the sample asks for."""
@@ -219,6 +234,7 @@ class Task(PackedTask):
             sides = self.options.scale * found.pictures[["height", "width"]]
             pictures = pixels.pictures_from(table[ids], levels, sides)
             return column(pack(picture[:, :, None]) for picture in pictures)
+        targets.check_columns(table, columns)
         names = _one_name_each(table[columns[0]], found)
         pictures = _read_all(names, self.options, found)
         return column(pack(_with_channels(picture, self.channels)) for picture in pictures)
@@ -444,10 +460,13 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
     """The clean pictures of `found`, uint8 (H, W, 3), of the size that its pictures ask for."""
     rows = names.index.get_indexer(found.pictures.index) + 2
     column, names = names.name, names.reindex(found.pictures.index)
+    nothing = np.zeros((1, 1, 3), np.uint8)  # the answer of a row that is left out
     folders = [Folder(found.root / name) for name in options.folder]
     sides = found.pictures[["width", "height"]].to_numpy(dtype=int)
 
     def read(place: int):
+        if not sides[place].any():
+            return nothing, ""
         name = names.iloc[place]
         files, folder = next(
             ((files, f) for f in folders if (files := f.find(str(name)))), ([], folders[0])
@@ -462,7 +481,7 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
         except PictureError as error:
             return None, f"{path} {error}"
         wanted = options.scale * sides[place]
-        if not wanted.any() or tuple(wanted) == picture.shape[1::-1]:
+        if tuple(wanted) == picture.shape[1::-1]:
             return picture, ""
         times = f"{options.scale} times those of" if options.scale > 1 else "the size of"
         said = f"{path} is {_size(picture.shape[1::-1])} pixels, expected {_size(wanted)}, {times}"
@@ -493,13 +512,14 @@ def _listed(table: str, problems: list[str]) -> str:
 
 
 def _file_names(sample: pd.DataFrame, column: str) -> list[str]:
-    """The sample's own names of pictures, or the ids as such."""
+    """The sample's own names of pictures, or the ids as such; a name of several rows is none."""
     if column not in sample.columns:
         return [f"{id_}.png" for id_ in sample.index]
     given = sample[column].fillna("").astype(str)
+    is_own = given.str.lower().str.endswith(".png") & ~given.duplicated(keep=False)
     return [
-        name if name.lower().endswith(".png") and not path_problem(name) else f"{id_}.png"
-        for id_, name in given.items()
+        name if own and not path_problem(name) else f"{id_}.png"
+        for (id_, name), own in zip(given.items(), is_own, strict=True)
     ]
 
 

@@ -33,8 +33,9 @@ class Options(TaskOptions):
     )
     repair: bool = Field(
         False,
-        description="Of `format: coco`: of several objects in a picture keep the largest, leave "
-        "out what is wrong, and list it all in `prepare/problems.csv`, instead of stopping.",
+        description="Take points that are where they cannot be as missing; of `format: coco` also "
+        "keep the largest of several objects in a picture and leave out what is wrong. It is all "
+        "listed in `prepare/problems.csv`, instead of stopping.",
     )
     submission: Literal["auto", "wide", "long"] = Field(
         "auto",

@@ -11,7 +11,7 @@ import pandas as pd
 from podium import coco, tables, views
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
 from podium.tasks import base, probes, targets, thresholds
-from podium.tasks.keypoints import annotated, long
+from podium.tasks.keypoints import annotated, long, outside
 from podium.tasks.keypoints.options import TRAITS
 
 #: A vector of raw outputs is relative coordinates in this unit: about the spread of points. Maps
@@ -74,6 +74,11 @@ class Task(base.Task):
         if long.is_long(sample.index, options):
             info["long"] = long.columns_of(sample, names, options)
         return frame, info
+
+    @classmethod
+    def check_targets(cls, targets, options, found):
+        """See `base.Task.check_targets`: points may be outside of their pictures."""
+        return outside.checked(targets, points_of(list(targets)), found, options.repair)
 
     @classmethod
     def index_sample(cls, sample, path, id_column, options):

@@ -107,6 +107,7 @@ class Reader:
             )
         self.cells, self.names, self.options = cells, names, options
         self.faults, self.found = faults, faults.found
+        self._empty: list[str] = []  # objects of a COCO file that have no pixel
 
     def stacks(self) -> list[np.ndarray]:
         """Masks, uint8 (classes, height, width), of each of `found.pictures`.
@@ -120,6 +121,11 @@ class Reader:
             size = (int(height), int(width)) if width and height else (1, 1)
             rows = places.get(id_, []) if width and height else []
             read.append(self._stack(id_, size, rows))
+        if self._empty:
+            problem = f"{len(self._empty)} annotations have a mask without a pixel"
+            self.found.problems.append(
+                (self.faults.file, some_of(self._empty), problem, "left out")
+            )
         self.faults.stop_if_wrong(
             "the masks are not right. Mend them, or let podium do it with `task.options.repair: "
             "true`; `order` and `first_pixel` say how pixels are counted."
@@ -175,6 +181,8 @@ class Reader:
         else:
             runs, problems = masks.read_runs(cell, size, first_pixel=self.options.first_pixel)
             order = self.options.order
+        if self.cells.names is not None and not len(runs) and not problems:
+            self._empty.append(f"{place} (id {id_})")
         for problem in problems:
             action = "used as far as it goes" if len(runs) else "left out"
             self.faults.note(id_, place, problem, action)

@@ -1,0 +1,61 @@
+"""Points of a table that lie outside of their pictures: listed, refused, or taken as missing."""
+
+import numpy as np
+import pandas as pd
+
+from podium.errors import DataError
+from podium.tasks.faults import Faults
+
+#: Pixels that a point may be beyond the border without a word.
+BORDER = 1.0
+
+
+def checked(
+    frame: pd.DataFrame, points: dict[str, tuple[str, str]], found, repair: bool
+) -> pd.DataFrame:
+    """The coordinates, without the impossible ones where they may be repaired.
+
+    A point beside the picture may be true: the chin that was cut off. It is listed. One farther
+    away than the picture is large, or with the same number below 0 for x and y, is no point.
+
+    Args:
+        frame: index id, in the order of the table; columns those of `points`.
+        found: see `podium.tasks.packed.Found`; what is kept or repaired is listed there.
+        repair: take impossible points as missing.
+
+    Raises:
+        DataError: impossible points by row, id and value; or none is farther than a pixel from 0.
+    """
+    if len(frame) > 1 and frame.max(axis=None) <= 1:
+        raise DataError(
+            f"{found.table}: no coordinate is above 1, are they shares of the picture's sides? "
+            "Expected pixels: multiply x by the picture's width and y by its height."
+        )
+    sides = found.pictures[["width", "height"]].reindex(frame.index).to_numpy(dtype=np.float64)
+    is_seen = (np.nan_to_num(sides) > 0).all(axis=1)
+    faults, frame = Faults(found, repair), frame.copy()
+    for name, pair in points.items():
+        place = frame[list(pair)].to_numpy(dtype=np.float64)
+        away = ((place <= -BORDER) | (place > sides - 1 + BORDER)).any(axis=1) & is_seen
+        for row in np.flatnonzero(away):
+            x, y = place[row]
+            is_mark = x == y < 0
+            is_far = ((place[row] < -sides[row]) | (place[row] > 2 * sides[row])).any()
+            problem = (
+                f"point {name!r} at {x:g}, {y:g} is outside of the picture of "
+                f"{sides[row, 0]:g} x {sides[row, 1]:g}"
+            )
+            where = (frame.index[row], f"row {row + 2}", problem)
+            if not is_mark and not is_far:
+                faults.note(*where, "kept as it is", harmless=True)
+                continue
+            faults.note(*where, "taken as missing")
+            frame.loc[frame.index[row], list(pair)] = np.nan
+    faults.stop_if_wrong(
+        "points are where they cannot be. Mend them, leave the cells of missing points empty, or "
+        "let podium take these as missing with `task.options.repair: true`:"
+    )
+    gone = [name for name, (x, _) in points.items() if frame[x].isna().all()]
+    if gone:
+        raise DataError(f"{found.table}: no training row has the point {gone[0]!r}")
+    return frame
