@@ -291,6 +291,18 @@ def test_small_pieces_holes_and_doubtful_masks_are_decided_away(tmp_path):
     assert not decided(threshold=[0.9]).any()
 
 
+def test_a_class_within_another_is_no_hole():
+    names = ["ground", "ring", "middle"]
+    task = tasks.load("segmentation", {"kind": "labels", "classes": names}, {"names": names})
+    labels = square(0, 0, 5).astype(int)
+    labels[2, 1:4] = 0, 2, 0
+    chance = column([pack(np.stack([200 * (labels == n) for n in range(3)]).astype(np.uint8))])
+    decided = unpack(task.decide(chance, {"min_area": [0, 0], "fill_holes": True})[0])[0]
+    assert (decided.sum(axis=0) == 1).all()
+    labels[2, 1:4] = 1, 2, 1
+    np.testing.assert_array_equal(decided.argmax(axis=0), labels)
+
+
 def test_thresholds_are_found_on_the_rows_given(tmp_path):
     task, stacks, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
     truth = column([pack(stacks[0])] * 4)

@@ -200,7 +200,10 @@ class Task(PackedTask):
                     said[place] = 0
         for place, least in enumerate(decision["min_area"]):
             if decision["fill_holes"] and said[place].any():
-                said[place] = masks.without_holes(said[place])
+                filled = masks.without_holes(said[place])
+                if self._exclusive:  # what shows another class is no hole of this one
+                    filled &= said.sum(axis=0) == said[place]
+                said[place] = filled
             if least and said[place].any():
                 said[place] = masks.without_small(said[place], least)
         if not self._exclusive:
