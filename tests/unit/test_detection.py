@@ -193,6 +193,33 @@ def test_fusion_of_equals_is_nearly_the_same():
             np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
+def test_a_parts_own_boxes_of_an_object_count_once():
+    twice = detections((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 9, 0.7, 0))
+    other = detections((50, 50, 60, 60, 0.5, 0))
+    _, scores, _ = fused([twice, other], [0.8, 0.2])
+    np.testing.assert_allclose(scores, [0.8 * 0.8, 0.2 * 0.5], rtol=1e-5)
+
+
+def test_soft_suppression_takes_from_the_scores_of_a_class():
+    one = detections((0, 0, 10, 10, 0.5, 0), (40, 0, 50, 10, 0.7, 0), (0, 0, 10, 8, 0.6, 1))
+    two = detections((0, 0, 10, 8, 0.9, 0), (0, 0, 10, 4, 0.8, 0), (40, 0, 50, 10, 0.3, 0))
+    box, scores, classes = fused([one, two], [0.5, 0.5], "soft_nms", 0.45)
+    # Of overlaps with better ones: 0.5 and 0.8 with the best; all of the last one.
+    said = {(*b, c): s for b, s, c in zip(box.tolist(), scores, classes, strict=True)}
+    assert said == pytest.approx(
+        {
+            (0, 0, 10, 8, 0): 0.9,
+            (40, 0, 50, 10, 0): 0.7,
+            (0, 0, 10, 8, 1): 0.6,
+            (0, 0, 10, 4, 0): 0.8 * 0.5,
+            (0, 0, 10, 10, 0): 0.5 * 0.2,
+        },
+        rel=1e-5,
+    )
+    halved = fused([one, two], [0.75, 0.25], "soft_nms", 0.45)
+    assert halved[1][0] == pytest.approx(0.7)
+
+
 def test_views_are_fused_in_the_networks_picture(task):
     part = tuple(torch.from_numpy(np.array(array)) for array in ONE)
     half = (part[0] / 200, *part[1:])

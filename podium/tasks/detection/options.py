@@ -106,7 +106,8 @@ class Options(TaskOptions):
     fusion: Literal["wbf", "nms", "soft_nms"] = Field(
         "wbf",
         description="How boxes of several views and models become one's: weighted boxes fusion, "
-        "or non-maximum suppression.",
+        "non-maximum suppression, or the soft one, which takes from a box's score as much as it "
+        "overlaps with a better one.",
     )
     fusion_iou: float = Field(
         0.55, gt=0, lt=1, description="Overlap (IoU) from which they are of the same object."
