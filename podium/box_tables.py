@@ -58,7 +58,7 @@ class Form:
         fields: of `string` and `list`: what the parts are, in their order.
         normalised: whether numbers are shares of the picture's sides.
         annotations: path below the competition's folder.
-        nothing: labels that say that there is no object.
+        nothing: labels, and whole cells, that say that there is no object.
     """
 
     format: str = "auto"
@@ -177,6 +177,7 @@ def _in_table(table: pd.DataFrame, columns: Sequence[str], form: Form, file: str
         return said[filled].reset_index(drop=True)
     fields = form.fields or FIELDS[kind]
     roles_of(fields)
+    filled &= ~np.isin(cells[0].astype(str), form.nothing)
     lines = []
     for entry, cell in zip(said[filled].itertuples(index=False), cells[0][filled], strict=True):
         lines += _in_cell(entry, cell, kind, fields)

@@ -56,8 +56,14 @@ def parse(text: str, fields: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     return labels, corners(numbers), numbers.get("score", np.ones(len(labels)))
 
 
-def write(fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndarray) -> str:
-    """A prediction string, the boxes in the given order; '' for none."""
+def write(
+    fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndarray, digits: int = 2
+) -> str:
+    """A prediction string, the boxes in the given order; '' for none.
+
+    Args:
+        digits: decimals of the boxes' numbers.
+    """
     xmin, ymin, xmax, ymax = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
     values = {
         "label": labels,
@@ -67,7 +73,7 @@ def write(fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndar
         "xmiddle": (xmin + xmax) / 2, "ymiddle": (ymin + ymax) / 2,
     }  # fmt: skip
     columns = [values[role] for role in roles_of(fields)]
-    return " ".join(plain(part) for line in zip(*columns, strict=True) for part in line)
+    return " ".join(plain(part, digits) for line in zip(*columns, strict=True) for part in line)
 
 
 def roles_of(fields: str) -> list[str]:
@@ -209,8 +215,8 @@ def _number(text) -> float:
         return np.nan
 
 
-def plain(value) -> str:
+def plain(value, digits: int = 2) -> str:
     """A number without needless digits; a text as it is."""
     if isinstance(value, str):
         return value
-    return f"{value:.2f}".rstrip("0").rstrip(".") or "0"
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"

@@ -115,6 +115,7 @@ def test_a_cell_holds_all_boxes_of_a_picture():
     )
     fields = "label confidence x y width height"
     agrees(read(scored, format="string", fields=fields, nothing=("no",)))
+    agrees(read(table.fillna("no_box"), nothing=("no_box",)))
 
 
 @pytest.mark.parametrize(

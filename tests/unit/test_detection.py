@@ -267,6 +267,34 @@ def test_a_submission_is_a_string_per_picture():
     ]
 
 
+@pytest.mark.parametrize("given", [{"normalised": True}, {"submission_normalised": True}])
+def test_a_submission_may_be_in_shares_of_the_sides(given):
+    lines = [(i, "dog" if n == "a dog" else n, *b) for i, n, *b in LINES]
+    found = found_of(*SIDES)
+    targets, info = read(lines, found)
+    options = {"submission": "label score cx cy w h", "submission_nothing": "none 1 0 0 1 1"}
+    task = tasks.load("detection", {**options, **given}, info)
+    rows = [
+        (box, np.ones(len(box), np.float32), kinds) for box, kinds in map(unpack, targets["packed"])
+    ]
+    packed = column(pack(*row) for row in rows)
+    handed = task.handed_in(packed, found.pictures)
+    filled = submit(task, [unpack(row) for row in handed])
+    (box, _, (first, *_)), (width, height) = rows[0], SIDES[0]
+    xmin, ymin, xmax, ymax = (float(value) for value in box[0])
+    words = filled.iloc[0, 0].split()[:6]
+    assert words[:2] == [task.names[first], "1.000000"]
+    expected = [(xmin + xmax) / 2 / width, (ymin + ymax) / 2 / height]
+    expected += [(xmax - xmin) / width, (ymax - ymin) / height]
+    np.testing.assert_allclose(np.array(words[2:], float), expected, atol=1e-6)
+    assert "none 1 0 0 1 1" in filled["PredictionString"].tolist()
+    back = task.read_solution(filled, ["PredictionString"], found)
+    for one, other in zip(back, targets["packed"], strict=True):
+        np.testing.assert_allclose(unpack(one)[0], unpack(other)[0], atol=1e-3)
+    pixels = {"normalised": True, "submission_normalised": False}
+    assert tasks.load("detection", pixels, info).handed_in(packed, found.pictures) is packed
+
+
 def test_a_submission_is_a_row_per_box_where_the_sample_says_so(task):
     columns = ("xmin", "ymin", "xmax", "ymax", "label", "confidence")
     filled = submit(task, [OTHER, NOTHING], columns=columns)
