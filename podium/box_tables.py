@@ -272,8 +272,8 @@ def _voc(folder: Path, find: Finder, classes) -> Iterator[tuple]:
     for path in _files(folder, ".xml"):
         try:
             tree = ElementTree.parse(path).getroot()
-        except ElementTree.ParseError as error:
-            raise DataError(f"{path} is no XML: {error}") from None
+        except (ElementTree.ParseError, ValueError, LookupError) as error:  # or its encoding
+            raise DataError(f"{path} is no XML that can be read: {error}") from None
         id_, problem = _row_of(find, path.name, tree.findtext("filename") or path.name)
         for number, thing in enumerate(tree.iter("object"), start=1):
             values = [thing.findtext(f"bndbox/{corner}", "") for corner in CORNERS]
@@ -300,20 +300,42 @@ def _yolo(folder: Path, find: Finder, classes) -> Iterator[tuple]:
     The classes' names are the config's, or those of `classes.txt`, or their numbers.
     """
     listed = folder / "classes.txt"
-    names = classes or (listed.read_text("utf-8").split("\n") if listed.is_file() else [])
+    names = list(classes or [])
+    if not names and listed.is_file():
+        names = [line.strip() for line in _lines(listed)]
+        while names and not names[-1]:
+            names.pop()
     for path in _files(folder, ".txt"):
         if path == listed:
             continue
         id_, problem = _row_of(find, path.name)
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        for number, line in enumerate(_lines(path), start=1):
             label, *values = line.split() or [""]
             if not label:
                 continue
-            if label.isdigit() and int(label) < len(names):
-                label = names[int(label)].strip()
+            label, strange = _class_in_yolo(label, names)
             numbers = numbers_of(values if len(values) == 4 else [""] * 4)
             box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
-            yield (str(path), number, id_, label, repr(line), *box, problem)
+            yield (str(path), number, id_, label, repr(line), *box, problem or strange)
+
+
+def _class_in_yolo(label: str, names: Sequence[str]) -> tuple[str, str]:
+    """The class that a number means, and what is wrong with it; `0.0` is 0."""
+    (number,) = numbers_of([label])
+    if label in names:
+        return label, ""
+    if not (number >= 0 and number == int(number)):
+        return label, f"its class is {label!r}, expected a whole number"
+    if names and number >= len(names):
+        return label, f"its class is {label!r}, but there are {len(names)}, from 0 on"
+    return names[int(number)] if names else str(int(number)), ""
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error}") from None
 
 
 def _row_of(find: Finder, *names: str) -> tuple[str, str]:

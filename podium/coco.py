@@ -268,7 +268,7 @@ def _text(value):
 def _whole(path: Path) -> Mapping:
     """The file's content."""
     try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
+        whole = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -118,6 +118,24 @@ def test_a_cell_holds_all_boxes_of_a_picture():
     agrees(read(table.fillna("no_box"), nothing=("no_box",)))
 
 
+def test_classes_of_yolo_are_whole_numbers(tmp_path):
+    def yolo(text, names="cat\r\ndog\r\n", **more):
+        (tmp_path / "a.txt").write_text(text, encoding="utf-8-sig")
+        (tmp_path / "classes.txt").write_text(names, encoding="utf-8-sig")
+        return read(PICTURES[[]], root=tmp_path, format="yolo", annotations=".", **more)
+
+    box = " 0.5 0.5 0.1 0.1\n"
+    for names, expected in (("cat\r\ndog\r\n", ["cat", "dog"]), ("", ["0", "1"])):
+        found = yolo("0.0" + box + "1 0.2 0.2 0.1 0.1", names)
+        assert found.objects["label"].tolist() == expected
+    for label, problem in (("2", "'2', but there are 2"), ("-1", "'-1', expected a whole number")):
+        with pytest.raises(DataError, match=rf"row 1 \('{label} .*: its class is {problem}"):
+            yolo(label + box)
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe0")
+    with pytest.raises(DataError, match=r"b\.txt is no text in UTF-8"):
+        yolo("0" + box)
+
+
 @pytest.mark.parametrize(
     "cells",
     [
@@ -181,6 +199,7 @@ def test_files_of_other_programs(tmp_path):
         (str(tmp_path / "yolo"), "other", "2 boxes are in files of none of the pictures",
          "left out")
     ]  # fmt: skip
+    (tmp_path / "yolo" / "other.txt").unlink()
     several = PICTURES.assign(path=["x/n.png", "y/n.png", "z/c.png"])
     (tmp_path / "yolo" / "n.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     with pytest.raises(DataError, match=r"id n: may be of any of the rows a, b"):
