@@ -312,6 +312,31 @@ def test_thresholds_are_found_on_the_rows_given(tmp_path):
     assert decision["sure"] == [0.0]
 
 
+@pytest.mark.parametrize("kind", ["masks", "labels"])
+def test_many_classes_share_what_is_fitted(kind):
+    names = [f"class {number}" for number in range(14)]
+    task = tasks.load("segmentation", {"kind": kind, "classes": names}, {"names": names})
+    labels = np.arange(48).reshape(SIZE) % 14
+    truth = (labels == np.arange(14)[:, None, None]).astype(np.uint8)
+    plain = task.default_decision()
+    assert all(len(value) == 1 for value in plain.values() if isinstance(value, list))
+    metric = metrics.registry()["dice"]
+    assert set(task.grid(metric, column([pack(truth)]))) <= {
+        "threshold.0", "sure.0", "min_area.0", "fill_holes",
+    }  # fmt: skip
+    rows = column([pack(truth)] * 4)
+    faint = column([pack(90 * truth + np.uint8(2))] * 4)
+    fitted = task.fit_decision(metric, rows, faint)
+    np.testing.assert_array_equal(unpack(task.decide(faint, fitted)[0])[0], truth)
+
+
+def test_decisions_are_fitted_on_fewer_large_pictures(tmp_path):
+    task, _, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
+    for side, rows in ((100, 400), (512, 256), (4000, 64)):
+        blank = column([pack(np.zeros((1, side, side), np.uint8))])
+        assert task.rows_to_fit(blank) == rows
+
+
 @pytest.mark.parametrize("exclusive", [False, True])
 @pytest.mark.parametrize("name", ["mask_dice", "mask_focal", "lovasz", "tversky"])
 def test_losses_vanish_for_the_truth_and_grow_with_mistakes(name, exclusive):
