@@ -281,6 +281,24 @@ def test_pictures_of_labels_and_cells_of_coco(tmp_path):
         read([("b", "b.png")], options, root=tmp_path)
     with pytest.raises(DataError, match="is 6 x 4 pixels, but its picture is 5 x 5"):
         read([("a", "a.png")], options, {"a": (5, 5)}, root=tmp_path)
+    cls = tasks.task_class("instance_segmentation")
+    places = Found(
+        pd.DataFrame({"width": [6], "height": [4], "path": ""}, index=["a"]), tmp_path, "train.csv"
+    )
+    options = Options(format="labels", pattern="{id}.png")
+    table, sample = (
+        pd.DataFrame(columns, index=pd.Index(["a"], name="id"), dtype=object)
+        for columns in ({}, {"rle": [""]})
+    )
+    targets, info = cls.read_targets(table, [], options, sample, places)
+    assert info["column"] == "rle"
+    np.testing.assert_array_equal(packed.unpack(targets["packed"].iloc[0])[0], found)
+    task = tasks.load("instance_segmentation", options.model_dump(), info)
+    runs = [masks.write_runs(each) for each in masks.runs_of_labels(found)]
+    solution = pd.DataFrame({"rle": runs}, index=pd.Index(["a", "a"], name="id"), dtype=object)
+    np.testing.assert_array_equal(
+        packed.unpack(task.read_solution(solution, [], places)[0])[0], found
+    )
     (found,), _ = read([("a", "[[1, 1, 3, 1, 3, 3, 1, 3]]")], format="coco")
     np.testing.assert_array_equal(found, labels == 7)
 

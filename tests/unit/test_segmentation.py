@@ -205,6 +205,45 @@ def test_pictures_of_labels(tmp_path):
     np.testing.assert_array_equal(decided, stacks[0])
 
 
+def test_a_pattern_names_the_pictures_of_masks(tmp_path):
+    (tmp_path / "m").mkdir()
+    wanted = {"a": square(1, 2), "b": square(0, 0, 3), "c": square(2, 2)}
+    for id_, mask in wanted.items():
+        Image.fromarray(255 * mask).save(tmp_path / "m" / f"{id_}_{len(id_)}_mask.png")
+    table = pd.DataFrame({"site": ["1"] * 3}, index=pd.Index(list("abc"), name="id"), dtype=object)
+    options = {"format": "pictures", "pattern": "m/{id}_{site}_mask.png"}
+    task, stacks, _ = read(tmp_path, table, [], **options)
+    assert task.names == ["mask"]
+    for stack, mask in zip(stacks, wanted.values(), strict=True):
+        np.testing.assert_array_equal(stack[0], mask)
+    assert tasks.options_module("segmentation").Options(**options).target_folders == ("m",)
+    # A solution is in the form of a submission.
+    solution = table_of([(id_, masks.encode(mask)) for id_, mask in wanted.items()])
+    for row, stack in zip(task.read_solution(solution, [], found(tmp_path)), stacks, strict=True):
+        np.testing.assert_array_equal(unpack(row)[0], stack)
+    with pytest.raises(DataError, match="has no column of masks"):
+        task.read_solution(solution[[]], [], found(tmp_path))
+    (tmp_path / "m/b_1_mask.png").unlink()
+    with pytest.raises(DataError, match=r"row 3 \(id b\): mask: m/b_1_mask.png: does not exist"):
+        read(tmp_path, table, [], **options)
+    with pytest.raises(DataError, match=r"options\.pattern 'm/\{sit\}.*no column 'sit'"):
+        read(tmp_path, table, [], **options | {"pattern": "m/{sit}.png"})
+    with pytest.raises(ConfigError, match=r"target must be \[\], found site"):
+        read(tmp_path, table, ["site"], **options)
+
+
+def test_a_pattern_names_the_pictures_of_each_class(tmp_path):
+    for name in ("tree", "house"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(square(0, 0)).save(tmp_path / "tree/a.png")
+    Image.fromarray(square(3, 3)).save(tmp_path / "house/a.png")
+    rows = pd.DataFrame({"class": ["tree", "house"]}, index=pd.Index(["a", "a"], name="id"))
+    options = {"format": "pictures", "pattern": "{class}/{id}.png", "class_column": "class"}
+    task, stacks, _ = read(tmp_path, rows.astype(object), [], **options)
+    assert task.names == ["house", "tree"]
+    np.testing.assert_array_equal(stacks[0], [square(3, 3), square(0, 0)])
+
+
 def test_pictures_in_colours(tmp_path):
     colours = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
     labels = square(0, 0) + 2 * square(3, 3)

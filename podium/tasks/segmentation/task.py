@@ -11,11 +11,18 @@ import pandas as pd
 from podium import coco, framing, masks, tables, views
 from podium.errors import DataError, some_of
 from podium.packed import column, pack, unpack
+from podium.tasks import targets
 from podium.tasks.faults import Faults
 from podium.tasks.packed import PackedTask
 from podium.tasks.segmentation import ids as class_ids
 from podium.tasks.segmentation.options import ARCHITECTURES
-from podium.tasks.segmentation.reading import Reader, cells_of, check_not_all_empty, class_names
+from podium.tasks.segmentation.reading import (
+    MASK,
+    Reader,
+    cells_of,
+    check_not_all_empty,
+    class_names,
+)
 
 #: Thresholds of probability that are tried.
 THRESHOLDS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
@@ -45,6 +52,9 @@ class Task(PackedTask):
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
         path = coco.path_of(options, found)
+        if options.pattern:
+            table = targets.with_paths(table, columns, MASK, options.pattern, found.table)
+            columns = [MASK]
         faults = Faults(found, options.repair, path)
         cells = cells_of(table, columns, options, path, faults)
         names = class_names(cells, options)
@@ -74,9 +84,11 @@ class Task(PackedTask):
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
         faults = Faults(found, self.options.repair, path)
-        if path is None and not columns:  # a COCO file says where the training masks are
+        if path is None and not columns:  # the options say where the training masks are
             columns = [name for name in table.columns if name not in self._beside_masks(table)]
-        cells = cells_of(table, columns, self.options, path, faults)
+            if not columns:
+                raise DataError(f"{found.table} has no column of masks")
+        cells = cells_of(table, columns, self.options, path, faults, is_solution=True)
         return column(map(pack, Reader(cells, self.names, self.options, faults).stacks()))
 
     @property
