@@ -118,6 +118,13 @@ def test_a_cell_holds_all_boxes_of_a_picture():
     agrees(read(table.fillna("no_box"), nothing=("no_box",)))
 
 
+@pytest.mark.parametrize("text", ["<annotation>", '<?xml version="1.0" encoding="none"?><a/>'])
+def test_xml_that_cannot_be_read_is_named(tmp_path, text):
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(DataError, match=r"a\.xml is no XML that can be read"):
+        read(PICTURES[[]], root=tmp_path, format="voc", annotations=".")
+
+
 def test_classes_of_yolo_are_whole_numbers(tmp_path):
     def yolo(text, names="cat\r\ndog\r\n", **more):
         (tmp_path / "a.txt").write_text(text, encoding="utf-8-sig")

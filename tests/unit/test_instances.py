@@ -175,6 +175,18 @@ def test_a_vote_keeps_what_most_see():
     assert instances.fused([nothing, nothing], [0.5, 0.5])[0].max() == 0
 
 
+def test_thousands_of_objects_are_fused():
+    count = 50
+    numbers = np.arange(1, count**2 + 1, dtype=np.uint16).reshape(count, count)
+    labels = np.zeros((count, 5, count, 5), np.uint16)
+    labels[:, :3, :, :3] = numbers[:, None, :, None]
+    labels = labels.reshape(5 * count, 5 * count)
+    scores = np.linspace(0.1, 1, count**2, dtype=np.float32)
+    found, sure = instances.fused([(labels, scores)] * 4, [0.25] * 4)
+    assert precision(labels, (found, sure)) == 1
+    np.testing.assert_allclose(sure[found[labels > 0] - 1], scores[labels[labels > 0] - 1])
+
+
 def test_a_pixel_belongs_to_an_object_if_most_of_the_weight_says_so():
     wide, narrow = np.zeros((2, 8, 10), np.uint16)
     wide[2:6, 1:9] = 1
