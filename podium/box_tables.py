@@ -58,7 +58,7 @@ class Form:
         fields: of `string` and `list`: what the parts are, in their order.
         normalised: whether numbers are shares of the picture's sides.
         annotations: path below the competition's folder.
-        nothing: labels that say that there is no object.
+        nothing: labels, and whole cells, that say that there is no object.
     """
 
     format: str = "auto"
@@ -178,6 +178,7 @@ def _in_table(table: pd.DataFrame, columns: Sequence[str], form: Form, file: str
         return said[filled].reset_index(drop=True)
     fields = form.fields or FIELDS[kind]
     roles_of(fields)
+    filled &= ~np.isin(cells[0].astype(str), form.nothing)
     lines = []
     for entry, cell in zip(said[filled].itertuples(index=False), cells[0][filled], strict=True):
         lines += _in_cell(entry, cell, kind, fields)
@@ -274,8 +275,8 @@ def _voc(folder: Path, find: Finder, classes, sides: Mapping) -> Iterator[tuple]
     for path in _files(folder, ".xml"):
         try:
             tree = ElementTree.parse(path).getroot()
-        except (ElementTree.ParseError, LookupError, ValueError) as error:  # of its encoding too
-            raise DataError(f"{path} is no XML: {error}") from None
+        except (ElementTree.ParseError, ValueError, LookupError) as error:  # or its encoding
+            raise DataError(f"{path} is no XML that can be read: {error}") from None
         id_, problem = _row_of(find, path.name, tree.findtext("filename") or path.name)
         problem = problem or _size_problem(tree, sides.get(id_, (0, 0)))
         for number, thing in enumerate(tree.iter("object"), start=1):
@@ -311,25 +312,40 @@ def _yolo(folder: Path, find: Finder, classes, sides: Mapping) -> Iterator[tuple
     The classes' names are the config's, or those of `classes.txt`, or their numbers.
     """
     listed = folder / "classes.txt"
-    names = classes or (_text_of(listed).split("\n") if listed.is_file() else [])
+    names = list(classes or [])
+    if not names and listed.is_file():
+        names = [line.strip() for line in _lines(listed)]
+        while names and not names[-1]:
+            names.pop()
     for path in _files(folder, ".txt"):
         if path == listed:
             continue
         id_, problem = _row_of(find, path.name)
-        for number, line in enumerate(_text_of(path).splitlines(), start=1):
+        for number, line in enumerate(_lines(path), start=1):
             label, *values = line.split() or [""]
             if not label:
                 continue
-            if label.isdigit() and int(label) < len(names):
-                label = names[int(label)].strip()
+            label, strange = _class_in_yolo(label, names)
             numbers = numbers_of(values if len(values) == 4 else [""] * 4)
             box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
-            yield (str(path), number, id_, label, repr(line), *box, problem)
+            yield (str(path), number, id_, label, repr(line), *box, problem or strange)
 
 
-def _text_of(path: Path) -> str:
+def _class_in_yolo(label: str, names: Sequence[str]) -> tuple[str, str]:
+    """The class that a number means, and what is wrong with it; `0.0` is 0."""
+    (number,) = numbers_of([label])
+    if np.isnan(number) and label in names:
+        return label, ""
+    if not (number >= 0 and number == int(number)):
+        return label, f"its class is {label!r}, expected a whole number"
+    if names and number >= len(names):
+        return label, f"its class is {label!r}, but there are {len(names)}, from 0 on"
+    return names[int(number)] if names else str(int(number)), ""
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8-sig")  # Windows begins files with a mark
+        return path.read_text("utf-8-sig").splitlines()  # Windows begins files with a mark
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8: {error.reason}; save it as such") from None
 

@@ -14,8 +14,8 @@ from podium.errors import ConfigError, did_you_mean
 
 #: The class of boxes without one.
 ONLY_CLASS = "object"
-#: Boxes of a picture that are kept, best first.
-MOST = 100
+#: Boxes of a picture that are kept, best first, and the least score that soft-NMS leaves of one.
+MOST, LEAST = 100, 1e-3
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 WAYS = {
     "xyxy": CORNERS,
@@ -56,8 +56,14 @@ def parse(text: str, fields: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     return labels, corners(numbers), numbers.get("score", np.ones(len(labels)))
 
 
-def write(fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndarray) -> str:
-    """A prediction string, the boxes in the given order; '' for none."""
+def write(
+    fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndarray, digits: int = 2
+) -> str:
+    """A prediction string, the boxes in the given order; '' for none.
+
+    Args:
+        digits: decimals of the boxes' numbers.
+    """
     xmin, ymin, xmax, ymax = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
     values = {
         "label": labels,
@@ -67,7 +73,7 @@ def write(fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndar
         "xmiddle": (xmin + xmax) / 2, "ymiddle": (ymin + ymax) / 2,
     }  # fmt: skip
     columns = [values[role] for role in roles_of(fields)]
-    return " ".join(plain(part) for line in zip(*columns, strict=True) for part in line)
+    return " ".join(plain(part, digits) for line in zip(*columns, strict=True) for part in line)
 
 
 def roles_of(fields: str) -> list[str]:
@@ -136,13 +142,14 @@ def fused(
 ) -> Detections:
     """Detections of the same picture by several models or views as one's, best first.
 
-    A box that only some of them have gets a score as if the others had said 0 (`wbf`), or keeps
-    its own by their weight (`nms`, `soft_nms`). A single part stays as it is.
+    A box that only some of them have gets a score as if the others had said 0 (`wbf`; of several
+    alike of one part their mean counts), or keeps its own by their weight (`nms`, `soft_nms`). A
+    single part stays as it is.
 
     Args:
         weights: of the parts, summing to 1.
-        how: `wbf`, weighted boxes fusion (Solovyev et al. 2021), `nms`, or `soft_nms` (Bodla et
-            al. 2017).
+        how: `wbf`, weighted boxes fusion (Solovyev et al. 2021), `nms`, or `soft_nms`, the linear
+            one of Bodla et al. (2017).
         overlap: IoU from which boxes of a class are one object.
     """
     if len(parts) == 1:
@@ -158,21 +165,41 @@ def fused(
     lists[0] = [np.asarray(box, dtype=np.float64) / np.maximum(sides, 1e-9) for box in lists[0]]
     if how == "wbf":
         boxes, scores, labels = ensemble_boxes.weighted_boxes_fusion(
-            *lists, weights=list(weights), iou_thr=overlap
+            *lists, weights=list(weights), iou_thr=overlap, conf_type="box_and_model_avg"
         )
     else:
-        # These divide by the sum of the weights; the heaviest part keeps its scores.
+        # The library divides by the sum of the weights; the heaviest part keeps its scores.
         lists[1] = [s * w / max(weights) for s, w in zip(lists[1], weights, strict=True)]
         if how == "nms":
             boxes, scores, labels = ensemble_boxes.nms(*lists, iou_thr=overlap)
         else:
-            boxes, scores, labels = ensemble_boxes.soft_nms(*lists, iou_thr=overlap, thresh=1e-3)
+            boxes, scores, labels = map(np.concatenate, lists)
+            scores = _softened(boxes, scores, labels, overlap)
+            kept = scores >= LEAST
+            boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
     order = np.argsort(-scores, kind="stable")[:MOST]
     kinds = [array.dtype for array in parts[0]]
     return tuple(
         np.asarray(array)[order].astype(kind)
         for array, kind in zip((boxes * sides, scores, labels), kinds, strict=True)
     )
+
+
+def _softened(
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, overlap: float
+) -> np.ndarray:
+    """Scores of which each box, best first, takes from those of its class that it overlaps.
+
+    `ensemble_boxes` keeps the boxes that this leaves, but gives them the scores they had before.
+    """
+    alike = iou(boxes, boxes) * (labels[:, None] == labels)
+    scores, is_left = scores.astype(np.float64), np.ones(len(scores), dtype=bool)
+    for _ in range(len(scores)):
+        best = np.where(is_left, scores, -1.0).argmax()
+        is_left[best] = False
+        near = is_left & (alike[best] >= overlap)
+        scores[near] *= 1 - alike[best, near]
+    return scores
 
 
 def numbers_of(texts: Iterable) -> np.ndarray:
@@ -188,8 +215,8 @@ def _number(text) -> float:
         return np.nan
 
 
-def plain(value) -> str:
+def plain(value, digits: int = 2) -> str:
     """A number without needless digits; a text as it is."""
     if isinstance(value, str):
         return value
-    return f"{value:.2f}".rstrip("0").rstrip(".") or "0"
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"

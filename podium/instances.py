@@ -9,6 +9,8 @@ for each beside the three: how likely a pixel's object is of it.
 Codes are label pictures that say the classes too, so that whatever moves pixels moves both.
 """
 
+from itertools import combinations
+
 import numpy as np
 
 from podium import masks
@@ -176,19 +178,21 @@ def fused(
         ((model, number) for model, each in enumerate(found) for number in range(len(each))),
         key=lambda at: -weights[at[0]] * found[at[0]][at[1]].score,
     )
+    alike = _alike([labels for labels, *_ in parts], found, overlap)
     taken: set[tuple[int, int]] = set()
     joint = []
     for first in order:
         if first in taken:
             continue
         group = [first]
-        for model, each in enumerate(found):
-            free = [n for n in range(len(each)) if (model, n) not in taken]
-            if model == first[0] or not free:
-                continue
-            likeness = [found[first[0]][first[1]].overlap(each[n]) for n in free]
-            if max(likeness) > overlap:
-                group.append((model, free[int(np.argmax(likeness))]))
+        for model in range(len(found)):
+            free = [
+                (likeness, -number)
+                for number, likeness in alike.get((*first, model), [])
+                if (model, number) not in taken
+            ]
+            if free:
+                group.append((model, -max(free)[1]))
         taken.update(group)
         joint.append([(weights[model], found[model][n]) for model, n in group])
     labels, scores, classes = _painted(joint, parts[0][0].shape)
@@ -196,29 +200,13 @@ def fused(
 
 
 class _Object:
-    """An object's box, its mask within, its score and its class."""
+    """An object's label, its box, its mask within, its score and its class."""
 
-    def __init__(self, place: tuple[slice, slice], mask: np.ndarray, score: float, kind: int):
-        self.place, self.mask, self.score, self.kind = place, mask, score, kind
+    def __init__(
+        self, label: int, place: tuple[slice, slice], mask: np.ndarray, score: float, kind: int
+    ):
+        self.label, self.place, self.mask, self.score, self.kind = label, place, mask, score, kind
         self.area = int(mask.sum())
-
-    def overlap(self, other: "_Object") -> float:
-        """Intersection over union of the masks."""
-        cut = [
-            slice(max(a.start, b.start), min(a.stop, b.stop))
-            for a, b in zip(self.place, other.place, strict=True)
-        ]
-        if any(each.start >= each.stop for each in cut):
-            return 0.0
-        shared = int((self.within(cut) & other.within(cut)).sum())
-        return shared / (self.area + other.area - shared)
-
-    def within(self, cut) -> np.ndarray:
-        """The mask in a part of its box."""
-        inner = [
-            slice(c.start - p.start, c.stop - p.start) for c, p in zip(cut, self.place, strict=True)
-        ]
-        return self.mask[tuple(inner)]
 
 
 def _objects_of(labels: np.ndarray, scores: np.ndarray, classes=None) -> list[_Object]:
@@ -227,10 +215,32 @@ def _objects_of(labels: np.ndarray, scores: np.ndarray, classes=None) -> list[_O
     classes = np.zeros(len(scores), np.int16) if classes is None else classes
     places = find_objects(labels.astype(np.int32), len(scores))
     return [
-        _Object(place, labels[place] == number + 1, float(score), int(kind))
+        _Object(number + 1, place, labels[place] == number + 1, float(score), int(kind))
         for number, (place, score, kind) in enumerate(zip(places, scores, classes, strict=True))
         if place is not None
     ]
+
+
+def _alike(
+    pictures: list[np.ndarray], found: list[list[_Object]], overlap: float
+) -> dict[tuple[int, int, int], list[tuple[int, float]]]:
+    """Of (model, object, other model) the other's objects that overlap it enough, and how much."""
+    numbers = [{each.label: number for number, each in enumerate(some)} for some in found]
+    alike: dict[tuple[int, int, int], list[tuple[int, float]]] = {}
+    for one, other in combinations(range(len(found)), 2):
+        shared = (pictures[one] > 0) & (pictures[other] > 0)
+        width = int(pictures[other].max(initial=0)) + 1
+        keys = pictures[one][shared].astype(np.int64) * width + pictures[other][shared]
+        pairs = np.column_stack(np.unique(keys, return_counts=True)).tolist()
+        for key, pixels in pairs:
+            a, b = numbers[one].get(key // width), numbers[other].get(key % width)
+            if a is None or b is None:
+                continue
+            likeness = pixels / (found[one][a].area + found[other][b].area - pixels)
+            if likeness > overlap:
+                alike.setdefault((one, a, other), []).append((b, likeness))
+                alike.setdefault((other, b, one), []).append((a, likeness))
+    return alike
 
 
 def _elected(group: list) -> tuple[float, int]:

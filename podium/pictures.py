@@ -394,7 +394,7 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
     elif pictures["pattern"]:
         names = pd.DataFrame(
             {
-                pattern: _filled(pattern, table, path, id_column)
+                pattern: filled(pattern, table, path, id_column)
                 for pattern in dict.fromkeys(pictures["pattern"])
             },
             index=table.index,
@@ -446,18 +446,21 @@ def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[
     return read
 
 
-def fields_of(pattern: str) -> list[str]:
+#: The key of patterns, where it is not another.
+PATTERN = "competition.pictures.pattern"
+
+
+def fields_of(pattern: str, key: str = PATTERN) -> list[str]:
     """The columns that a pattern such as `{site}/{id}.png` reads; DataError where it is none."""
     try:
         fields = [
             field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None
         ]
     except ValueError as error:
-        raise DataError(f"competition.pictures.pattern: {pattern!r}: {error}") from None
+        raise DataError(f"{key}: {pattern!r}: {error}") from None
     if not fields or "" in fields:
         raise DataError(
-            f"competition.pictures.pattern: {pattern!r} names no column; expected one in braces, "
-            'such as "{id}.jpg"'
+            f'{key}: {pattern!r} names no column; expected one in braces, such as "{{id}}.jpg"'
         )
     return fields
 
@@ -471,19 +474,25 @@ def _check_known(names: Sequence[str], key: str, table: pd.DataFrame, path: Path
         )
 
 
-def _filled(pattern: str, table: pd.DataFrame, path: Path | str, id_column: str) -> list:
-    fields = fields_of(pattern)
+def filled(
+    pattern: str, table: pd.DataFrame, path: Path | str, id_column: str = "id", key: str = PATTERN
+) -> list[str | None]:
+    """The pattern with each row's cells; None where one of them is empty.
+
+    Raises DataError for a pattern that is none, or a column that is not there.
+    """
+    fields = fields_of(pattern, key)
     own = [field for field in dict.fromkeys(fields) if field not in (id_column, "id")]
-    _check_known(own, f"competition.pictures.pattern {pattern!r}", table, path)
+    _check_known(own, f"{key} {pattern!r}", table, path)
     values = {field: table[field].to_numpy() for field in own}
     names: list = []
     for row, id_ in enumerate(table.index):
         cells = {id_column: id_, "id": id_, **{field: values[field][row] for field in own}}
-        filled = all(isinstance(cells[field], str) for field in fields)
+        is_whole = all(isinstance(cells[field], str) for field in fields)
         try:
-            names.append(pattern.format_map(cells) if filled else None)
+            names.append(pattern.format_map(cells) if is_whole else None)
         except ValueError as error:
-            raise DataError(f"competition.pictures.pattern: {pattern!r}: {error}") from None
+            raise DataError(f"{key}: {pattern!r}: {error}") from None
     return names
 
 

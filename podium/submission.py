@@ -73,8 +73,11 @@ def write_submission(
     table = manifest.read(test)
     lost = left_out(asked, table, found)
     kept = asked.loc[~asked.index.isin(lost)]
-    values = oof.as_numbers(found.aligned(kept.index.unique()))
-    answer = task.submission(values, blended["decision"], metric, kept)
+    ids = kept.index.unique()
+    values = oof.as_numbers(found.aligned(ids))
+    answer = task.submission(
+        task.handed_in(values, table.loc[ids]), blended["decision"], metric, kept
+    )
     filled = fill_left_out(answer, asked, lost)
     check(filled, answer, asked, task, metric, sample)
     separator = competition["separator"] or separator_of(sample, list(raw.columns))

@@ -108,7 +108,7 @@ class Competition(Section):
         "per label, for `multilabel`; one or several for `regression`; a pair for each point, such "
         "as `nose_x` and `nose_y`, for `keypoints`; those of masks, boxes or clean pictures for "
         'the tasks that answer with these. `*` stands for any letters: `"*_x"`. `[]` where '
-        "`task.options.annotations` has the targets."
+        "`task.options.annotations` or `pattern` says where the targets are."
     )
     group: str | None = Field(
         None,

@@ -66,8 +66,7 @@ def option_problems(config) -> list[str]:
             f"competition.pictures: {config.task.name} looks at one picture per row, found "
             f"{len(pictures.columns or pictures.pattern)}"
         )
-    # A file of annotations needs no column.
-    is_free = bool(getattr(options, "annotations", None)) and not config.competition.target
+    is_free = options.needs_no_column and not config.competition.target
     if not config.competition.target and not is_free:
         problems.append("competition.target: found nothing, expected the column(s) to predict")
     elif module.TRAITS.one_target and len(config.competition.target) != 1 and not is_free:

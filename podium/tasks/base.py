@@ -280,6 +280,14 @@ class Task(ABC):
         A task that packs its answers may give an id as many rows as it has objects, or none.
         """
 
+    def handed_in(self, prediction: np.ndarray, pictures: pd.DataFrame) -> np.ndarray:
+        """A prediction in the units of the submission, for `submission`.
+
+        Args:
+            pictures: the manifest's row of each row of the prediction.
+        """
+        return prediction
+
     @property
     def leaves_gaps(self) -> bool:
         """Whether cells of the submission may stay empty, because there is nothing to answer."""

@@ -229,12 +229,16 @@ class PackedTask(Task):
         """
         return {}
 
+    def rows_to_fit(self, target: np.ndarray) -> int:
+        """How many rows decision parameters are searched on, at most."""
+        return self.fitted_on
+
     def fit_decision(self, metric, target, prediction):
         """The best decision by coordinate search over the grid, on a share of the rows.
 
         Remembered: a model is looked at alone, among others and as the best of all.
         """
-        some = share_of(target, self.fitted_on)
+        some = share_of(target, self.rows_to_fit(target))
         pairs = list(zip(target[some], prediction[some], strict=True))
         key = (
             metric.name,

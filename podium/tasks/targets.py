@@ -1,11 +1,13 @@
 """Reading target columns and filling submissions: what the whole-picture tasks share."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from podium.errors import DataError, did_you_mean, numbered, some_of
+from podium import pictures
+from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
 
 
 def check_columns(
@@ -19,6 +21,25 @@ def check_columns(
             f"{key}: the table has no column {', '.join(hints)}; it has "
             f"{some_of(list(table.columns), 12)}"
         )
+
+
+def with_paths(
+    table: pd.DataFrame, columns: Sequence[str], name: str, pattern: str, path: Path | str
+) -> pd.DataFrame:
+    """The table and a column of the paths of pictures, by the option `pattern`.
+
+    Args:
+        columns: `competition.target`, which must be empty.
+        name: of the new column.
+        path: of the table.
+    """
+    key = "task.options.pattern"
+    if columns:
+        raise ConfigError(
+            f"{key}: says where the masks are, so competition.target must be [], found "
+            f"{some_of(columns)}"
+        )
+    return table.assign(**{name: pictures.filled(pattern, table, path, key=key)})
 
 
 def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:

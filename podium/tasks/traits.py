@@ -1,5 +1,6 @@
 """What a config may ask of a task: read at parse time, so nothing heavy is imported here."""
 
+import posixpath
 from dataclasses import dataclass
 
 from podium.config.section import Section
@@ -58,9 +59,15 @@ class TaskOptions(Section):
         return None
 
     @property
+    def needs_no_column(self) -> bool:
+        """Whether `competition.target` may be `[]`: the options say where the targets are."""
+        return any(getattr(self, key, None) for key in ("annotations", "pattern"))
+
+    @property
     def target_folders(self) -> tuple[str, ...]:
-        """Folders of pictures that are targets."""
-        return ()
+        """Folders of pictures that are targets, such as that of the option `pattern`."""
+        pattern = getattr(self, "pattern", None)
+        return (posixpath.dirname(pattern.partition("{")[0]),) if pattern else ()
 
     @property
     def targets_are_paths(self) -> bool:

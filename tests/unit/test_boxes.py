@@ -115,6 +115,32 @@ def test_a_cell_holds_all_boxes_of_a_picture():
     )
     fields = "label confidence x y width height"
     agrees(read(scored, format="string", fields=fields, nothing=("no",)))
+    agrees(read(table.fillna("no_box"), nothing=("no_box",)))
+
+
+@pytest.mark.parametrize("text", ["<annotation>", '<?xml version="1.0" encoding="none"?><a/>'])
+def test_xml_that_cannot_be_read_is_named(tmp_path, text):
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(DataError, match=r"a\.xml is no XML that can be read"):
+        read(PICTURES[[]], root=tmp_path, format="voc", annotations=".")
+
+
+def test_classes_of_yolo_are_whole_numbers(tmp_path):
+    def yolo(text, names="cat\r\ndog\r\n", **more):
+        (tmp_path / "a.txt").write_text(text, encoding="utf-8-sig")
+        (tmp_path / "classes.txt").write_text(names, encoding="utf-8-sig")
+        return read(PICTURES[[]], root=tmp_path, format="yolo", annotations=".", **more)
+
+    box = " 0.5 0.5 0.1 0.1\n"
+    for names, expected in (("cat\r\ndog\r\n", ["cat", "dog"]), ("", ["0", "1"])):
+        found = yolo("0.0" + box + "1 0.2 0.2 0.1 0.1", names)
+        assert found.objects["label"].tolist() == expected
+    for label, problem in (("2", "'2', but there are 2"), ("-1", "'-1', expected a whole number")):
+        with pytest.raises(DataError, match=rf"row 1 \('{label} .*: its class is {problem}"):
+            yolo(label + box)
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe0")
+    with pytest.raises(DataError, match=r"b\.txt is no text in UTF-8"):
+        yolo("0" + box)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +206,7 @@ def test_files_of_other_programs(tmp_path):
         (str(tmp_path / "yolo"), "other", "2 boxes are in files of none of the pictures",
          "left out")
     ]  # fmt: skip
+    (tmp_path / "yolo" / "other.txt").unlink()
     several = PICTURES.assign(path=["x/n.png", "y/n.png", "z/c.png"])
     (tmp_path / "yolo" / "n.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     with pytest.raises(DataError, match=r"id n: may be of any of the rows a, b"):
@@ -297,7 +324,7 @@ def test_wrong_files_are_named(tmp_path):
     xml.write_text(body.replace("90", "0"))
     assert len(read(PICTURES[[]], **voc).objects) == 1
     xml.write_text('<?xml version="1.0" encoding="none"?>' + body)
-    with pytest.raises(DataError, match=r"a\.xml is no XML: unknown encoding"):
+    with pytest.raises(DataError, match=r"a\.xml is no XML that can be read: unknown encoding"):
         read(PICTURES[[]], **voc)
     yolo = {"root": tmp_path, "format": "yolo", "annotations": "yolo"}
     text.write_bytes(b"\xef\xbb\xbf0 0.5 0.5 0.1 0.1\r\n")

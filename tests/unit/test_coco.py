@@ -597,13 +597,16 @@ def test_points_of_a_solution(tmp_path):
 # ------------------------------------------------------------------------------------- configs
 
 
+METRICS = {"detection": "map50", "instance_segmentation": "mask_map", "segmentation": "dice"}
+
+
 def load(name, **options):
     """The config of a competition without a target column."""
     return podium_config.load(
         {
             "competition": {"name": "x", "root": "x", "target": []},
             "task": {"name": name, "options": options},
-            "metric": {"detection": "map50", "instance_segmentation": "mask_map"}[name],
+            "metric": METRICS[name],
             "models": {"m": {"backbone": "test_resnet", "weights": "none"}},
         }
     )
@@ -650,6 +653,11 @@ def test_pictures_that_are_targets_are_inputs(tmp_path, monkeypatch):
     for name, options, folders in (
         ("instance_segmentation", {"format": "labels"}, ["x/masks", "x/masks/more"]),
         ("segmentation", {"format": "pictures"}, ["x/masks", "x/masks/more"]),
+        (
+            "segmentation",
+            {"format": "pictures", "pattern": "masks/{id}.png"},
+            ["x/masks", "x/masks/more"],
+        ),
         ("segmentation", {}, []),
         ("image_to_image", {"folder": ["masks", "train", "gone"]}, ["x/masks"]),
     ):
@@ -685,9 +693,14 @@ def test_how_answers_are_written_trains_nothing():
 def test_targets_may_be_left_out_where_a_file_has_them():
     load("instance_segmentation", format="coco", annotations="a.json")
     load("detection", format="coco", annotations="a.json")
+    load("segmentation", format="pictures", pattern="masks/{id}.png")
+    load("instance_segmentation", format="labels", pattern="labels/{id}.png")
     for name in ("instance_segmentation", "detection"):
         with pytest.raises(ConfigError, match=r"competition\.target: found nothing"):
             load(name)
+    for name in ("instance_segmentation", "segmentation"):
+        with pytest.raises(ConfigError, match="pattern: needs `format:"):
+            load(name, pattern="masks/{id}.png")
 
 
 # ------------------------------------------------------------------------------------- results

@@ -193,6 +193,33 @@ def test_fusion_of_equals_is_nearly_the_same():
             np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
+def test_a_parts_own_boxes_of_an_object_count_once():
+    twice = detections((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 9, 0.7, 0))
+    other = detections((50, 50, 60, 60, 0.5, 0))
+    _, scores, _ = fused([twice, other], [0.8, 0.2])
+    np.testing.assert_allclose(scores, [0.8 * 0.8, 0.2 * 0.5], rtol=1e-5)
+
+
+def test_soft_suppression_takes_from_the_scores_of_a_class():
+    one = detections((0, 0, 10, 10, 0.5, 0), (40, 0, 50, 10, 0.7, 0), (0, 0, 10, 8, 0.6, 1))
+    two = detections((0, 0, 10, 8, 0.9, 0), (0, 0, 10, 4, 0.8, 0), (40, 0, 50, 10, 0.3, 0))
+    box, scores, classes = fused([one, two], [0.5, 0.5], "soft_nms", 0.45)
+    # Of overlaps with better ones: 0.5 and 0.8 with the best; all of the last one.
+    said = {(*b, c): s for b, s, c in zip(box.tolist(), scores, classes, strict=True)}
+    assert said == pytest.approx(
+        {
+            (0, 0, 10, 8, 0): 0.9,
+            (40, 0, 50, 10, 0): 0.7,
+            (0, 0, 10, 8, 1): 0.6,
+            (0, 0, 10, 4, 0): 0.8 * 0.5,
+            (0, 0, 10, 10, 0): 0.5 * 0.2,
+        },
+        rel=1e-5,
+    )
+    halved = fused([one, two], [0.75, 0.25], "soft_nms", 0.45)
+    assert halved[1][0] == pytest.approx(0.7)
+
+
 def test_views_are_fused_in_the_networks_picture(task):
     part = tuple(torch.from_numpy(np.array(array)) for array in ONE)
     half = (part[0] / 200, *part[1:])
@@ -238,6 +265,34 @@ def test_a_submission_is_a_string_per_picture():
         "0.400000 12 10 10 10 0.600000 100 0 20 30",
         "none",
     ]
+
+
+@pytest.mark.parametrize("given", [{"normalised": True}, {"submission_normalised": True}])
+def test_a_submission_may_be_in_shares_of_the_sides(given):
+    lines = [(i, "dog" if n == "a dog" else n, *b) for i, n, *b in LINES]
+    found = found_of(*SIDES)
+    targets, info = read(lines, found)
+    options = {"submission": "label score cx cy w h", "submission_nothing": "none 1 0 0 1 1"}
+    task = tasks.load("detection", {**options, **given}, info)
+    rows = [
+        (box, np.ones(len(box), np.float32), kinds) for box, kinds in map(unpack, targets["packed"])
+    ]
+    packed = column(pack(*row) for row in rows)
+    handed = task.handed_in(packed, found.pictures)
+    filled = submit(task, [unpack(row) for row in handed])
+    (box, _, (first, *_)), (width, height) = rows[0], SIDES[0]
+    xmin, ymin, xmax, ymax = (float(value) for value in box[0])
+    words = filled.iloc[0, 0].split()[:6]
+    assert words[:2] == [task.names[first], "1.000000"]
+    expected = [(xmin + xmax) / 2 / width, (ymin + ymax) / 2 / height]
+    expected += [(xmax - xmin) / width, (ymax - ymin) / height]
+    np.testing.assert_allclose(np.array(words[2:], float), expected, atol=1e-6)
+    assert "none 1 0 0 1 1" in filled["PredictionString"].tolist()
+    back = task.read_solution(filled, ["PredictionString"], found)
+    for one, other in zip(back, targets["packed"], strict=True):
+        np.testing.assert_allclose(unpack(one)[0], unpack(other)[0], atol=1e-3)
+    pixels = {"normalised": True, "submission_normalised": False}
+    assert tasks.load("detection", pixels, info).handed_in(packed, found.pictures) is packed
 
 
 def test_a_submission_is_a_row_per_box_where_the_sample_says_so(task):

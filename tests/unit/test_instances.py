@@ -175,6 +175,18 @@ def test_a_vote_keeps_what_most_see():
     assert instances.fused([nothing, nothing], [0.5, 0.5])[0].max() == 0
 
 
+def test_thousands_of_objects_are_fused():
+    count = 50
+    numbers = np.arange(1, count**2 + 1, dtype=np.uint16).reshape(count, count)
+    labels = np.zeros((count, 5, count, 5), np.uint16)
+    labels[:, :3, :, :3] = numbers[:, None, :, None]
+    labels = labels.reshape(5 * count, 5 * count)
+    scores = np.linspace(0.1, 1, count**2, dtype=np.float32)
+    found, sure = instances.fused([(labels, scores)] * 4, [0.25] * 4)
+    assert precision(labels, (found, sure)) == 1
+    np.testing.assert_allclose(sure[found[labels > 0] - 1], scores[labels[labels > 0] - 1])
+
+
 def test_a_pixel_belongs_to_an_object_if_most_of_the_weight_says_so():
     wide, narrow = np.zeros((2, 8, 10), np.uint16)
     wide[2:6, 1:9] = 1
@@ -287,6 +299,24 @@ def test_pictures_of_labels_and_cells_of_coco(tmp_path):
         read([("b", "b.png")], options, root=tmp_path)
     with pytest.raises(DataError, match="is 6 x 4 pixels, but its picture is 5 x 5"):
         read([("a", "a.png")], options, {"a": (5, 5)}, root=tmp_path)
+    cls = tasks.task_class("instance_segmentation")
+    places = Found(
+        pd.DataFrame({"width": [6], "height": [4], "path": ""}, index=["a"]), tmp_path, "train.csv"
+    )
+    options = Options(format="labels", pattern="{id}.png")
+    table, sample = (
+        pd.DataFrame(columns, index=pd.Index(["a"], name="id"), dtype=object)
+        for columns in ({}, {"rle": [""]})
+    )
+    targets, info = cls.read_targets(table, [], options, sample, places)
+    assert info["column"] == "rle"
+    np.testing.assert_array_equal(packed.unpack(targets["packed"].iloc[0])[0], found)
+    task = tasks.load("instance_segmentation", options.model_dump(), info)
+    runs = [masks.write_runs(each) for each in masks.runs_of_labels(found)]
+    solution = pd.DataFrame({"rle": runs}, index=pd.Index(["a", "a"], name="id"), dtype=object)
+    np.testing.assert_array_equal(
+        packed.unpack(task.read_solution(solution, [], places)[0])[0], found
+    )
     (found,), _ = read([("a", "[[1, 1, 3, 1, 3, 3, 1, 3]]")], format="coco")
     np.testing.assert_array_equal(found, labels == 7)
 

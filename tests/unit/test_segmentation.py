@@ -205,6 +205,45 @@ def test_pictures_of_labels(tmp_path):
     np.testing.assert_array_equal(decided, stacks[0])
 
 
+def test_a_pattern_names_the_pictures_of_masks(tmp_path):
+    (tmp_path / "m").mkdir()
+    wanted = {"a": square(1, 2), "b": square(0, 0, 3), "c": square(2, 2)}
+    for id_, mask in wanted.items():
+        Image.fromarray(255 * mask).save(tmp_path / "m" / f"{id_}_{len(id_)}_mask.png")
+    table = pd.DataFrame({"site": ["1"] * 3}, index=pd.Index(list("abc"), name="id"), dtype=object)
+    options = {"format": "pictures", "pattern": "m/{id}_{site}_mask.png"}
+    task, stacks, _ = read(tmp_path, table, [], **options)
+    assert task.names == ["mask"]
+    for stack, mask in zip(stacks, wanted.values(), strict=True):
+        np.testing.assert_array_equal(stack[0], mask)
+    assert tasks.options_module("segmentation").Options(**options).target_folders == ("m",)
+    # A solution is in the form of a submission.
+    solution = table_of([(id_, masks.encode(mask)) for id_, mask in wanted.items()])
+    for row, stack in zip(task.read_solution(solution, [], found(tmp_path)), stacks, strict=True):
+        np.testing.assert_array_equal(unpack(row)[0], stack)
+    with pytest.raises(DataError, match="has no column of masks"):
+        task.read_solution(solution[[]], [], found(tmp_path))
+    (tmp_path / "m/b_1_mask.png").unlink()
+    with pytest.raises(DataError, match=r"row 3 \(id b\): mask: m/b_1_mask.png: does not exist"):
+        read(tmp_path, table, [], **options)
+    with pytest.raises(DataError, match=r"options\.pattern 'm/\{sit\}.*no column 'sit'"):
+        read(tmp_path, table, [], **options | {"pattern": "m/{sit}.png"})
+    with pytest.raises(ConfigError, match=r"target must be \[\], found site"):
+        read(tmp_path, table, ["site"], **options)
+
+
+def test_a_pattern_names_the_pictures_of_each_class(tmp_path):
+    for name in ("tree", "house"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(square(0, 0)).save(tmp_path / "tree/a.png")
+    Image.fromarray(square(3, 3)).save(tmp_path / "house/a.png")
+    rows = pd.DataFrame({"class": ["tree", "house"]}, index=pd.Index(["a", "a"], name="id"))
+    options = {"format": "pictures", "pattern": "{class}/{id}.png", "class_column": "class"}
+    task, stacks, _ = read(tmp_path, rows.astype(object), [], **options)
+    assert task.names == ["house", "tree"]
+    np.testing.assert_array_equal(stacks[0], [square(3, 3), square(0, 0)])
+
+
 def test_pictures_in_colours(tmp_path):
     colours = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
     labels = square(0, 0) + 2 * square(3, 3)
@@ -291,6 +330,18 @@ def test_small_pieces_holes_and_doubtful_masks_are_decided_away(tmp_path):
     assert not decided(threshold=[0.9]).any()
 
 
+def test_a_class_within_another_is_no_hole():
+    names = ["ground", "ring", "middle"]
+    task = tasks.load("segmentation", {"kind": "labels", "classes": names}, {"names": names})
+    labels = square(0, 0, 5).astype(int)
+    labels[2, 1:4] = 0, 2, 0
+    chance = column([pack(np.stack([200 * (labels == n) for n in range(3)]).astype(np.uint8))])
+    decided = unpack(task.decide(chance, {"min_area": [0, 0], "fill_holes": True})[0])[0]
+    assert (decided.sum(axis=0) == 1).all()
+    labels[2, 1:4] = 1, 2, 1
+    np.testing.assert_array_equal(decided.argmax(axis=0), labels)
+
+
 def test_thresholds_are_found_on_the_rows_given(tmp_path):
     task, stacks, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
     truth = column([pack(stacks[0])] * 4)
@@ -298,6 +349,31 @@ def test_thresholds_are_found_on_the_rows_given(tmp_path):
     decision = task.fit_decision(metrics.registry()["dice"], truth, faint)
     assert decision["threshold"][0] < 0.4
     assert decision["sure"] == [0.0]
+
+
+@pytest.mark.parametrize("kind", ["masks", "labels"])
+def test_many_classes_share_what_is_fitted(kind):
+    names = [f"class {number}" for number in range(14)]
+    task = tasks.load("segmentation", {"kind": kind, "classes": names}, {"names": names})
+    labels = np.arange(48).reshape(SIZE) % 14
+    truth = (labels == np.arange(14)[:, None, None]).astype(np.uint8)
+    plain = task.default_decision()
+    assert all(len(value) == 1 for value in plain.values() if isinstance(value, list))
+    metric = metrics.registry()["dice"]
+    assert set(task.grid(metric, column([pack(truth)]))) <= {
+        "threshold.0", "sure.0", "min_area.0", "fill_holes",
+    }  # fmt: skip
+    rows = column([pack(truth)] * 4)
+    faint = column([pack(90 * truth + np.uint8(2))] * 4)
+    fitted = task.fit_decision(metric, rows, faint)
+    np.testing.assert_array_equal(unpack(task.decide(faint, fitted)[0])[0], truth)
+
+
+def test_decisions_are_fitted_on_fewer_large_pictures(tmp_path):
+    task, _, _ = read(tmp_path, table_of([("a", masks.encode(square(1, 2)))]))
+    for side, rows in ((100, 400), (512, 256), (4000, 64)):
+        blank = column([pack(np.zeros((1, side, side), np.uint8))])
+        assert task.rows_to_fit(blank) == rows
 
 
 @pytest.mark.parametrize("exclusive", [False, True])

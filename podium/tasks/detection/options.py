@@ -70,7 +70,9 @@ class Options(TaskOptions):
         "`label xmin ymin xmax ymax` and `xmin ymin width height`.",
     )
     normalised: bool = Field(
-        False, description="Numbers are shares of the picture's sides (0 to 1), not pixels."
+        False,
+        description="Numbers are shares of the picture's sides (0 to 1), not pixels. Those of "
+        "`yolo` always are.",
     )
     annotations: str | None = Field(
         None,
@@ -83,7 +85,11 @@ class Options(TaskOptions):
         description="All classes; another one is an error. For `yolo` the names of its numbers. "
         "Unset: the categories of a COCO file in its order, else those that are found.",
     )
-    nothing: Names = Field([], description="Labels that say that a picture holds no object.")
+    nothing: Names = Field(
+        [],
+        description="Labels, or whole cells of a `string` or `list`, that say that a picture holds "
+        "no object.",
+    )
     repair: bool = Field(
         False,
         description="Clip boxes that reach out of the picture, swap corners, drop boxes of no "
@@ -94,6 +100,11 @@ class Options(TaskOptions):
         "label score xmin ymin xmax ymax",
         description="What a submission's string says of each box: any of label, score, xmin, "
         "ymin, xmax, ymax, width, height, cx, cy.",
+    )
+    submission_normalised: bool | None = Field(
+        None,
+        description="A submission's numbers are shares of the picture's sides, not pixels. Unset: "
+        "as `normalised`.",
     )
     submission_nothing: str = Field("", description="The string of a picture without objects.")
     coco_results: bool = Field(
@@ -106,7 +117,8 @@ class Options(TaskOptions):
     fusion: Literal["wbf", "nms", "soft_nms"] = Field(
         "wbf",
         description="How boxes of several views and models become one's: weighted boxes fusion, "
-        "or non-maximum suppression.",
+        "non-maximum suppression, or the soft one, which takes from a box's score as much as it "
+        "overlaps with a better one.",
     )
     fusion_iou: float = Field(
         0.55, gt=0, lt=1, description="Overlap (IoU) from which they are of the same object."
@@ -127,6 +139,12 @@ class Options(TaskOptions):
                 "folder or file with `format: voc`, `coco` or `yolo`, and none without"
             )
         return self
+
+    @property
+    def hands_in_shares(self) -> bool:
+        """Whether a submission's numbers are shares of the picture's sides."""
+        chosen = self.submission_normalised
+        return self.normalised if chosen is None else chosen
 
     @property
     def annotation_folder(self):

@@ -74,7 +74,8 @@ class Task(PackedTask):
         if coco.is_coco(found.table):
             options = options.model_copy(update={"format": "coco", "annotations": None})
         elif options.annotations:  # which are of the training pictures
-            options = options.model_copy(update={"format": "auto"})
+            changed = {"format": "auto", "normalised": options.hands_in_shares}
+            options = options.model_copy(update=changed)
             columns = columns or list(table.columns)
         try:
             read = _read(table, columns, options, found, self.names)
@@ -95,7 +96,13 @@ class Task(PackedTask):
         roles = boxes.roles_of(self.options.submission)
         bare = [field for field, role in zip(fields, roles, strict=True) if role != "score"]
         for tried in (bare, fields):
-            form = Form("string", box=(name,), fields=" ".join(tried))
+            form = Form(
+                "string",
+                box=(name,),
+                fields=" ".join(tried),
+                normalised=self.options.hands_in_shares,
+                nothing=(self.options.submission_nothing, *self.options.nothing),
+            )
             try:
                 return box_tables.read(
                     table, [name], form, found.pictures, file=found.table, classes=self.names
@@ -273,6 +280,19 @@ class Task(PackedTask):
 
     # ---------------------------------------------------------------- writing
 
+    def handed_in(self, prediction, pictures):
+        """Boxes in pixels, or in shares of their pictures' sides."""
+        if not self.options.hands_in_shares:
+            return prediction
+        sides = np.tile(pictures[["width", "height"]].to_numpy(dtype=np.float64), 2)
+        rows = zip(map(unpack, prediction), sides, strict=True)
+        return column(pack(box / side, *rest) for (box, *rest), side in rows)
+
+    @property
+    def _digits(self) -> int:
+        """Decimals of a submission's numbers."""
+        return 6 if self.options.hands_in_shares else 2
+
     def submission(self, prediction, decision, metric, sample):
         """A string per picture, or a row per box where the sample has columns of a box.
 
@@ -292,7 +312,7 @@ class Task(PackedTask):
                 "rename it in the training table"
             )
         texts = [
-            boxes.write(fields, self._labels(classes), box, scores)
+            boxes.write(fields, self._labels(classes), box, scores, self._digits)
             or self.options.submission_nothing
             for box, scores, classes in rows
         ]
@@ -313,7 +333,7 @@ class Task(PackedTask):
         for id_, (box, scores, classes) in zip(ids, rows, strict=True):
             for one, score, label in zip(box, scores, self._labels(classes), strict=True):
                 # A label may have blanks.
-                cells = boxes.write(fields, ["?"], one[None], [score]).split(" ")
+                cells = boxes.write(fields, ["?"], one[None], [score], self._digits).split(" ")
                 pairs = zip(roles, cells, strict=True)
                 lines.append([label if role == "label" else cell for role, cell in pairs])
             lines += [] if len(box) else [[""] * len(columns)]

@@ -40,6 +40,12 @@ class Options(TaskOptions):
         "folder) in which every pixel has its object's number, 0 for none; `coco`, one object's "
         "`segmentation` of COCO's format as JSON, or none, where `annotations` names a file.",
     )
+    pattern: str | None = Field(
+        None,
+        description="Of `format: labels`, where no column has the paths: the path of a row's "
+        "picture of labels below the competition's folder with `{id}` or another column in braces, "
+        "such as `labels/{id}.png`. `competition.target` is then `[]`.",
+    )
     annotations: str | None = Field(
         None,
         description="Of `format: coco`, a JSON file below `competition.root` with images, "
@@ -76,6 +82,8 @@ class Options(TaskOptions):
     def _annotations_are_cocos(self):
         if self.annotations and self.format != "coco":
             raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
+        if self.pattern and self.format != "labels":
+            raise ValueError(f"pattern: needs `format: labels`, found {self.format!r}")
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ def read_objects(
     found,
     path: Path | None = None,
     names: list[str] | None = None,
+    is_solution: bool = False,
 ) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
     """The target of each of `found.pictures`, and the classes that there are.
 
@@ -35,6 +36,7 @@ def read_objects(
     Args:
         path: of the COCO file that has the objects in place of the table.
         names: of the classes, where they are known: a single one is not looked for.
+        is_solution: whether the table is one of test targets.
 
     Raises:
         DataError: what is wrong, by file, row, id and value, unless `options.repair`.
@@ -54,8 +56,8 @@ def read_objects(
         targets.check_columns(table, [column])
         places = [f"row {row}" for row in range(2, len(table) + 2)]
         kinds, names = _classes_of(table, column, options, found.table, names)
-        # A table beside a COCO file is a solution, in the form of a submission.
-        options = options.model_copy(update={"format": "runs"}) if options.annotations else options
+        if options.annotations or (options.pattern and is_solution):  # as a submission is
+            options = options.model_copy(update={"format": "runs"})
     reader = _Reader(options, faults, names)
     by_id = _places(table)
     cells = list(zip(places, table[column], kinds, strict=True))

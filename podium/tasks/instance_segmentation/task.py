@@ -11,6 +11,7 @@ from podium import coco, framing, instances, masks, views
 from podium.errors import DataError, some_of
 from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
 from podium.packed import column, pack, unpack
+from podium.tasks import targets
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
 from podium.tasks.instance_segmentation.options import losses as names_of_losses
@@ -49,6 +50,10 @@ class Task(PackedTask):
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
         path = coco.path_of(options, found)
+        if options.pattern:
+            name = (*_only(sample, options.class_column), "labels")[0]
+            table = targets.with_paths(table, columns, name, options.pattern, found.table)
+            columns = [name]
         columns = columns or _only(sample, options.class_column)
         name = (*columns, "segmentation")[0]
         rows, classes = reading.read_objects(table, name, options, found, path)
@@ -71,7 +76,9 @@ class Task(PackedTask):
         named = [*_without(columns, of_class), *_only(table, of_class)]
         name = [*named, self.info["column"]][0]
         known = self.classes if self._several else []
-        rows, _ = reading.read_objects(table, name, self.options, found, path, known)
+        rows, _ = reading.read_objects(
+            table, name, self.options, found, path, known, is_solution=True
+        )
         return column(pack(*row) for row in rows)
 
     @property

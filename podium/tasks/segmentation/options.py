@@ -52,6 +52,12 @@ class Options(TaskOptions):
         "`coco`, a `segmentation` of COCO's format as JSON, or none, where `annotations` names a "
         "file.",
     )
+    pattern: str | None = Field(
+        None,
+        description="Of `format: pictures` or `colours`, where no column has the paths: the path "
+        "of a row's picture below the competition's folder with `{id}` or another column in "
+        "braces, such as `masks/{id}_mask.png`. `competition.target` is then `[]`.",
+    )
     annotations: str | None = Field(
         None,
         description="Of `format: coco`, a JSON file below `competition.root` with images, "
@@ -83,6 +89,10 @@ class Options(TaskOptions):
     def _one_way_to_tell(self):
         if self.annotations and self.format != "coco":
             raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
+        if self.pattern and not self.targets_are_paths:
+            raise ValueError(
+                f"pattern: needs `format: pictures` or `colours`, found {self.format!r}"
+            )
         if self.id_pattern is None:
             return self
         if self.class_column:

@@ -15,6 +15,8 @@ from podium.tasks.segmentation.ids import class_column_of
 
 #: The class of pixels that a COCO file says nothing of.
 BACKGROUND = "background"
+#: The one class that nothing names, and the column of masks that a pattern names.
+MASK = "mask"
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,15 @@ class Cells:
     names: list[str] | None = None
 
 
-def cells_of(table: pd.DataFrame, columns: list[str], options, path, faults: Faults) -> Cells:
+def cells_of(
+    table: pd.DataFrame, columns: list[str], options, path, faults: Faults, is_solution=False
+) -> Cells:
     """The cells of a table, or of a COCO file.
 
     Args:
         columns: `competition.target`.
         path: of the COCO file; None where the table has the masks.
+        is_solution: whether the table is one of test targets.
     """
     if path is not None:
         annotations = coco.read(path, faults.found.pictures, faults.found.root)
@@ -60,8 +65,8 @@ def cells_of(table: pd.DataFrame, columns: list[str], options, path, faults: Fau
         )
     if class_column:
         targets.check_columns(table, [class_column], "task.options.class_column")
-    # A table beside a COCO file is a solution, in the form of a submission.
-    form = "runs" if options.annotations else options.format
+    # Where the training table has no masks, a solution is in the form of a submission.
+    form = options.submission if is_solution and options.needs_no_column else options.format
     places = [f"row {row}" for row in range(2, len(table) + 2)]
     return Cells(table, list(columns), class_column, form, places)
 
@@ -83,7 +88,7 @@ def class_names(cells: Cells, options) -> list[str]:
             "task.options.classes: name the classes of the pixels, the background first; a "
             "picture of labels does not say how many there are"
         )
-    return cells.columns if len(cells.columns) > 1 else ["mask"]
+    return cells.columns if len(cells.columns) > 1 else [MASK]
 
 
 class Reader:

@@ -11,11 +11,18 @@ import pandas as pd
 from podium import coco, framing, masks, tables, views
 from podium.errors import DataError, some_of
 from podium.packed import column, pack, unpack
+from podium.tasks import targets
 from podium.tasks.faults import Faults
 from podium.tasks.packed import PackedTask
 from podium.tasks.segmentation import ids as class_ids
 from podium.tasks.segmentation.options import ARCHITECTURES
-from podium.tasks.segmentation.reading import Reader, cells_of, check_not_all_empty, class_names
+from podium.tasks.segmentation.reading import (
+    MASK,
+    Reader,
+    cells_of,
+    check_not_all_empty,
+    class_names,
+)
 
 #: Thresholds of probability that are tried.
 THRESHOLDS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
@@ -23,6 +30,10 @@ THRESHOLDS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 SURE = [0.0, 0.4, 0.6, 0.75, 0.9]
 #: The surest pixels of a picture, whose mean says whether there is a mask at all: 1 of so many.
 SUREST = 500
+#: With more classes they share what is fitted.
+MOST_FITTED = 12
+#: Pixels of all classes, times the classes, that it is fitted on; but a few pictures at least.
+FITTED_PIXELS, FEWEST = 2**26, 64
 #: Where pictures are handed in, and what all classes together are called.
 FOLDER, LABELS = "masks", "(labels)"
 #: Colours of pixels that are found, missed and wrong.
@@ -41,6 +52,9 @@ class Task(PackedTask):
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
         path = coco.path_of(options, found)
+        if options.pattern:
+            table = targets.with_paths(table, columns, MASK, options.pattern, found.table)
+            columns = [MASK]
         faults = Faults(found, options.repair, path)
         cells = cells_of(table, columns, options, path, faults)
         names = class_names(cells, options)
@@ -70,9 +84,11 @@ class Task(PackedTask):
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
         faults = Faults(found, self.options.repair, path)
-        if path is None and not columns:  # a COCO file says where the training masks are
+        if path is None and not columns:  # the options say where the training masks are
             columns = [name for name in table.columns if name not in self._beside_masks(table)]
-        cells = cells_of(table, columns, self.options, path, faults)
+            if not columns:
+                raise DataError(f"{found.table} has no column of masks")
+        cells = cells_of(table, columns, self.options, path, faults, is_solution=True)
         return column(map(pack, Reader(cells, self.names, self.options, faults).stacks()))
 
     @property
@@ -169,7 +185,7 @@ class Task(PackedTask):
         return (framing.mean_of([maps for (maps,) in parts], weights),)
 
     def default_decision(self):
-        count = len(self._shown)
+        count = len(self._shown) if len(self._shown) <= MOST_FITTED else 1
         small = {"min_area": [0] * count, "fill_holes": False}
         if self._exclusive:
             return small
@@ -178,8 +194,10 @@ class Task(PackedTask):
     def grid(self, metric, target):
         grid: dict[str, list] = {}
         stacks = [self._without_background(unpack(row)[0]) for row in target]
-        for place in range(len(self._shown)):
-            smallest, small = _areas([stack[place] for stack in stacks])
+        own = len(self.default_decision()["min_area"])
+        for place in range(own):
+            some = np.s_[place : place + 1] if own > 1 else np.s_[:]
+            smallest, small = _areas([mask for stack in stacks for mask in stack[some]])
             if not self._exclusive:
                 grid[f"threshold.{place}"] = THRESHOLDS
                 grid[f"sure.{place}"] = SURE
@@ -187,20 +205,29 @@ class Task(PackedTask):
             grid[f"min_area.{place}"] = sorted(areas)
         return {**grid, "fill_holes": [False, True]}
 
+    def rows_to_fit(self, target):
+        """Fewer of large pictures, which are looked at for every value of every class."""
+        sizes = [unpack(row)[0].size for row in target[:FEWEST]]
+        most = FITTED_PIXELS / (np.mean(sizes) * len(self._shown)) if sizes else 0
+        return int(np.clip(most, FEWEST, self.fitted_on))
+
     def decide_row(self, arrays, decision):
-        maps = arrays[0]
+        maps, count = arrays[0], len(self._shown)
         if self._exclusive:
             best = maps.argmax(axis=0)
             said = (best == np.arange(1, len(maps))[:, None, None]).astype(np.uint8)
         else:
-            cuts = np.rint(255 * np.asarray(decision["threshold"]))[:, None, None]
+            cuts = np.rint(255 * np.resize(decision["threshold"], count))[:, None, None]
             said = (maps >= cuts).astype(np.uint8)
-            for place, sure in enumerate(decision["sure"]):
+            for place, sure in enumerate(np.resize(decision["sure"], count)):
                 if sure and _sureness(maps[place]) < 255 * sure:
                     said[place] = 0
-        for place, least in enumerate(decision["min_area"]):
+        for place, least in enumerate(np.resize(decision["min_area"], count)):
             if decision["fill_holes"] and said[place].any():
-                said[place] = masks.without_holes(said[place])
+                filled = masks.without_holes(said[place])
+                if self._exclusive:  # what shows another class is no hole of this one
+                    filled &= said.sum(axis=0) == said[place]
+                said[place] = filled
             if least and said[place].any():
                 said[place] = masks.without_small(said[place], least)
         if not self._exclusive:
