@@ -27,10 +27,13 @@ def nme(target, prediction, *, between: list[int] | None = None):
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
 def pck(target, prediction, *, threshold: float = 0.1, between: list[int] | None = None):
-    """Share of correct keypoints: those nearer than `threshold` of the object's size."""
+    """Share of correct keypoints: those nearer than `threshold` of the object's size.
+
+    Rows whose object has no size do not count.
+    """
     distance, size = _distances(target, prediction, between)
-    known = np.isfinite(distance)
-    return (distance <= threshold * size[:, None])[known].mean()
+    share = distance / size[:, None]
+    return (share <= threshold)[np.isfinite(share)].mean()
 
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)

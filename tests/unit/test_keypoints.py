@@ -196,6 +196,11 @@ def test_metrics_of_points_by_hand():
     target[:, :2] = np.nan  # missing: does not count
     assert known["rmse"](target, prediction) == 0
     assert known["pck"](target, prediction) == 1
+    # A single point, or a missing eye, is an object of no size: nobody can tell how near is near.
+    target[0, 2:] = np.nan
+    assert known["pck"](target, prediction) == 1
+    prediction[1, 2] += 99
+    assert known["pck"](target, prediction) == pytest.approx(2 / 3)
 
 
 def test_wing_loss_meets_the_line_where_it_turns():
