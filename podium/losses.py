@@ -135,13 +135,10 @@ def unlike(raw: Tensor, target: Tensor, *, window=11, spread=1.5):
     if any(missing):
         beyond = (0, missing[1], 0, missing[0])
         raw, target = (F.pad(each, beyond, mode="replicate") for each in (raw, target))
-    place = torch.arange(window, device=raw.device, dtype=raw.dtype) - (window - 1) / 2
-    weight = (-(place**2) / (2 * spread**2)).softmax(0)
-    channels = raw.shape[1]
-    down = weight.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    high, wide = (_windows(side, window, spread, raw) for side in raw.shape[2:])
 
     def blurred(x: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(x, down, groups=channels), down.mT, groups=channels)
+        return high.mT @ x @ wide
 
     mean_a, mean_b = blurred(raw), blurred(target)
     var_a, var_b = blurred(raw * raw) - mean_a**2, blurred(target * target) - mean_b**2
@@ -150,6 +147,19 @@ def unlike(raw: Tensor, target: Tensor, *, window=11, spread=1.5):
     like = (2 * mean_a * mean_b + small) * (2 * shared + smaller)
     like = like / ((mean_a**2 + mean_b**2 + small) * (var_a + var_b + smaller))
     return 1 - like.flatten(1).mean(1)
+
+
+def _windows(side: int, window: int, spread: float, like: Tensor) -> Tensor:
+    """Weights of a Gaussian window at each place along a side, (side, places).
+
+    For products of matrices: convolutions, which a GPU rounds to three digits, make nonsense of
+    variances that are differences of large numbers.
+    """
+    there = torch.arange(side, device=like.device, dtype=like.dtype)[:, None]
+    first = torch.arange(side - window + 1, device=like.device, dtype=like.dtype)
+    place = there - first - (window - 1) / 2
+    weight = torch.exp(-(place**2) / (2 * spread**2)) * (place.abs() <= (window - 1) / 2)
+    return weight / weight.sum(0)
 
 
 def l1(raw: Tensor, target: Tensor):
