@@ -99,6 +99,9 @@ def middle_of(maps: Tensor) -> Tensor:
 def heat_map(maps: Tensor, target: Tensor, *, spread=1.0):
     """Cross entropy between maps of logits and a Gaussian around each point, mean over points.
 
+    Near a border a part of the Gaussian is cut off; its middle is moved so that the rest's mean is
+    the point, which `middle_of` reads.
+
     Args:
         maps: (batch, points, h, w).
         target: (batch, 2 * points) relative coordinates, NaN for a missing point.
@@ -112,14 +115,29 @@ def heat_map(maps: Tensor, target: Tensor, *, spread=1.0):
     missing = target.isnan().reshape(len(target), -1, 2).any(2)
     points = target.nan_to_num().reshape(len(target), -1, 2)
     at_x, at_y = (points[..., 0] + 0.5) * width - 0.5, (points[..., 1] + 0.5) * height - 0.5
-    x, y = torch.arange(width, device=maps.device), torch.arange(height, device=maps.device)
-    wide = (-((x - at_x[..., None]) ** 2) / (2 * spread**2)).softmax(2)
-    high = (-((y - at_y[..., None]) ** 2) / (2 * spread**2)).softmax(2)
+    wide, high = _around(at_x, width, spread), _around(at_y, height, spread)
     # The Gaussian is a product of two, so the sum over cells needs no map of it.
     said = maps.flatten(2).log_softmax(2).reshape(maps.shape)
     entropy = -torch.einsum("bphw,bph,bpw->bp", said, high, wide)
     entropy = entropy.where(~missing, 0.0)
     return entropy.sum(1) / (~missing).sum(1).clamp(min=1)
+
+
+#: How near to the middle of the outermost cell a point is told from it, in cells.
+NEAREST = 0.05
+
+
+def _around(points: Tensor, side: int, spread: float) -> Tensor:
+    """Shares of the cells of a side in a Gaussian whose mean there is the point, (..., side)."""
+    cells = torch.arange(side, device=points.device)
+    wanted = points.clamp(NEAREST, side - 1 - NEAREST)
+    middle = wanted
+    for _ in range(8):  # Newton's method; steps are too short, if anything
+        share = (-((cells - middle[..., None]) ** 2) / (2 * spread**2)).softmax(-1)
+        mean = (share * cells).sum(-1)
+        variance = (share * (cells - mean[..., None]) ** 2).sum(-1)
+        middle = middle + spread**2 * (wanted - mean) / variance.clamp(min=1e-3)
+    return (-((cells - middle[..., None]) ** 2) / (2 * spread**2)).softmax(-1)
 
 
 def unlike(raw: Tensor, target: Tensor, *, window=11, spread=1.5):

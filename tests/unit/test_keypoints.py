@@ -177,6 +177,57 @@ def test_heat_maps_are_read_between_their_cells(task):
     assert middle_of(maps).shape == (1, 3, 2)
 
 
+@pytest.mark.parametrize("cells", [0.6, 1.0, 2.5, 7.3, 10.9, 11.4])
+def test_a_heat_map_that_is_learnt_is_read_where_the_point_is(cells):
+    """At the border too, where half of its Gaussian is cut off."""
+    from podium.losses import heat_map, middle_of
+
+    target = torch.tensor([[cells / 12 - 0.5, 0.5 - cells / 12]])
+    maps = torch.zeros(1, 1, 12, 12, requires_grad=True)
+    optimizer = torch.optim.Adam([maps], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        heat_map(maps, target).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(middle_of(maps.detach())[0], target.reshape(1, 2), atol=0.05 / 12)
+
+
+def test_similarities_of_points_are_cocos():
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    rng = np.random.default_rng(0)
+    target = rng.uniform(10, 90, (30, 5, 2))
+    said = target + rng.normal(0, 8, target.shape) * rng.uniform(0, 1, (30, 1, 1))
+    target[rng.random((30, 5)) < 0.2] = np.nan
+    objects, answers = [], []
+    for row, (true, points) in enumerate(zip(target, said, strict=True)):
+        low, sides = np.nanmin(true, 0), np.nanmax(true, 0) - np.nanmin(true, 0)
+        seen = np.where(np.isnan(true[:, :1]), 0, 2)
+        whole = {"image_id": row, "category_id": 1}
+        there = np.hstack([np.nan_to_num(true), seen]).ravel().tolist()
+        objects.append(
+            {
+                **whole, "id": row + 1, "iscrowd": 0, "area": float(sides.prod()),
+                "bbox": [*low.tolist(), *sides.tolist()], "keypoints": there,
+                "num_keypoints": int((seen > 0).sum()),
+            }
+        )  # fmt: skip
+        points = np.hstack([points, np.ones((5, 1))]).ravel().tolist()
+        answers.append({**whole, "keypoints": points, "score": 1.0})
+    reference = COCO()
+    images, categories = [{"id": row} for row in range(30)], [{"id": 1, "name": "face"}]
+    reference.dataset = {"images": images, "annotations": objects, "categories": categories}
+    reference.createIndex()
+    judge = COCOeval(reference, reference.loadRes(answers), "keypoints")
+    judge.params.kpt_oks_sigmas = np.full(5, 0.13 / 2)
+    judge.evaluate()
+    found = [each["dtMatches"][:, 0] > 0 for each in judge.evalImgs[:30]]  # of objects of any size
+    share = metrics.registry()["oks_map"](target.reshape(30, -1), said.reshape(30, -1))
+    assert 0.2 < share < 0.9
+    assert share == pytest.approx(np.mean(found))
+
+
 def test_metrics_of_points_by_hand():
     square = np.array([[0, 0], [10, 0], [0, 10], [10, 10.0]])
     target = np.stack([square, 2 * square]).reshape(2, -1)
