@@ -109,18 +109,43 @@ def heat_map(maps: Tensor, target: Tensor, *, spread=1.0):
 
     Raises ConfigError for a network that answers with coordinates.
     """
-    if maps.dim() != 4:
-        raise ConfigError("loss.terms.heatmap: only a model of `approach: heatmap` has heat maps")
-    height, width = maps.shape[2:]
-    missing = target.isnan().reshape(len(target), -1, 2).any(2)
-    points = target.nan_to_num().reshape(len(target), -1, 2)
-    at_x, at_y = (points[..., 0] + 0.5) * width - 0.5, (points[..., 1] + 0.5) * height - 0.5
-    wide, high = _around(at_x, width, spread), _around(at_y, height, spread)
+    wide, high, there = _gaussians(maps, target, spread)
     # The Gaussian is a product of two, so the sum over cells needs no map of it.
     said = maps.flatten(2).log_softmax(2).reshape(maps.shape)
     entropy = -torch.einsum("bphw,bph,bpw->bp", said, high, wide)
-    entropy = entropy.where(~missing, 0.0)
-    return entropy.sum(1) / (~missing).sum(1).clamp(min=1)
+    return entropy.where(there, 0.0).sum(1) / there.sum(1).clamp(min=1)
+
+
+def heat_map_mse(maps: Tensor, target: Tensor, *, spread=1.0):
+    """Squared difference of maps and a Gaussian around each point, both of height 1.
+
+    A sum over cells, as a share of the Gaussian's; mean over points. It cares little for what is
+    far from the point and nearly nothing, which `middle_of` counts: add a loss of coordinates.
+    Arguments as of `heat_map`.
+    """
+    wide, high, there = _gaussians(maps, target, spread)
+    wide, high = (each / each.amax(2, keepdim=True) for each in (wide, high))
+    wanted = torch.einsum("bph,bpw->bphw", high, wide)
+    said = (maps - maps.amax((2, 3), keepdim=True)).exp()
+    error = (said - wanted).square().sum((2, 3)) / wanted.square().sum((2, 3))
+    return error.where(there, 0.0).sum(1) / there.sum(1).clamp(min=1)
+
+
+def _gaussians(maps: Tensor, target: Tensor, spread: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Shares of columns (batch, points, w) and rows (batch, points, h), and which points are there.
+
+    Arguments and errors as of `heat_map`.
+    """
+    if maps.dim() != 4:
+        raise ConfigError(
+            "loss.terms: heatmap and heatmap_mse need heat maps, which only a model of "
+            "`approach: heatmap` has"
+        )
+    height, width = maps.shape[2:]
+    points = target.reshape(len(target), -1, 2)
+    there = ~points.isnan().any(2)
+    at = (points.nan_to_num() + 0.5) * points.new_tensor([width, height]) - 0.5
+    return _around(at[..., 0], width, spread), _around(at[..., 1], height, spread), there
 
 
 #: How near to the middle of the outermost cell a point is told from it, in cells.

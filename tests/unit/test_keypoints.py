@@ -152,7 +152,7 @@ def test_missing_points_stay_missing_and_cost_nothing(task):
     _, there = task.augmented(transform, picture(), target[0])
     assert np.isnan(there).tolist() == np.isnan(target[0]).tolist()
     for name, term in task.loss_terms(Loss(), target).items():
-        shape = (1, 3, 8, 8) if name == "heatmap" else (1, 6)
+        shape = (1, 3, 8, 8) if name.startswith("heatmap") else (1, 6)
         raw = torch.zeros(shape, requires_grad=True)
         loss = term(raw, torch.from_numpy(target))
         (gradient,) = torch.autograd.grad(loss.sum(), raw)
@@ -180,16 +180,28 @@ def test_heat_maps_are_read_between_their_cells(task):
 @pytest.mark.parametrize("cells", [0.6, 1.0, 2.5, 7.3, 10.9, 11.4])
 def test_a_heat_map_that_is_learnt_is_read_where_the_point_is(cells):
     """At the border too, where half of its Gaussian is cut off."""
-    from podium.losses import heat_map, middle_of
+    from podium import losses
 
     target = torch.tensor([[cells / 12 - 0.5, 0.5 - cells / 12]])
     maps = torch.zeros(1, 1, 12, 12, requires_grad=True)
     optimizer = torch.optim.Adam([maps], lr=0.3)
     for _ in range(300):
         optimizer.zero_grad()
-        heat_map(maps, target).sum().backward()
+        losses.heat_map(maps, target).sum().backward()
         optimizer.step()
-    np.testing.assert_allclose(middle_of(maps.detach())[0], target.reshape(1, 2), atol=0.05 / 12)
+    read = losses.middle_of(maps.detach())[0]
+    np.testing.assert_allclose(read, target.reshape(1, 2), atol=0.05 / 12)
+
+
+def test_the_squared_difference_of_heat_maps_by_hand():
+    from podium.losses import heat_map_mse
+
+    x, y = torch.meshgrid(torch.arange(9), torch.arange(7), indexing="xy")
+    wanted = torch.exp(-((x - 4.0) ** 2 + (y - 3.0) ** 2) / 2)
+    target = torch.zeros(1, 2)
+    assert heat_map_mse(wanted.log()[None, None] + 5, target).item() == pytest.approx(0, abs=1e-4)
+    flat = (((1 - wanted) ** 2).sum() / (wanted**2).sum()).item()
+    assert heat_map_mse(torch.zeros(1, 1, 7, 9), target).item() == pytest.approx(flat, rel=1e-3)
 
 
 def test_similarities_of_points_are_cocos():
