@@ -177,6 +177,15 @@ def test_heat_maps_are_read_between_their_cells(task):
     assert middle_of(maps).shape == (1, 3, 2)
 
 
+def test_heat_maps_need_sides_that_can_be_halved(task):
+    from podium.config.model import Model
+    from podium.errors import WeightsError
+
+    settings = Model(backbone="test_resnet", weights="none", image_size=300, approach="heatmap")
+    with pytest.raises(WeightsError, match=r"found 300, expected multiples of 32.*such as 288"):
+        task.network(settings)
+
+
 @pytest.mark.parametrize("cells", [0.6, 1.0, 2.5, 7.3, 10.9, 11.4])
 def test_a_heat_map_that_is_learnt_is_read_where_the_point_is(cells):
     """At the border too, where half of its Gaussian is cut off."""
