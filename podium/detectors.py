@@ -24,13 +24,14 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.retinanet import RetinaNetHead
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 from podium.config.model import Model
 from podium.errors import WeightsError
 from podium.maps import Encoder, encoder_options
 from podium.network import Network
+from podium.sampling import Pooling
 
 #: Channels of the pyramid: less than half of its authors', which keeps a CPU busy enough.
 WIDTH = 96
@@ -133,7 +134,7 @@ class TwoStage(nn.Module):
 
     def forward(self, features: list[Tensor], size: tuple[int, int], target: list[dict] | None):
         maps = self.pyramid(features)
-        with torch.autocast(maps["0"].device.type, enabled=False):
+        with torch.autocast(maps["0"].device.type, enabled=False), _operators_as_they_are():
             maps = {name: x.float() for name, x in maps.items()}
             images = _images(maps["0"], size)
             losses, answers = {}, None
@@ -165,6 +166,23 @@ class TwoStage(nn.Module):
                 yield
             finally:
                 self.rpn.training = self.roi_heads.training = False
+
+
+@contextmanager
+def _operators_as_they_are() -> Iterator[None]:
+    """Let torchvision look at boxes by its own operators, whatever torch is asked to do.
+
+    Where algorithms are to be deterministic, it compiles others at their first use: that takes a C
+    compiler and minutes, and for masks gigabytes. Answers are deterministic without, and gradients
+    by `podium.sampling`.
+    """
+    asked = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(asked, warn_only=only_warns)
 
 
 def build_detector(settings: Model, approach: str, classes: int, width: int = WIDTH) -> Detector:
@@ -226,7 +244,7 @@ def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, mas
     names = [str(level) for level in range(levels)]
     options = {
         "rpn_anchor_generator": AnchorGenerator(tuple((s,) for s in sides), (RATIOS,) * len(sides)),
-        "box_roi_pool": MultiScaleRoIAlign(names, 7, 2),
+        "box_roi_pool": Pooling(names, 7, 2),
         "box_head": TwoMLPHead(pyramid.out_channels * 49, inner),
         "box_predictor": FastRCNNPredictor(inner, classes + 1),
         "rpn_pre_nms_top_n_train": 1000,
@@ -242,7 +260,7 @@ def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, mas
     width = pyramid.out_channels
     return detection.MaskRCNN(
         _Stub(pyramid),
-        mask_roi_pool=MultiScaleRoIAlign(names, 14, 2),
+        mask_roi_pool=Pooling(names, 14, 2),
         mask_head=MaskRCNNHeads(width, (width,) * 4, 1),
         mask_predictor=MaskRCNNPredictor(width, width, classes + 1),
         **options,

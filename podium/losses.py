@@ -99,6 +99,9 @@ def middle_of(maps: Tensor) -> Tensor:
 def heat_map(maps: Tensor, target: Tensor, *, spread=1.0):
     """Cross entropy between maps of logits and a Gaussian around each point, mean over points.
 
+    Near a border a part of the Gaussian is cut off; its middle is moved so that the rest's mean is
+    the point, which `middle_of` reads.
+
     Args:
         maps: (batch, points, h, w).
         target: (batch, 2 * points) relative coordinates, NaN for a missing point.
@@ -106,20 +109,60 @@ def heat_map(maps: Tensor, target: Tensor, *, spread=1.0):
 
     Raises ConfigError for a network that answers with coordinates.
     """
-    if maps.dim() != 4:
-        raise ConfigError("loss.terms.heatmap: only a model of `approach: heatmap` has heat maps")
-    height, width = maps.shape[2:]
-    missing = target.isnan().reshape(len(target), -1, 2).any(2)
-    points = target.nan_to_num().reshape(len(target), -1, 2)
-    at_x, at_y = (points[..., 0] + 0.5) * width - 0.5, (points[..., 1] + 0.5) * height - 0.5
-    x, y = torch.arange(width, device=maps.device), torch.arange(height, device=maps.device)
-    wide = (-((x - at_x[..., None]) ** 2) / (2 * spread**2)).softmax(2)
-    high = (-((y - at_y[..., None]) ** 2) / (2 * spread**2)).softmax(2)
+    wide, high, there = _gaussians(maps, target, spread)
     # The Gaussian is a product of two, so the sum over cells needs no map of it.
     said = maps.flatten(2).log_softmax(2).reshape(maps.shape)
     entropy = -torch.einsum("bphw,bph,bpw->bp", said, high, wide)
-    entropy = entropy.where(~missing, 0.0)
-    return entropy.sum(1) / (~missing).sum(1).clamp(min=1)
+    return entropy.where(there, 0.0).sum(1) / there.sum(1).clamp(min=1)
+
+
+def heat_map_mse(maps: Tensor, target: Tensor, *, spread=1.0):
+    """Squared difference of maps and a Gaussian around each point, both of height 1.
+
+    A sum over cells, as a share of the Gaussian's; mean over points. It cares little for what is
+    far from the point and nearly nothing, which `middle_of` counts: add a loss of coordinates.
+    Arguments as of `heat_map`.
+    """
+    wide, high, there = _gaussians(maps, target, spread)
+    wide, high = (each / each.amax(2, keepdim=True) for each in (wide, high))
+    wanted = torch.einsum("bph,bpw->bphw", high, wide)
+    said = (maps - maps.amax((2, 3), keepdim=True)).exp()
+    error = (said - wanted).square().sum((2, 3)) / wanted.square().sum((2, 3))
+    return error.where(there, 0.0).sum(1) / there.sum(1).clamp(min=1)
+
+
+def _gaussians(maps: Tensor, target: Tensor, spread: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Shares of columns (batch, points, w) and rows (batch, points, h), and which points are there.
+
+    Arguments and errors as of `heat_map`.
+    """
+    if maps.dim() != 4:
+        raise ConfigError(
+            "loss.terms: heatmap and heatmap_mse need heat maps, which only a model of "
+            "`approach: heatmap` has"
+        )
+    height, width = maps.shape[2:]
+    points = target.reshape(len(target), -1, 2)
+    there = ~points.isnan().any(2)
+    at = (points.nan_to_num() + 0.5) * points.new_tensor([width, height]) - 0.5
+    return _around(at[..., 0], width, spread), _around(at[..., 1], height, spread), there
+
+
+#: How near to the middle of the outermost cell a point is told from it, in cells.
+NEAREST = 0.05
+
+
+def _around(points: Tensor, side: int, spread: float) -> Tensor:
+    """Shares of the cells of a side in a Gaussian whose mean there is the point, (..., side)."""
+    cells = torch.arange(side, device=points.device)
+    wanted = points.clamp(NEAREST, side - 1 - NEAREST)
+    middle = wanted
+    for _ in range(8):  # Newton's method; steps are too short, if anything
+        share = (-((cells - middle[..., None]) ** 2) / (2 * spread**2)).softmax(-1)
+        mean = (share * cells).sum(-1)
+        variance = (share * (cells - mean[..., None]) ** 2).sum(-1)
+        middle = middle + spread**2 * (wanted - mean) / variance.clamp(min=1e-3)
+    return (-((cells - middle[..., None]) ** 2) / (2 * spread**2)).softmax(-1)
 
 
 def unlike(raw: Tensor, target: Tensor, *, window=11, spread=1.5):
@@ -135,13 +178,10 @@ def unlike(raw: Tensor, target: Tensor, *, window=11, spread=1.5):
     if any(missing):
         beyond = (0, missing[1], 0, missing[0])
         raw, target = (F.pad(each, beyond, mode="replicate") for each in (raw, target))
-    place = torch.arange(window, device=raw.device, dtype=raw.dtype) - (window - 1) / 2
-    weight = (-(place**2) / (2 * spread**2)).softmax(0)
-    channels = raw.shape[1]
-    down = weight.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    high, wide = (_windows(side, window, spread, raw) for side in raw.shape[2:])
 
     def blurred(x: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(x, down, groups=channels), down.mT, groups=channels)
+        return high.mT @ x @ wide
 
     mean_a, mean_b = blurred(raw), blurred(target)
     var_a, var_b = blurred(raw * raw) - mean_a**2, blurred(target * target) - mean_b**2
@@ -150,6 +190,19 @@ def unlike(raw: Tensor, target: Tensor, *, window=11, spread=1.5):
     like = (2 * mean_a * mean_b + small) * (2 * shared + smaller)
     like = like / ((mean_a**2 + mean_b**2 + small) * (var_a + var_b + smaller))
     return 1 - like.flatten(1).mean(1)
+
+
+def _windows(side: int, window: int, spread: float, like: Tensor) -> Tensor:
+    """Weights of a Gaussian window at each place along a side, (side, places).
+
+    For products of matrices: convolutions, which a GPU rounds to three digits, make nonsense of
+    variances that are differences of large numbers.
+    """
+    there = torch.arange(side, device=like.device, dtype=like.dtype)[:, None]
+    first = torch.arange(side - window + 1, device=like.device, dtype=like.dtype)
+    place = there - first - (window - 1) / 2
+    weight = torch.exp(-(place**2) / (2 * spread**2)) * (place.abs() <= (window - 1) / 2)
+    return weight / weight.sum(0)
 
 
 def l1(raw: Tensor, target: Tensor):

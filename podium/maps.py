@@ -71,10 +71,12 @@ class Decoder(nn.Module):
 def build_maps(settings: Model, maps: int) -> Network:
     """A network that answers with `maps` maps, (batch, maps, H / 4, W / 4).
 
-    Raises WeightsError for a backbone that has no feature maps, or weights that do not fit.
+    Raises WeightsError for a backbone that has no feature maps, weights that do not fit, and sides
+    that are no multiples of 32.
     """
     import segmentation_models_pytorch as smp
 
+    _check_sides(settings, "maps of features")
     return _built(
         settings,
         smp.FPN,
@@ -91,17 +93,11 @@ def build_segmenter(settings: Model, maps: int, architecture: str = "unet") -> N
     Args:
         architecture: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus`, `pspnet` or `segformer`.
 
-    Raises WeightsError as `build_maps`, and for sides that are no multiples of 32.
+    Raises WeightsError as `build_maps`.
     """
     import segmentation_models_pytorch as smp
 
-    odd = [side for side in settings.size if side % STRIDE]
-    if odd:
-        near = STRIDE * max(1, round(odd[0] / STRIDE))
-        raise WeightsError(
-            f"image_size: found {odd[0]}, expected multiples of {STRIDE} for maps of the "
-            f"picture's size, such as {near}; `resize: pad` keeps the picture's own shape"
-        )
+    _check_sides(settings, "maps of the picture's size")
     kind, widths = {
         "unet": (smp.Unet, {"decoder_channels": UNET_WIDTHS}),
         "unetplusplus": (smp.UnetPlusPlus, {"decoder_channels": UNET_WIDTHS}),
@@ -111,6 +107,16 @@ def build_segmenter(settings: Model, maps: int, architecture: str = "unet") -> N
         "segformer": (smp.Segformer, {"decoder_segmentation_channels": 2 * WIDTH}),
     }[architecture]
     return _built(settings, kind, classes=maps, **widths)
+
+
+def _check_sides(settings: Model, maps: str) -> None:
+    odd = [side for side in settings.size if side % STRIDE]
+    if odd:
+        near = STRIDE * max(1, round(odd[0] / STRIDE))
+        raise WeightsError(
+            f"image_size: found {odd[0]}, expected multiples of {STRIDE} for {maps}, such as "
+            f"{near}; `resize: pad` keeps the picture's own shape"
+        )
 
 
 def _built(settings: Model, kind: type, **options) -> Network:

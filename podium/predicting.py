@@ -156,7 +156,7 @@ class _Joined:
 
     def __init__(self, task, frames: Frames):
         self.task, self.frames = task, frames
-        self.waiting: list[np.ndarray] = []
+        self.merging: tiles.Merging | None = None
 
     def add(self, predictions: torch.Tensor, which: np.ndarray) -> np.ndarray:
         """Packed predictions of the rows that are whole now.
@@ -167,17 +167,23 @@ class _Joined:
         """
         rows, done = self.frames.rows, []
         for tile, prediction in zip(which, predictions.float().cpu().numpy(), strict=True):
-            self.waiting.append(prediction)
+            factor = len(prediction) // self.frames.size[0]
+            if self.merging is None:
+                height, width = (factor * side for side in self._size(tile))
+                shape = (height, width, *prediction.shape[2:])
+                self.merging = tiles.Merging(shape, prediction.shape[:2])
+            self.merging.add(prediction, -factor * self.frames.offset[tile][::-1].astype(int))
             if tile + 1 == len(rows) or rows[tile + 1] != rows[tile]:
-                done.append(pack(*self._joined(np.flatnonzero(rows == rows[tile]))))
-                self.waiting = []
+                done.append(pack(*self._placed(tile, self.merging.whole())))
+                self.merging = None
         return column(done)
 
-    def _joined(self, own: np.ndarray) -> tuple[np.ndarray, ...]:
-        first = self.frames.take(own[:1])
-        size = tuple(np.round(first.scale[0] * first.sides[0]).astype(int)[::-1].tolist())
-        factor = len(self.waiting[0]) // first.size[0]
-        corners = -factor * self.frames.offset[own][:, ::-1].astype(int)
-        whole = tiles.merged(self.waiting, corners, tuple(factor * side for side in size))
-        frame = Frames(size, first.scale, np.zeros((1, 2)), first.sides)
+    def _size(self, tile: int) -> tuple[int, int]:
+        """Height and width of the picture that a tile is part of, as it was cut."""
+        frame = self.frames
+        return tuple(np.round(frame.scale[tile] * frame.sides[tile]).astype(int)[::-1].tolist())
+
+    def _placed(self, tile: int, whole: np.ndarray) -> tuple[np.ndarray, ...]:
+        own = self.frames.take([tile])
+        frame = Frames(self._size(tile), own.scale, np.zeros((1, 2)), own.sides)
         return self.task.place_row(torch.from_numpy(whole), frame, 0)

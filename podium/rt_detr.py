@@ -13,6 +13,7 @@ from torchvision.ops import box_convert
 
 from podium.config.model import Model
 from podium.detectors import LEAST, MOST, SMALL, Detector, backbone_of
+from podium.sampling import gathered
 
 #: Queries of a picture, at most one for each place of its maps, and the layers that refine them: as
 #: many as the authors' smallest network has.
@@ -133,24 +134,6 @@ def sampled(maps: Tensor, places: Tensor) -> Tensor:
     if not (maps.is_cuda and torch.are_deterministic_algorithms_enabled()):
         return F.grid_sample(maps, 2 * places - 1, align_corners=False)
     return gathered(maps, places)
-
-
-def gathered(maps: Tensor, places: Tensor) -> Tensor:
-    """`sampled` by indices, whose gradient torch sums in one order where it is asked to."""
-    _, _, height, width = maps.shape
-    sides = places.new_tensor([width, height])
-    there = places * sides - 0.5
-    low = there.floor()
-    pixels, rows = maps.flatten(2).transpose(1, 2), torch.arange(len(maps), device=maps.device)
-    total = 0
-    for corner in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        corner = low + low.new_tensor(corner)
-        is_inside = ((corner >= 0) & (corner < sides)).all(3)
-        share = (1 - (there - corner).abs()).prod(3) * is_inside
-        # Of a training that diverges places are no numbers, but never indices out of the map.
-        x, y = corner.nan_to_num().clamp(min=0).minimum(sides - 1).long().unbind(3)
-        total = total + share[..., None] * pixels[rows[:, None, None], y * width + x]
-    return total.permute(0, 3, 1, 2)
 
 
 def _network(strides: list[int], classes: int, width: int, more: int) -> nn.Module:

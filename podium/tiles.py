@@ -94,26 +94,30 @@ def _slope(side: int, ramp: int) -> np.ndarray:
     return np.sin(np.pi / 2 * np.clip(distance / max(ramp, 0.5), 0, 1)) ** 2
 
 
-def merged(
-    parts: Sequence[np.ndarray],
-    corners: np.ndarray,
-    shape: tuple[int, int],
-    overlap: float = OVERLAP,
-) -> np.ndarray:
-    """Tiles' answers (height, width, ...) joined to one of the picture's shape, float32.
+class Merging:
+    """Tiles' answers, joined to one of the picture's shape (height, width, ...), float32.
 
-    Args:
-        corners: top and left of each tile (tiles, 2).
-        shape: height and width of the picture.
+    Tile by tile, so that no more than the answer and its weights is in memory.
     """
-    rest = parts[0].shape[2:]
-    total, weight = np.zeros((*shape, *rest), np.float32), np.zeros(shape, np.float32)
-    share = window(parts[0].shape[:2], overlap).astype(np.float32)
-    for part, (top, left) in zip(parts, corners, strict=True):
+
+    def __init__(self, shape: tuple[int, ...], size: tuple[int, int], overlap: float = OVERLAP):
+        """Begin an answer of a shape, of tiles of a size (height, width)."""
+        self.total, self.weight = np.zeros(shape, np.float32), np.zeros(shape[:2], np.float32)
+        self.share = window(size, overlap).astype(np.float32)
+
+    def add(self, part: np.ndarray, corner: Sequence[int]) -> None:
+        """Add a tile's answer (height, width, ...); corner: its top and left."""
+        top, left = corner
         here = (slice(top, top + part.shape[0]), slice(left, left + part.shape[1]))
-        height, width = weight[here].shape
-        inside = share[:height, :width]
-        total[here] += part[:height, :width] * inside.reshape(*inside.shape, *[1] * len(rest))
-        weight[here] += inside
-    assert (weight > 0).all(), "tiles leave gaps"
-    return total / weight.reshape(*shape, *[1] * len(rest))
+        height, width = self.weight[here].shape
+        inside = self.share[:height, :width]
+        rest = [1] * (part.ndim - 2)
+        self.total[here] += part[:height, :width] * inside.reshape(*inside.shape, *rest)
+        self.weight[here] += inside
+
+    def whole(self) -> np.ndarray:
+        """The answer, once all tiles are there."""
+        assert (self.weight > 0).all(), "tiles leave gaps"
+        rest = [1] * (self.total.ndim - 2)
+        self.total /= self.weight.reshape(*self.weight.shape, *rest)
+        return self.total

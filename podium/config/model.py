@@ -269,7 +269,10 @@ class Model(Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Mixed precision; `auto` is bfloat16 or float16 on a GPU that has it."
     )
-    compile: bool = Field(False, description="Compile the network with `torch.compile` (GPU).")
+    compile: bool = Field(
+        False,
+        description="Compile the network with `torch.compile` (GPU); of a detector the backbone.",
+    )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0], min_length=1, description="One training per fold for each seed; averaged."
     )

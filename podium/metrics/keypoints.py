@@ -27,10 +27,13 @@ def nme(target, prediction, *, between: list[int] | None = None):
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
 def pck(target, prediction, *, threshold: float = 0.1, between: list[int] | None = None):
-    """Share of correct keypoints: those nearer than `threshold` of the object's size."""
+    """Share of correct keypoints: those nearer than `threshold` of the object's size.
+
+    Rows whose object has no size do not count.
+    """
     distance, size = _distances(target, prediction, between)
-    known = np.isfinite(distance)
-    return (distance <= threshold * size[:, None])[known].mean()
+    share = distance / size[:, None]
+    return (share <= threshold)[np.isfinite(share)].mean()
 
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
@@ -38,7 +41,8 @@ def oks_map(target, prediction, *, falloff: float = OKS_FALLOFF):
     """Mean precision at object keypoint similarities from 0.50 to 0.95 (COCO), one object a row.
 
     Every row has one object and one answer, so that the precision at a threshold is the share of
-    rows above it. `falloff` is COCO's 2 sigma, the same for all points.
+    rows above it; COCO's own code makes a curve of it, for which answers would need a score.
+    `falloff` is COCO's 2 sigma, the same for all points.
     """
     distance, size = _distances(target, prediction, None)
     similarity = np.exp(-(distance**2) / (2 * (size[:, None] * falloff) ** 2))

@@ -84,6 +84,7 @@ def train(network: Network, plan: Training) -> list[dict]:
     network.to(device)
     if device.type == "cuda":  # the same submission again on the same kind of machine
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.deterministic = True  # also where a network switches that off
         # Filling every new tensor would cost a kernel each; nobody reads what was not written.
         torch.utils.deterministic.fill_uninitialized_memory = False
     norms = _Norms(network, settings.batch_size)
@@ -91,7 +92,7 @@ def train(network: Network, plan: Training) -> list[dict]:
     optimizer = optimizers.create(network, settings.optimizer, device)
     autocast, scaler = _precision(settings.precision, device)
     average = _moving_average(network, settings)
-    forward = torch.compile(network) if settings.compile and device.type == "cuda" else network
+    forward = _compiled(network) if settings.compile and device.type == "cuda" else network
     size = (
         None if plan.train.seen is None or plan.train.has_features else plan.train.seen.shape[2:4]
     )
@@ -195,6 +196,17 @@ def train(network: Network, plan: Training) -> list[dict]:
     if best is not None:
         network.load_state_dict(best["network"])
     return history
+
+
+def _compiled(network: Network):
+    """The network, compiled; of one that takes targets the backbone.
+
+    Beyond it no two batches have the same shapes, and compiling takes longer than training.
+    """
+    if not network.takes_targets:
+        return torch.compile(network)
+    network.backbone.compile()
+    return network
 
 
 def _column(name: str) -> str:

@@ -390,6 +390,18 @@ def test_the_ssim_loss_is_scikit_images(channels):
     assert losses.unlike(*small).shape == (1,)
 
 
+def test_the_ssim_loss_convolves_nothing(monkeypatch):
+    """A GPU rounds what it convolves to 11 bits: of a bright picture the variance is lost."""
+    monkeypatch.setattr(torch.nn.functional, "conv2d", None)
+    rng = np.random.default_rng(0)
+    pair = 0.95 + 0.002 * rng.standard_normal((2, 24, 30))
+    known = structural_similarity(
+        *pair, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    said, true = (torch.from_numpy(p).float()[None, None] for p in pair)
+    assert losses.unlike(said, true).item() == pytest.approx(1 - known, abs=1e-3)
+
+
 def test_loss_terms_by_hand_and_their_gradients():
     task = task_of(perceptual={"backbone": "test_resnet", "weights": "none"})
     target = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)

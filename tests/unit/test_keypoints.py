@@ -153,7 +153,7 @@ def test_missing_points_stay_missing_and_cost_nothing(task):
     _, there = task.augmented(transform, picture(), target[0])
     assert np.isnan(there).tolist() == np.isnan(target[0]).tolist()
     for name, term in task.loss_terms(Loss(), target).items():
-        shape = (1, 3, 8, 8) if name == "heatmap" else (1, 6)
+        shape = (1, 3, 8, 8) if name.startswith("heatmap") else (1, 6)
         raw = torch.zeros(shape, requires_grad=True)
         loss = term(raw, torch.from_numpy(target))
         (gradient,) = torch.autograd.grad(loss.sum(), raw)
@@ -178,6 +178,78 @@ def test_heat_maps_are_read_between_their_cells(task):
     assert middle_of(maps).shape == (1, 3, 2)
 
 
+def test_heat_maps_need_sides_that_can_be_halved(task):
+    from podium.config.model import Model
+    from podium.errors import WeightsError
+
+    settings = Model(backbone="test_resnet", weights="none", image_size=300, approach="heatmap")
+    with pytest.raises(WeightsError, match=r"found 300, expected multiples of 32.*such as 288"):
+        task.network(settings)
+
+
+@pytest.mark.parametrize("cells", [0.6, 1.0, 2.5, 7.3, 10.9, 11.4])
+def test_a_heat_map_that_is_learnt_is_read_where_the_point_is(cells):
+    """At the border too, where half of its Gaussian is cut off."""
+    from podium import losses
+
+    target = torch.tensor([[cells / 12 - 0.5, 0.5 - cells / 12]])
+    maps = torch.zeros(1, 1, 12, 12, requires_grad=True)
+    optimizer = torch.optim.Adam([maps], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        losses.heat_map(maps, target).sum().backward()
+        optimizer.step()
+    read = losses.middle_of(maps.detach())[0]
+    np.testing.assert_allclose(read, target.reshape(1, 2), atol=0.05 / 12)
+
+
+def test_the_squared_difference_of_heat_maps_by_hand():
+    from podium.losses import heat_map_mse
+
+    x, y = torch.meshgrid(torch.arange(9), torch.arange(7), indexing="xy")
+    wanted = torch.exp(-((x - 4.0) ** 2 + (y - 3.0) ** 2) / 2)
+    target = torch.zeros(1, 2)
+    assert heat_map_mse(wanted.log()[None, None] + 5, target).item() == pytest.approx(0, abs=1e-4)
+    flat = (((1 - wanted) ** 2).sum() / (wanted**2).sum()).item()
+    assert heat_map_mse(torch.zeros(1, 1, 7, 9), target).item() == pytest.approx(flat, rel=1e-3)
+
+
+def test_similarities_of_points_are_cocos():
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    rng = np.random.default_rng(0)
+    target = rng.uniform(10, 90, (30, 5, 2))
+    said = target + rng.normal(0, 8, target.shape) * rng.uniform(0, 1, (30, 1, 1))
+    target[rng.random((30, 5)) < 0.2] = np.nan
+    objects, answers = [], []
+    for row, (true, points) in enumerate(zip(target, said, strict=True)):
+        low, sides = np.nanmin(true, 0), np.nanmax(true, 0) - np.nanmin(true, 0)
+        seen = np.where(np.isnan(true[:, :1]), 0, 2)
+        whole = {"image_id": row, "category_id": 1}
+        there = np.hstack([np.nan_to_num(true), seen]).ravel().tolist()
+        objects.append(
+            {
+                **whole, "id": row + 1, "iscrowd": 0, "area": float(sides.prod()),
+                "bbox": [*low.tolist(), *sides.tolist()], "keypoints": there,
+                "num_keypoints": int((seen > 0).sum()),
+            }
+        )  # fmt: skip
+        points = np.hstack([points, np.ones((5, 1))]).ravel().tolist()
+        answers.append({**whole, "keypoints": points, "score": 1.0})
+    reference = COCO()
+    images, categories = [{"id": row} for row in range(30)], [{"id": 1, "name": "face"}]
+    reference.dataset = {"images": images, "annotations": objects, "categories": categories}
+    reference.createIndex()
+    judge = COCOeval(reference, reference.loadRes(answers), "keypoints")
+    judge.params.kpt_oks_sigmas = np.full(5, 0.13 / 2)
+    judge.evaluate()
+    found = [each["dtMatches"][:, 0] > 0 for each in judge.evalImgs[:30]]  # of objects of any size
+    share = metrics.registry()["oks_map"](target.reshape(30, -1), said.reshape(30, -1))
+    assert 0.2 < share < 0.9
+    assert share == pytest.approx(np.mean(found))
+
+
 def test_metrics_of_points_by_hand():
     square = np.array([[0, 0], [10, 0], [0, 10], [10, 10.0]])
     target = np.stack([square, 2 * square]).reshape(2, -1)
@@ -197,6 +269,11 @@ def test_metrics_of_points_by_hand():
     target[:, :2] = np.nan  # missing: does not count
     assert known["rmse"](target, prediction) == 0
     assert known["pck"](target, prediction) == 1
+    # A single point, or a missing eye, is an object of no size: nobody can tell how near is near.
+    target[0, 2:] = np.nan
+    assert known["pck"](target, prediction) == 1
+    prediction[1, 2] += 99
+    assert known["pck"](target, prediction) == pytest.approx(2 / 3)
 
 
 def test_wing_loss_meets_the_line_where_it_turns():

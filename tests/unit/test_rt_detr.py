@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from podium import detectors, rt_detr, tasks
@@ -173,21 +172,6 @@ def test_it_trains_on_after_it_was_only_looked_at():
     with torch.inference_mode():  # the package remembers places made here
         net.eval()(pictures, None, target)
     sum(net.train()(pictures, None, target)["losses"].values()).backward()
-
-
-def test_sampling_by_indices_is_grid_sample():
-    maps = torch.randn(3, 4, 5, 7, dtype=torch.float64, requires_grad=True)
-    places = (1.4 * torch.rand(3, 6, 2, 2, dtype=torch.float64) - 0.2).requires_grad_()
-    gradients = []
-    wanted = torch.randn(3, 4, 6, 2, dtype=torch.float64)
-    seen = (
-        rt_detr.gathered(maps, places),
-        F.grid_sample(maps, 2 * places - 1, align_corners=False),
-    )
-    torch.testing.assert_close(*seen)
-    for each in seen:
-        gradients.append(torch.autograd.grad((each * wanted).sum(), (maps, places)))
-    torch.testing.assert_close(*gradients)
 
 
 def test_sampling_is_the_packages(shared):

@@ -1,5 +1,7 @@
 """Tiles: they cover, they are cut as they lie, and joined they are the picture again."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,13 @@ import pytest
 from podium import tiles
 from podium.frames import Frames
 from podium.framing import at_home, framed
+
+
+def merged(parts, places, shape, overlap=tiles.OVERLAP) -> np.ndarray:
+    merging = tiles.Merging((*shape, *parts[0].shape[2:]), parts[0].shape[:2], overlap)
+    for part, corner in zip(parts, places, strict=True):
+        merging.add(part, corner)
+    return merging.whole()
 
 
 @pytest.mark.parametrize("side", [1, 31, 32, 33, 60, 61, 64, 100, 257])
@@ -46,7 +55,7 @@ def test_tiles_joined_are_the_picture(shape, overlap):
     picture = np.random.default_rng(0).integers(0, 256, shape)
     places = tiles.corners(shape[:2], (32, 32), overlap)
     parts = [tiles.cut(picture, corner, (32, 32)) for corner in places]
-    joined = tiles.merged(parts, places, shape[:2], overlap)
+    joined = merged(parts, places, shape[:2], overlap)
     assert joined.dtype == np.float32
     np.testing.assert_allclose(joined, picture, atol=1e-3)
 
@@ -65,11 +74,25 @@ def test_disagreeing_tiles_meet_without_a_step():
     """Tiles that are 0 and 100 blend into each other over what they have in common."""
     places = np.array([[0, 0], [0, 24]])
     parts = [np.zeros((32, 32)), np.full((32, 32), 100.0)]
-    row = tiles.merged(parts, places, (32, 56), 0.25)[16]
+    row = merged(parts, places, (32, 56), 0.25)[16]
     np.testing.assert_array_equal(row[:24], 0)
     np.testing.assert_allclose(row[32:], 100, rtol=1e-6)
     assert (np.diff(row[23:33]) > 0).all()
     assert np.diff(row).max() < 25
+
+
+def test_large_answers_are_in_memory_once():
+    """Not the tiles, which have much in common."""
+    shape, places = (640, 640, 4), tiles.corners((640, 640), (32, 32), 0.5)
+    tracemalloc.start()
+    merging = tiles.Merging(shape, (32, 32), 0.5)
+    for corner in places:
+        merging.add(np.full((32, 32, 4), 0.25, np.float32), corner)
+    whole = merging.whole()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(whole, 0.25, rtol=1e-5)
+    assert peak < 1.5 * whole.nbytes
 
 
 def test_a_layout_has_the_tiles_of_all_pictures_that_can_be_read():
@@ -100,7 +123,7 @@ def test_enlarged_pictures_are_cut_and_found_again_where_they_were():
     truth = np.zeros((24, 40), np.uint8)
     truth[3:20, 10:35] = 1
     seen = [framed(truth, frames, tile).astype(float) for tile in range(4)]
-    whole = tiles.merged(seen, layout.corners[:4], (36, 60))
+    whole = merged(seen, layout.corners[:4], (36, 60))
     home = Frames((36, 60), frames.scale[:1], np.zeros((1, 2)), frames.sides[:1])
     found = at_home(whole[None].astype(np.float32), home, 0, (40, 24))[0] > 0.5
     np.testing.assert_array_equal(found, truth == 1)

@@ -101,5 +101,5 @@ class Options(TaskOptions):
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms of a model's approach."""
     names = ["l2", "l1", "smooth_l1", "wing"]
-    names += ["heatmap"] if approach == "heatmap" else []
+    names += ["heatmap", "heatmap_mse"] if approach == "heatmap" else []
     return (*names, "visibility") if options.visibility else tuple(names)

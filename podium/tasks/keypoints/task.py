@@ -155,7 +155,7 @@ class Task(base.Task):
                     self._visible(raw), ~target[:, ::2].isnan()
                 )
             }
-        return terms | {"heatmap": losses.heat_map}
+        return terms | {"heatmap": losses.heat_map, "heatmap_mse": losses.heat_map_mse}
 
     def network(self, settings):
         from podium.maps import build_maps
