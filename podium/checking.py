@@ -8,6 +8,7 @@ import torch
 from podium import manifest, metrics, network, submission, tasks
 from podium.config.model import Model
 from podium.errors import ConfigError
+from podium.frames import scaled_size
 from podium.tasks import base
 
 
@@ -21,6 +22,7 @@ def check_model(
     targets: str,
     train: str,
     sample: str,
+    scales: list[float] | None,
     out: str,
     job,
 ) -> None:
@@ -29,11 +31,13 @@ def check_model(
     Args:
         table_format: `id`, `separator` and `encoding` of the config's `competition`.
         targets, train, sample: the targets, the training manifest and the sample submission.
+        scales: the config's `augment.scales`.
 
     Raises:
         WeightsError: unknown network, unreachable hub, weights that do not fit.
         DataError: the sample submission has no place for what the task and metric answer.
-        ConfigError: a metric of the user's own that cannot be called.
+        ConfigError: a metric of the user's own that cannot be called; scales at which the network
+            cannot look at pictures.
     """
     settings = Model.model_validate(model)
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
@@ -60,8 +64,26 @@ def check_model(
         with torch.inference_mode():
             network.asked(net.eval(), blank, None, None)
         summary["pictures_per_second"] = round(4 * pictures / (time.perf_counter() - began), 1)
+        for factor in scales or ():
+            look_at(net, blank[:2], scaled_size(settings.size, factor))
     manifest.write_json(out, summary)
     job.say(f"{summary['parameters'] / 1e6:.1f} million parameters")
+
+
+def look_at(net: network.Network, pictures: torch.Tensor, size: tuple[int, int]) -> None:
+    """Let a network see blank pictures of another size.
+
+    Raises ConfigError where it cannot.
+    """
+    blank = pictures.new_zeros(*pictures.shape[:2], *size, 3)
+    try:
+        with torch.inference_mode():
+            network.asked(net, blank, None, None)
+    except Exception as error:
+        raise ConfigError(
+            f"augment.scales: the network sees pictures of one size only, not of "
+            f"{size[0]} x {size[1]} pixels; take a convolutional backbone, or no scales: {error}"
+        ) from None
 
 
 def call_own_metric(task: base.Task, metric: metrics.Metric, targets) -> None:

@@ -12,6 +12,14 @@ import pandas as pd
 from podium.cache import fitted_size
 from podium.tiles import Layout, zoomed
 
+#: Sides of pictures that are seen at other scales are multiples of it.
+STRIDE = 32
+
+
+def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Height and width of pictures that are seen at another scale."""
+    return tuple(max(STRIDE, round(side * factor / STRIDE) * STRIDE) for side in size)
+
 
 @dataclass(frozen=True)
 class Frames:

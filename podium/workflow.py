@@ -259,6 +259,10 @@ class Run:
         model = self._plain["models"][wildcards.model]
         return {key: model[key] for key in NETWORK_KEYS}
 
+    def scales_of(self, wildcards) -> list[float] | None:
+        """At which scales a model's network is to look at pictures."""
+        return self._plain["models"][wildcards.model]["augment"]["scales"]
+
     def backbone_of(self, wildcards) -> dict:
         """What a frozen backbone's output depends on, by the name of `_backbone_name`."""
         return self._backbone(self._first_with(wildcards.backbone))

@@ -88,6 +88,7 @@ rule check_model:
         "../envs/podium.yaml"
     params:
         model=run.network_of,
+        scales=run.scales_of,
         task=run.task,
         metric=run.section("metric"),
         table_format=run.table_format,

@@ -14,6 +14,7 @@ with open_job(snakemake) as job:
         table_format=snakemake.params.table_format,
         train=snakemake.input.train,
         sample=snakemake.input.sample,
+        scales=snakemake.params.scales,
         out=snakemake.output.summary,
         job=job,
     )

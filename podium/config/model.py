@@ -164,9 +164,16 @@ class Augment(Section):
     )
     scales: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] | None = Field(
         None,
-        description="Multi-scale training, for masks, boxes and objects: the smallest and largest "
-        "factor that a batch's size is multiplied by, such as [0.75, 1.25].",
+        description="Multi-scale training: the smallest and largest factor that a batch's size is "
+        "multiplied by, such as [0.75, 1.25]; sides become multiples of 32. Not for pictures as "
+        "output.",
     )
+
+    @model_validator(mode="after")
+    def _scales_are_ordered(self):
+        if self.scales and self.scales[0] > self.scales[1]:
+            raise ValueError(f"scales: found {list(self.scales)}, expected the smallest one first")
+        return self
 
 
 class EarlyStopping(Section):

@@ -102,7 +102,6 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
     if not traits.joins:
         why = f"{task} cannot join pictures with their targets"
         asked.append(("mix.mosaic", model.mix.mosaic, 0.0, why))
-        asked.append(("augment.scales", model.augment.scales, None, why))
     if not traits.pastes:
         why = f"{task} has no objects to paste"
         asked.append(("mix.copy_paste", model.mix.copy_paste, 0.0, why))
@@ -120,6 +119,7 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
     if traits.makes_pictures:
         why = f"{task} answers with pictures that must stay as they are"
         asked += [(f"look.{name}", wanted, False, why) for name, wanted in model.look]
+        asked.append(("augment.scales", model.augment.scales, None, why))
     if (model.approach or next(iter(traits.approaches), None)) in traits.map_approaches:
         if model.is_frozen:
             asked.append(

@@ -209,6 +209,15 @@ class Task(ABC):
         """Of a spatial task: a picture (H, W, 3) and its learning target, moved together."""
         return transform(image=picture)["image"], target
 
+    def resized(
+        self, target: "np.ndarray | list", seen: tuple[int, int], size: tuple[int, int]
+    ) -> "np.ndarray | list":
+        """Learning targets of a batch whose pictures, `seen` (height, width), are made of a `size`.
+
+        As they are, unless they count pixels: relative places stay.
+        """
+        return target
+
     @abstractmethod
     def predict(self, raw: "Tensor", train_target: np.ndarray) -> "Tensor":
         """Raw outputs (n, outputs) to a prediction (n, names) in `space`.

@@ -124,6 +124,22 @@ class PackedTask(Task):
     def augmented(self, transform, picture, target):
         """A picture (H, W, 3) and its framed target, moved together."""
 
+    def moved(self, framed, seen: tuple[int, int], size: tuple[int, int], scale, offset=(0.0, 0.0)):
+        """A framed target of a picture `seen` (height, width) in a canvas of another size.
+
+        Args:
+            scale, offset: in x and y, as in `Frames`.
+        """
+        frames = Frames(
+            size, np.array([scale], float), np.array([offset], float), np.array([seen[::-1]])
+        )
+        return self.framed(unpack(pack(*self.unframed(framed))), frames, 0)
+
+    def resized(self, target, seen, size):
+        """See `base.Task.resized`."""
+        scale = np.array(size[::-1]) / seen[::-1]
+        return [self.moved(each, seen, size, scale) for each in target]
+
     def united(self, size: tuple[int, int], parts: list):
         """Framed targets of several pictures as that of one that shows them all.
 

@@ -17,8 +17,7 @@ class Traits:
             augmentation and in test-time views, and cannot be mixed with another.
         several_rows: whether a picture may have several rows in the training table and in the
             sample submission: one for each of its objects, say. Its rows are one example.
-        joins: whether several pictures can become one with what is where in them: mosaics, and
-            batches of several scales.
+        joins: whether several pictures can become one with what is where in them: mosaics.
         pastes: whether objects of one picture can be pasted into another.
         in_tiles: whether models may look at pictures in tiles (`resize: tiles`): its predictions
             are (batch, H, W, ...), a place for each pixel.

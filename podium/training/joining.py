@@ -1,7 +1,7 @@
-"""Pictures made of several, with what is where in them: mosaic, copy-paste, several scales.
+"""Pictures made of several, with what is where in them, and batches of several scales.
 
-For tasks that pack their targets; partners are other rows of the batch. Pictures are uint8
-(batch, 1, H, W, 3), targets a list as the task frames them.
+Mosaic and copy-paste are for tasks that pack their targets, which are a list then as the task
+frames them; partners are other rows of the batch. Pictures are uint8 (batch, pictures, H, W, 3).
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium.config.model import Model
-from podium.frames import Frames
-from podium.packed import pack, unpack
+from podium.frames import scaled_size
 
 #: Where the corner in which the four pictures of a mosaic meet may be, as a share of the side.
 MEETING = (0.3, 0.7)
-#: Sides of scaled batches are multiples of it.
-STRIDE = 32
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class Joining:
     """How pictures of a batch are joined before, and scaled after, they are augmented.
 
     Attributes:
-        task: a task that packs its targets.
+        task: the task; for `mosaic` and `copy_paste` one that packs its targets.
         mosaic: share of the pictures that become mosaics.
         copy_paste: share of the pictures that get objects of another.
         scales: smallest and largest factor that a batch's size is multiplied by, or None.
@@ -44,6 +41,8 @@ class Joining:
 
     def joined(self, pictures: np.ndarray, targets: list, seed: int) -> tuple[np.ndarray, list]:
         """Some pictures as mosaics, some with objects of others."""
+        if not (self.mosaic or self.copy_paste):
+            return pictures, targets
         random = np.random.default_rng([seed, 1])
         count = len(pictures)
         made, there = pictures.copy(), list(targets)
@@ -65,32 +64,15 @@ class Joining:
             return pictures, targets
         import cv2
 
+        seen = pictures.shape[2:4]
         factor = np.random.default_rng([seed, 2]).uniform(*self.scales)
-        size = tuple(
-            max(STRIDE, round(side * factor / STRIDE) * STRIDE) for side in pictures.shape[2:4]
-        )
-        if size == pictures.shape[2:4]:
+        size = scaled_size(seen, factor)
+        if size == seen:
             return pictures, targets
         how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        made = np.stack(
-            [cv2.resize(each, size[::-1], interpolation=how)[None] for (each,) in pictures]
-        )
-        scale = np.array(size[::-1]) / pictures.shape[3:1:-1]
-        return made, [
-            moved(self.task, target, pictures.shape[2:4], size, scale) for target in targets
-        ]
-
-
-def moved(task, framed, seen: tuple[int, int], size: tuple[int, int], scale, offset=(0.0, 0.0)):
-    """A framed target of a picture `seen` (height, width) in a canvas of another size.
-
-    Args:
-        scale, offset: in x and y, as in `Frames`.
-    """
-    frames = Frames(
-        size, np.array([scale], float), np.array([offset], float), np.array([seen[::-1]])
-    )
-    return task.framed(unpack(pack(*task.unframed(framed))), frames, 0)
+        made = [cv2.resize(each, size[::-1], interpolation=how) for row in pictures for each in row]
+        made = np.stack(made).reshape(*pictures.shape[:2], *size, 3)
+        return made, self.task.resized(targets, seen, size)
 
 
 def mosaic(task, chosen: list, random: np.random.Generator):
@@ -119,6 +101,6 @@ def mosaic(task, chosen: list, random: np.random.Generator):
             cut[0] : cut[0] + size[0], cut[1] : cut[1] + size[1]
         ]
         scale = whole[::-1] / np.array([width, height])
-        there = moved(task, framed, (height, width), size, scale, -cut[::-1].astype(float))
+        there = task.moved(framed, (height, width), size, scale, -cut[::-1].astype(float))
         parts.append((there, int(top), int(left)))
     return made, task.united((height, width), parts)

@@ -175,6 +175,25 @@ def test_one_batch_is_learnt_by_heart(tiny):
         assert tiny.metric.is_better(last, first), approach
 
 
+def test_batches_of_several_scales_are_learnt(tiny):
+    augment = {"preset": "none", "scales": [0.9, 3.0]}
+    for approach in tiny.approaches:
+        rows, seen = tiny.rows(8), []
+        settings = Model.model_validate(
+            {**MODEL, "epochs": 40, "approach": approach, "augment": augment}
+        )
+        net = tiny.network(settings)
+        net.backbone.register_forward_pre_hook(
+            lambda _, given, seen=seen: seen.append(given[0].shape[2:4])
+        )
+        plan = Training(
+            tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
+        )
+        history = train(net, plan)
+        assert {(32, 32), (64, 64), (96, 96)} <= set(seen)
+        assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"], approach
+
+
 def test_a_decision_gives_labels_in_the_form_of_the_target(tiny):
     raw = torch.randn(len(tiny.target), tiny.task.outputs)
     prediction = tiny.task.predict(raw, tiny.target).numpy()

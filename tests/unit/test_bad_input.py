@@ -105,6 +105,7 @@ class Competition:
                 targets=self.out / "targets.parquet",
                 train=self.out / "train.parquet",
                 sample=self.root / plain["competition"]["sample_submission"],
+                scales=model["augment"]["scales"],
                 out=self.out / f"{name}.json",
                 job=job,
             )
@@ -390,6 +391,13 @@ case(
 )
 case("a picture size that does not suit", "model", "image_size", "32 x 40 pixels", "divisible")(
     lambda c: (c.key("models.cnn.backbone", "test_vit"), c.key("models.cnn.image_size", [32, 40]))
+)
+case("scales that a network cannot see", "model", "augment.scales", "32 x 32 pixels", "convolut")(
+    lambda c: (
+        c.key("models.cnn.backbone", "vit_tiny_patch16_224"),
+        c.key("models.cnn.image_size", 64),
+        c.key("models.cnn.augment", {"preset": "none", "scales": [0.5, 1.0]}),
+    )
 )
 case(
     "an index column in the sample", "model", "sample_submission", "Unnamed: 0", task="regression"
