@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 
+import engine
 import numpy as np
 import pandas as pd
 import pytest
@@ -173,6 +174,12 @@ def test_one_batch_is_learnt_by_heart(tiny):
         # The metric agrees that the batch is learnt.
         first, last = history[0]["train_score"], history[-1]["train_score"]
         assert tiny.metric.is_better(last, first), approach
+
+
+def test_every_approach_trains_with_all_that_the_engine_offers(tiny):
+    for approach in tiny.approaches:
+        settings = Model.model_validate({**MODEL, **engine.ENGINE, "approach": approach})
+        engine.check_trains(tiny, settings, tiny.rows(8))
 
 
 def test_batches_of_several_scales_are_learnt(tiny):

@@ -4,6 +4,7 @@ import importlib
 import shutil
 from pathlib import Path
 
+import engine
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,36 +184,10 @@ def test_one_batch_is_learnt_by_heart(tiny):
 
 
 #: What the engine offers, all of it at once.
-ENGINE = {
-    "epochs": 2,
-    "freeze": {"stages": 1, "until": 1, "norm": True},
-    "optimizer": {
-        "name": "radam", "lr": 0.003, "backbone_lr": 0.5, "layer_decay": 0.7, "lookahead": True,
-        "clip": 1.0,
-    },
-    "schedule": {"name": "cosine", "warmup": 1, "floor": 0.1},
-    "ema": 0.5,
-    "select": "best",
-    "early_stopping": {"patience": 2},
-    "drop_path": 0.1,
-    "augment": "medium",
-    "batch_size": 4,
-}  # fmt: skip
-
-
 def test_every_approach_trains_with_all_that_the_engine_offers(tiny):
     for approach in tiny.approaches:
-        settings = tiny.settings(**ENGINE, approach=approach)
-        rows, net = tiny.rows(settings, 4), tiny.network(settings)
-        before = {name: value.clone() for name, value in net.state_dict().items()}
-        plan = Training(
-            tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
-        )
-        history = train(net, plan)
-        assert np.isfinite([row["train_loss"] for row in history]).all(), approach
-        changed = {name for name, value in net.named_parameters() if (value != before[name]).any()}
-        assert any(name.startswith("backbone") for name in changed), approach
-        assert any(name.startswith("head") for name in changed), approach
+        settings = tiny.settings(**engine.ENGINE, approach=approach)
+        engine.check_trains(tiny, settings, tiny.rows(settings, 4))
 
 
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
