@@ -154,8 +154,6 @@ def fused(
     """
     if len(parts) == 1:
         return parts[0]
-    import ensemble_boxes
-
     filled = [part for part in parts if len(part[0])]
     if not filled:
         return parts[0]
@@ -164,25 +162,38 @@ def fused(
     lists = [list(each) for each in zip(*parts, strict=True)]
     lists[0] = [np.asarray(box, dtype=np.float64) / np.maximum(sides, 1e-9) for box in lists[0]]
     if how == "wbf":
+        import ensemble_boxes
+
         boxes, scores, labels = ensemble_boxes.weighted_boxes_fusion(
             *lists, weights=list(weights), iou_thr=overlap, conf_type="box_and_model_avg"
         )
     else:
-        # The library divides by the sum of the weights; the heaviest part keeps its scores.
+        # The heaviest part keeps its scores.
         lists[1] = [s * w / max(weights) for s, w in zip(lists[1], weights, strict=True)]
+        boxes, scores, labels = map(np.concatenate, lists)
         if how == "nms":
-            boxes, scores, labels = ensemble_boxes.nms(*lists, iou_thr=overlap)
+            kept = _best_ones(boxes, scores, labels, overlap)
         else:
-            boxes, scores, labels = map(np.concatenate, lists)
             scores = _softened(boxes, scores, labels, overlap)
             kept = scores >= LEAST
-            boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
+        boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
     order = np.argsort(-scores, kind="stable")[:MOST]
     kinds = [array.dtype for array in parts[0]]
     return tuple(
         np.asarray(array)[order].astype(kind)
         for array, kind in zip((boxes * sides, scores, labels), kinds, strict=True)
     )
+
+
+def _best_ones(
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, overlap: float
+) -> np.ndarray:
+    """Places of the boxes that no better one of their class overlaps by more than `overlap`."""
+    import torch
+    from torchvision.ops import batched_nms
+
+    given = [boxes.astype(np.float64), scores.astype(np.float64), labels.astype(np.int64)]
+    return batched_nms(*map(torch.from_numpy, given), overlap).numpy()
 
 
 def _softened(

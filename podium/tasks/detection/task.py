@@ -24,7 +24,7 @@ THINNEST = 0.1
 #: Score from which boxes are drawn and counted for people.
 SHOWN = 0.4
 #: The thresholds that are tried for each class.
-THRESHOLDS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
+THRESHOLDS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
 #: With more classes they share one threshold.
 MOST_THRESHOLDS = 12
 #: Pixels of a network's picture that an object should have.
