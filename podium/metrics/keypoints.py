@@ -67,6 +67,8 @@ def _distances(target, prediction, between) -> tuple[np.ndarray, np.ndarray]:
         first, second = between
         size = np.linalg.norm(target[:, first] - target[:, second], axis=1)
     else:
-        sides = np.nanmax(target, axis=1) - np.nanmin(target, axis=1)
+        # Of a row without points: minus infinity.
+        largest, smallest = (np.where(np.isnan(target), end, target) for end in (-np.inf, np.inf))
+        sides = (largest.max(axis=1) - smallest.min(axis=1)).clip(min=0)
         size = np.sqrt(sides.prod(axis=1))
     return distance, np.where(size > 0, size, np.nan)
