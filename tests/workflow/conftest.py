@@ -24,7 +24,12 @@ TWO_MODELS = {
 
 #: A model of the columns alone.
 COLUMNS = {"models": {"alpha": model(epochs=3, pictures=False)}}
-SECTIONS = {"classification": TWO_MODELS, "ordinal": COLUMNS, "regression": COLUMNS}
+SECTIONS = {
+    "classification": TWO_MODELS,
+    "multilabel": COLUMNS,
+    "ordinal": COLUMNS,
+    "regression": COLUMNS,
+}
 
 
 @pytest.fixture(scope="session")

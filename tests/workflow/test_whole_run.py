@@ -5,6 +5,7 @@ import os
 import re
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -44,18 +45,19 @@ def test_every_stage_leaves_its_output(run):
 
 
 def test_nothing_to_do_is_said_within_5_seconds(finished):
-    wall, cpu = [], []
+    best = np.inf
     for _ in range(3):
         began, spent = time.perf_counter(), cpu_seconds_of_children()
         output = finished.run()
-        wall.append(time.perf_counter() - began)
-        cpu.append(cpu_seconds_of_children() - spent)
+        wall, cpu = time.perf_counter() - began, cpu_seconds_of_children() - spent
+        print(f"nothing to do: {wall:.1f} s, {cpu:.1f} s of CPU")
         assert "Nothing to be done" in output
-    # The best of three, and the work alone where the machine is busy with something else.
-    is_busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
-    seconds = min(cpu) if is_busy else min(wall)
-    print(f"nothing to do: {min(wall):.1f} s, {min(cpu):.1f} s of CPU")
-    assert seconds < 5
+        # The best of three, and the work alone where the machine is busy with something else.
+        is_busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
+        best = min(best, cpu if is_busy else wall)
+        if best < 5:
+            break
+    assert best < 5
 
 
 def cpu_seconds_of_children() -> float:
