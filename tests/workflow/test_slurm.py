@@ -60,8 +60,8 @@ def cancel_first(rule: str, cancelled: list[str], stop: threading.Event) -> None
 
 @pytest.mark.slurm
 def test_slurm_gives_the_submission_of_a_local_run(slurm, finished_run, tmp_path):
-    local = finished_run("multilabel")
-    workflow = new_workflow(tmp_path / "cluster", "multilabel")
+    local = finished_run("keypoints")
+    workflow = new_workflow(tmp_path / "cluster", "keypoints")
     workflow.config["compute"] |= {"memory_mb": 2000, "minutes": 20}
     cancelled: list[str] = []
     stop = threading.Event()
