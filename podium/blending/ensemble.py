@@ -20,7 +20,7 @@ Writes `blend.json`:
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +72,8 @@ def blend_models(
     decider = Decider(chosen_task, chosen_metric, thresholds["tune"])
     problem = Problem(rows.target, values, decider, chosen_task.space, blend["seed"])
     bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
-    result, best = compare(models, blend["methods"], problem, rows.folds, bootstrap)
+    say = None if job is None else job.say
+    result, best = compare(models, blend["methods"], problem, rows.folds, bootstrap, say)
 
     test = _test_predictions(models, _by_model(models, test_parts), rows.fingerprint, chosen_task)
     result |= {
@@ -110,14 +111,18 @@ def compare(
     problem: Problem,
     folds: np.ndarray,
     bootstrap: Bootstrap,
+    say: Callable[[str], None] | None = None,
 ):
     """Every method's honest score, and the choice.
+
+    Args:
+        say: is told which method is being tried: masks, boxes and objects take minutes.
 
     Returns:
         The part of `blend.json` that these rows decide, and the chosen method's `CrossFit`.
     """
     metric = problem.metric
-    candidates, unfit = _candidates(models, methods, problem, folds, bootstrap)
+    candidates, unfit = _candidates(models, methods, problem, folds, bootstrap, say)
     chosen = choice.choose_among(candidates, bootstrap) if len(models) > 1 else blending.SINGLE
     best = candidates[chosen].fit
     best_model = models[candidates[blending.SINGLE].fit.parameters["model"]]
@@ -159,7 +164,7 @@ def compare(
     return result, best
 
 
-def _candidates(models, methods, problem, folds, bootstrap):
+def _candidates(models, methods, problem, folds, bootstrap, say):
     names = [blending.SINGLE]
     unfit = {}
     if len(models) > 1:
@@ -168,9 +173,12 @@ def _candidates(models, methods, problem, folds, bootstrap):
     else:
         unfit = dict.fromkeys(methods, "there is only one model")
     candidates = {}
-    for name in names:
+    for number, name in enumerate(names, start=1):
         module = blending.load(name)
         reason = _misfit(module, problem)
+        if say is not None and not reason:
+            what = "the best single model" if name == blending.SINGLE else name
+            say(f"trying {what}, {number} of {len(names)}")
         if reason:
             unfit[name] = reason
         else:
