@@ -12,7 +12,8 @@ import pandas as pd
 from podium.cache import fitted_size
 from podium.tiles import Layout, zoomed
 
-#: Sides of pictures that are seen at other scales are multiples of it.
+#: Pixels of the picture that a pixel of a network's coarsest map stands for: sides of pictures for
+#: maps, and of those that are seen at other scales, are multiples of it.
 STRIDE = 32
 
 

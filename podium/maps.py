@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from podium import weights
 from podium.config.model import Model
 from podium.errors import WeightsError
+from podium.frames import STRIDE
 from podium.network import Backbone, Network, depths_of
 
 #: Width of the decoder: a quarter of its authors', which keeps a CPU busy enough.
@@ -19,8 +20,6 @@ WIDTH = 64
 #: Widths of a U-Net's decoder, from the coarsest: half of its authors', for the same reason.
 UNET_WIDTHS = (128, 64, 32, 16, 16)
 FPN_WIDTHS = {"decoder_pyramid_channels": 2 * WIDTH, "decoder_segmentation_channels": WIDTH}
-#: Pixels of the picture that a pixel of the coarsest map stands for.
-STRIDE = 32
 
 
 class Encoder(Backbone):

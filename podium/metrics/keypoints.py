@@ -67,7 +67,7 @@ def _distances(target, prediction, between) -> tuple[np.ndarray, np.ndarray]:
         first, second = between
         size = np.linalg.norm(target[:, first] - target[:, second], axis=1)
     else:
-        # Of a row without points: minus infinity.
+        # Those of a row without points are minus infinity: it has no size.
         largest, smallest = (np.where(np.isnan(target), end, target) for end in (-np.inf, np.inf))
         sides = (largest.max(axis=1) - smallest.min(axis=1)).clip(min=0)
         size = np.sqrt(sides.prod(axis=1))

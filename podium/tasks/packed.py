@@ -23,6 +23,13 @@ from podium.packed import column, digest, pack, share_of, unpack
 from podium.tasks.base import Task
 
 Arrays = tuple[np.ndarray, ...]
+#: With more classes they share what is fitted.
+MOST_FITTED = 12
+
+
+def fitted_apart(classes: int) -> int:
+    """How many sets of decision parameters there are: one for each class, or one for many."""
+    return classes if classes <= MOST_FITTED else 1
 
 
 @dataclass(frozen=True)

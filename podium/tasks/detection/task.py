@@ -15,7 +15,7 @@ from podium.metrics.boxes import found_in, matched, precision_of_class
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
 from podium.tasks.detection.options import TRAITS, losses
-from podium.tasks.packed import PackedTask
+from podium.tasks.packed import PackedTask, fitted_apart
 
 #: Share of a box that must be left in the network's picture, and its least side in pixels there.
 VISIBLE, LEAST_SIDE = 0.15, 1.0
@@ -25,8 +25,6 @@ THINNEST = 0.1
 SHOWN = 0.4
 #: The thresholds that are tried for each class.
 THRESHOLDS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.45, 0.55, 0.7)
-#: With more classes they share one threshold.
-MOST_THRESHOLDS = 12
 #: Pixels of a network's picture that an object should have.
 ENOUGH = 8
 #: Where COCO's results are written, beside the submission.
@@ -257,7 +255,7 @@ class Task(PackedTask):
     # --------------------------------------------------------------- deciding
 
     def default_decision(self):
-        count = len(self.names) if len(self.names) <= MOST_THRESHOLDS else 1
+        count = fitted_apart(len(self.names))
         return {"threshold": [0.5] * count}
 
     def grid(self, metric, target):

@@ -15,7 +15,7 @@ from podium.tasks import targets
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
 from podium.tasks.instance_segmentation.options import losses as names_of_losses
-from podium.tasks.packed import PackedTask
+from podium.tasks.packed import PackedTask, fitted_apart
 
 #: A piece of an object that a transform has cut it in is one of its own from this share of it.
 PIECE = 0.1
@@ -25,8 +25,6 @@ FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
 SIZES = ("small", "middle", "large")
 #: The least score of an object of one class, and of one of several, whose class is unsure as well.
 SURE, SURE_OF_CLASS = 0.4, 0.3
-#: With more classes they share one least score.
-MOST_SCORES = 12
 #: Least scores that are tried.
 SCORES = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9)
 SCORES_OF_CLASSES = (0.0, 0.2, *SCORES[1:])
@@ -252,7 +250,7 @@ class Task(PackedTask):
 
     def default_decision(self):
         small = {"min_area": instances.SEED, "min_share": 0.1}
-        own = self._count if self._count <= MOST_SCORES else 1
+        own = fitted_apart(self._count)
         score = [SURE_OF_CLASS] * own if self._several else SURE
         return {"threshold": 0.5, "seed": 0.6, "depth": 0.5, **small, "score": score}
 

@@ -13,7 +13,7 @@ from podium.errors import DataError, some_of
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
 from podium.tasks.faults import Faults
-from podium.tasks.packed import PackedTask
+from podium.tasks.packed import PackedTask, fitted_apart
 from podium.tasks.segmentation import ids as class_ids
 from podium.tasks.segmentation.options import ARCHITECTURES
 from podium.tasks.segmentation.reading import (
@@ -30,8 +30,6 @@ THRESHOLDS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 SURE = [0.0, 0.4, 0.6, 0.75, 0.9]
 #: The surest pixels of a picture, whose mean says whether there is a mask at all: 1 of so many.
 SUREST = 500
-#: With more classes they share what is fitted.
-MOST_FITTED = 12
 #: Pixels of all classes, times the classes, that it is fitted on; but a few pictures at least.
 FITTED_PIXELS, FEWEST = 2**26, 64
 #: Where pictures are handed in, and what all classes together are called.
@@ -185,7 +183,7 @@ class Task(PackedTask):
         return (framing.mean_of([maps for (maps,) in parts], weights),)
 
     def default_decision(self):
-        count = len(self._shown) if len(self._shown) <= MOST_FITTED else 1
+        count = fitted_apart(len(self._shown))
         small = {"min_area": [0] * count, "fill_holes": False}
         if self._exclusive:
             return small
