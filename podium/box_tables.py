@@ -277,6 +277,8 @@ def _voc(folder: Path, find: Finder, classes, sides: Mapping) -> Iterator[tuple]
             tree = ElementTree.parse(path).getroot()
         except (ElementTree.ParseError, ValueError, LookupError) as error:  # or its encoding
             raise DataError(f"{path} is no XML that can be read: {error}") from None
+        for element in tree.iter():  # some tools put all names into a namespace
+            element.tag = element.tag.rpartition("}")[2]
         id_, problem = _row_of(find, path.name, tree.findtext("filename") or path.name)
         problem = problem or _size_problem(tree, sides.get(id_, (0, 0)))
         for number, thing in enumerate(tree.iter("object"), start=1):

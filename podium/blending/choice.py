@@ -34,9 +34,11 @@ class Candidate:
     samples: np.ndarray
 
 
-def candidate(module, name: str, problem, folds: np.ndarray, bootstrap: Bootstrap) -> Candidate:
-    """A method, cross-fitted and resampled."""
-    fitted = cross_fit(module, problem, folds)
+def candidate(
+    module, name: str, problem, folds: np.ndarray, bootstrap: Bootstrap, **watch
+) -> Candidate:
+    """A method, cross-fitted and resampled; `watch` is for `cross_fit`."""
+    fitted = cross_fit(module, problem, folds, **watch)
     samples = bootstrap.scores(problem.metric, problem.target, fitted.scored)
     return Candidate(name, module.COMPLEXITY, fitted, samples)
 

@@ -165,12 +165,18 @@ class CrossFit:
         return self.metric.sign * (self.in_sample - self.score)
 
 
-def cross_fit(method: ModuleType, problem: Problem, folds: np.ndarray) -> CrossFit:
+def cross_fit(
+    method: ModuleType,
+    problem: Problem,
+    folds: np.ndarray,
+    advance: Callable[[], None] = lambda: None,
+) -> CrossFit:
     """Fit a blending method and the decision after it on the other folds, for every fold.
 
     Args:
         method: a module of `podium.blending.methods`.
         folds: (n,) the fold of each row; at least two.
+        advance: called after every fit: one per fold, then that on all rows.
     """
     assert len(np.unique(folds)) > 1, "nothing to cross over"
     decider = problem.decider
@@ -186,8 +192,10 @@ def cross_fit(method: ModuleType, problem: Problem, folds: np.ndarray) -> CrossF
             scored = np.zeros((len(folds), *part.shape[1:]), dtype=part.dtype)
         scored[held] = part
         parameters[int(fold)], decisions[int(fold)] = fitted, decision
+        advance()
     fitted, decision, blended = _fit(method, problem)
     everything = decider.apply(problem.target, blended, decision)
+    advance()
     metric = problem.metric
     return CrossFit(
         prediction,

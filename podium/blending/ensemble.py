@@ -20,7 +20,7 @@ Writes `blend.json`:
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,8 +72,7 @@ def blend_models(
     decider = Decider(chosen_task, chosen_metric, thresholds["tune"])
     problem = Problem(rows.target, values, decider, chosen_task.space, blend["seed"])
     bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
-    say = None if job is None else job.say
-    result, best = compare(models, blend["methods"], problem, rows.folds, bootstrap, say)
+    result, best = compare(models, blend["methods"], problem, rows.folds, bootstrap, job)
 
     test = _test_predictions(models, _by_model(models, test_parts), rows.fingerprint, chosen_task)
     result |= {
@@ -111,18 +110,18 @@ def compare(
     problem: Problem,
     folds: np.ndarray,
     bootstrap: Bootstrap,
-    say: Callable[[str], None] | None = None,
+    job=None,
 ):
     """Every method's honest score, and the choice.
 
     Args:
-        say: is told which method is being tried: masks, boxes and objects take minutes.
+        job: tells which method is being tried, and how far it is: packed rows take minutes.
 
     Returns:
         The part of `blend.json` that these rows decide, and the chosen method's `CrossFit`.
     """
     metric = problem.metric
-    candidates, unfit = _candidates(models, methods, problem, folds, bootstrap, say)
+    candidates, unfit = _candidates(models, methods, problem, folds, bootstrap, job)
     chosen = choice.choose_among(candidates, bootstrap) if len(models) > 1 else blending.SINGLE
     best = candidates[chosen].fit
     best_model = models[candidates[blending.SINGLE].fit.parameters["model"]]
@@ -164,7 +163,7 @@ def compare(
     return result, best
 
 
-def _candidates(models, methods, problem, folds, bootstrap, say):
+def _candidates(models, methods, problem, folds, bootstrap, job):
     names = [blending.SINGLE]
     unfit = {}
     if len(models) > 1:
@@ -176,13 +175,16 @@ def _candidates(models, methods, problem, folds, bootstrap, say):
     for number, name in enumerate(names, start=1):
         module = blending.load(name)
         reason = _misfit(module, problem)
-        if say is not None and not reason:
-            what = "the best single model" if name == blending.SINGLE else name
-            say(f"trying {what}, {number} of {len(names)}")
         if reason:
             unfit[name] = reason
-        else:
-            candidates[name] = choice.candidate(module, name, problem, folds, bootstrap)
+            continue
+        watch = {}
+        if job is not None:
+            what = "the best single model" if name == blending.SINGLE else name
+            what = f"trying {what} ({number} of {len(names)})"
+            job.say(what)
+            watch["advance"] = job.progress(len(np.unique(folds)) + 1, what).advance
+        candidates[name] = choice.candidate(module, name, problem, folds, bootstrap, **watch)
     return candidates, unfit
 
 

@@ -1,6 +1,7 @@
 """Blending: cross-fitting is honest, methods find what is there, the simplest sufficient wins."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -337,11 +338,27 @@ def test_stack_of_many_classes_gives_probabilities():
 # -------------------------------------------------------------------------------- choice
 
 
-def _compare(target, seen, metric="roc_auc", methods=("mean", "weighted", "hill_climb")):
+def _compare(target, seen, metric="roc_auc", methods=("mean", "weighted", "hill_climb"), **job):
     problem = _problem(target, seen, metric)
     models = [f"m{number}" for number in range(len(seen))]
     bootstrap = Bootstrap(np.arange(len(target)), 200)
-    return ensemble.compare(models, methods, problem, _folds(target), bootstrap)
+    return ensemble.compare(models, methods, problem, _folds(target), bootstrap, **job)
+
+
+def test_what_is_tried_is_told_and_how_far_it_is():
+    target, seen = _skilled(rows=60, noises=(1.0, 1.0))
+    told = []
+
+    def progress(count, what):
+        told.append([what, count])
+        return SimpleNamespace(advance=lambda: told[-1].append("done"))
+
+    job = SimpleNamespace(say=told.append, progress=progress)
+    _compare(target, seen, methods=("mean",), job=job)
+    expected = []
+    for what in ("trying the best single model (1 of 2)", "trying mean (2 of 2)"):
+        expected += [what, [what, 6, *["done"] * 6]]
+    assert told == expected
 
 
 def test_equal_models_get_the_plain_mean():

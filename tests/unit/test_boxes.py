@@ -323,6 +323,8 @@ def test_wrong_files_are_named(tmp_path):
         read(PICTURES[[]], **voc)
     xml.write_text(body.replace("90", "0"))
     assert len(read(PICTURES[[]], **voc).objects) == 1
+    xml.write_text(body.replace("90", "0").replace("<annotation>", '<annotation xmlns="urn:voc">'))
+    assert len(read(PICTURES[[]], **voc).objects) == 1
     xml.write_text('<?xml version="1.0" encoding="none"?>' + body)
     with pytest.raises(DataError, match=r"a\.xml is no XML that can be read: unknown encoding"):
         read(PICTURES[[]], **voc)
