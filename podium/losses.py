@@ -262,6 +262,28 @@ def _there(target: Tensor, raw: Tensor, exclusive: bool) -> Tensor:
     return (target[:, 1:] if exclusive else target).to(raw).flatten(2)
 
 
+#: The logit of a class that is certain.
+_CERTAIN = 20.0
+
+
+def where_labelled(term, raw: Tensor, target: Tensor):
+    """A term of classes that exclude another, less the pixels in the target's last mask.
+
+    Those are not labelled, and taken as background that the network was certain of.
+
+    Args:
+        target: (batch, classes + 1, H, W).
+    """
+    unlabelled = target[:, -1:].bool()
+    certain = raw.new_full((1, raw.shape[1], 1, 1), -_CERTAIN)
+    certain[:, 0] = _CERTAIN
+    background = torch.zeros_like(target[:1, :-1, :1, :1])
+    background[:, 0] = 1
+    return term(
+        torch.where(unlabelled, certain, raw), torch.where(unlabelled, background, target[:, :-1])
+    )
+
+
 def pixel_bce(raw: Tensor, target: Tensor, *, smoothing=0.0):
     """Sigmoid cross entropy of every pixel of every class."""
     return bce(raw.flatten(1), target.flatten(1), smoothing=smoothing)

@@ -1,7 +1,8 @@
 """Metrics of masks: a row's target and answer are uint8 (classes, height, width) of 0 and 1.
 
 Of the overlap of two empty masks nothing is wrong: 1. `ignore_first` leaves the first class out,
-where that is the background.
+where that is the background. A target may have one mask more than there are classes: pixels that
+are not labelled, which do not count.
 """
 
 import numpy as np
@@ -74,8 +75,9 @@ def tgs_precision(target, prediction, *, ignore_first: bool = False):
 @metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=_mean_of_pooled)
 def pixel_accuracy(target, prediction):
     """Share of the pixels, of all pictures as one, whose classes are all right."""
-    right = (target == prediction).all(axis=0)
-    return np.array([right.sum(), right.size], dtype=np.float64)
+    target, prediction, known = labelled(target, prediction)
+    right = (target == prediction).all(axis=0) & known
+    return np.array([right.sum(), known.sum()], dtype=np.float64)
 
 
 @metric(needs="labels", greater_is_better=False, tasks=_TASKS, best=0.0, total=mean_of_rows)
@@ -89,6 +91,7 @@ def hausdorff(target, prediction, *, percentile: float = 100.0, ignore_first: bo
         percentile: instead of the largest distance; 95 is the usual robust one.
     """
     first = int(ignore_first)
+    target, prediction, _ = labelled(target, prediction)
     apart = [
         _apart(true, said, percentile)
         for true, said in zip(target[first:], prediction[first:], strict=True)
@@ -98,6 +101,7 @@ def hausdorff(target, prediction, *, percentile: float = 100.0, ignore_first: bo
 
 def _counts(target, prediction, ignore_first: bool, per_class: bool = True):
     """Shared pixels, the sum of both sizes and the union, (classes,) float64 each."""
+    target, prediction, _ = labelled(target, prediction)
     target, prediction = (
         np.asarray(each[int(ignore_first) :], dtype=bool) for each in (target, prediction)
     )
@@ -109,6 +113,14 @@ def _counts(target, prediction, ignore_first: bool, per_class: bool = True):
     shared = np.array([count(true & said) for true, said in pairs], dtype=np.float64)
     sizes = np.array([count(true) + count(said) for true, said in pairs], dtype=np.float64)
     return shared, sizes, sizes - shared
+
+
+def labelled(target: np.ndarray, prediction: np.ndarray):
+    """Masks of both in which pixels that are not labelled show nothing, and which pixels are."""
+    if len(target) == len(prediction):
+        return target, prediction, np.ones(target.shape[1:], bool)
+    known = target[-1] == 0
+    return target[:-1] * known, prediction * known, known
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Segmentation: the usual forms of masks, what can be wrong with them, decisions, submissions."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from podium import config as podium_config
 from podium import losses, manifest, masks, metrics, submission, tasks
 from podium.config.model import Model
 from podium.errors import ConfigError, DataError, WeightsError
+from podium.frames import Frames
 from podium.jobs import Job
 from podium.packed import column, pack, unpack
 from podium.prepare import prepare
@@ -253,6 +255,54 @@ def test_pictures_in_colours(tmp_path):
     np.testing.assert_array_equal(stacks[0].argmax(0), labels)
 
 
+LABELS = {"kind": "labels", "format": "pictures", "classes": ["ground", "tree", "house"]}
+
+
+def test_pixels_that_are_not_labelled_are_told_apart(tmp_path):
+    labels = square(0, 0) + 2 * square(3, 3)
+    labels[0, 4:] = 255
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: holds 255, expected 0 to 2"):
+        read(tmp_path, table_of([("a", "a.png")]), **LABELS)
+    task, stacks, _ = read(tmp_path, table_of([("a", "a.png")]), **LABELS, ignore=[255])
+    assert task.names == LABELS["classes"]
+    np.testing.assert_array_equal(stacks[0].argmax(0), np.where(labels == 255, 3, labels))
+    assert [len(stack) for stack in stacks] == [4, 4, 4]
+    drawn = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 255)], np.uint8)
+    Image.fromarray(drawn[stacks[0].argmax(0)]).save(tmp_path / "b.png")
+    own = {"format": "colours", "colours": drawn[:3].tolist(), "ignore": drawn[3:].tolist()}
+    _, same, _ = read(tmp_path, table_of([("b", "b.png")]), **LABELS | own)
+    np.testing.assert_array_equal(same[1], stacks[0])
+    # Moved, they stay what they are, and what is beside the picture is background.
+    sides = pd.DataFrame({"width": [SIZE[1]], "height": [SIZE[0]]})
+    frames = Frames.of(sides, (12, 12), "pad")
+    seen = task.framed((stacks[0],), frames, 0)
+    assert (seen.sum(axis=0) == 1).all()
+    assert 0 < seen[3].sum() < seen[0].sum()
+    # Any answer to them is as good as any other.
+    (said,) = unpack(task.decide(column([pack(255 * stacks[0][:3])]), task.default_decision())[0])
+    for name in ("miou", "iou", "dice", "dice_global", "pixel_accuracy", "tgs_precision"):
+        metric = metrics.load({"name": name})
+        wrong = said.copy()
+        wrong[:, 0, 4:] = np.array([0, 1, 0])[:, None]
+        scores = [metric.measured_row((stacks[0],), (each,)) for each in (said, wrong)]
+        np.testing.assert_array_equal(*scores)
+        assert metrics.score_or_nan(metric, np.zeros(2), np.stack(scores)) == 1.0, name
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kind": "masks"}, "needs `kind: labels`"),
+        ({"ignore": [[0, 0, 0]]}, "expected numbers with `format: pictures`"),
+        ({"ignore": [1]}, "1 stands for a class"),
+    ],
+)
+def test_what_is_not_labelled_must_be_no_class(options, said):
+    with pytest.raises(ValueError, match=said):
+        tasks.options_module("segmentation").Options(**LABELS | {"ignore": [255]} | options)
+
+
 def test_masks_are_handed_in_as_pictures(tmp_path):
     task, stacks, _ = read(
         tmp_path, table_of([("a", masks.encode(square(1, 2)))]), submission="pictures"
@@ -389,6 +439,27 @@ def test_losses_vanish_for_the_truth_and_grow_with_mistakes(name, exclusive):
     assert good.shape == (1,)
     assert good.item() < 0.02
     assert bad.item() > 0.5
+
+
+@pytest.mark.parametrize(
+    "name", ["pixel_cross_entropy", "mask_dice", "mask_focal", "lovasz", "tversky", "boundary"]
+)
+def test_losses_look_away_where_nothing_is_labelled(name):
+    random = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 3, (2, 16, 16), generator=random)
+    labels[:, :, 12:] = 3
+    target = torch.nn.functional.one_hot(labels, 4).permute(0, 3, 1, 2).to(torch.uint8)
+    raw = torch.randn(2, 3, 16, 16, generator=random, requires_grad=True)
+    term = getattr(losses, name)
+    exclusive = {} if name == "pixel_cross_entropy" else {"exclusive": True}
+    loss = losses.where_labelled(partial(term, **exclusive), raw, target)
+    assert loss.shape == (2,)
+    (slope,) = torch.autograd.grad(loss.sum(), raw)
+    assert slope[..., 12:].abs().max() == 0
+    assert slope[..., :12].abs().max() > 0
+    if name in ("mask_dice", "tversky", "lovasz"):  # no means over pixels
+        rest = term(raw[..., :12], target[:, :3, :, :12], **exclusive)
+        torch.testing.assert_close(loss, rest, atol=1e-5, rtol=1e-5)
 
 
 def test_boundaries_count_where_they_are_near():

@@ -1,6 +1,6 @@
 """Options of `segmentation`: which pixels show what."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -68,6 +68,11 @@ class Options(TaskOptions):
     colours: list[tuple[int, int, int]] | None = Field(
         None, description="Red, green and blue of each class, for `format: colours`."
     )
+    ignore: list[Annotated[int, Field(ge=0)] | tuple[int, int, int]] = Field(
+        [],
+        description="Of pictures of labels: numbers (`[255]`), or colours with `format: colours`, "
+        "of pixels that are not labelled. They teach nothing and do not count in any metric.",
+    )
     order: Literal["columns", "rows"] = Field(
         "columns",
         description="How runs count the pixels: down the `columns`, as Kaggle does, or along the "
@@ -93,6 +98,7 @@ class Options(TaskOptions):
             raise ValueError(
                 f"pattern: needs `format: pictures` or `colours`, found {self.format!r}"
             )
+        self._check_ignored()
         if self.id_pattern is None:
             return self
         if self.class_column:
@@ -108,6 +114,21 @@ class Options(TaskOptions):
                 f"id_pattern: found {self.id_pattern!r}, expected something between id and class"
             )
         return self
+
+    def _check_ignored(self) -> None:
+        if not self.ignore:
+            return
+        if self.kind != "labels" or not self.targets_are_paths:
+            raise ValueError("ignore: needs `kind: labels` and `format: pictures` or `colours`")
+        for value in self.ignore:
+            if isinstance(value, int) != (self.format == "pictures"):
+                wanted = "numbers" if self.format == "pictures" else "colours such as [0, 0, 0]"
+                raise ValueError(
+                    f"ignore: found {value}, expected {wanted} with `format: {self.format}`"
+                )
+            named = self.colours if self.format == "colours" else range(len(self.classes or []))
+            if value in (named or []):
+                raise ValueError(f"ignore: {value} stands for a class")
 
     @property
     def targets_are_paths(self):

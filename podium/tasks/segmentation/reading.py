@@ -117,7 +117,8 @@ class Reader:
     def stacks(self) -> list[np.ndarray]:
         """Masks, uint8 (classes, height, width), of each of `found.pictures`.
 
-        1 x 1 pixel of an unreadable picture. Raises DataError naming what is wrong.
+        One more, where the option `ignore` is used: the pixels that are not labelled. 1 x 1 pixel
+        of an unreadable picture. Raises DataError naming what is wrong.
         """
         index = np.asarray(self.cells.table.index)
         places = pd.Series(np.arange(len(index))).groupby(index).indices
@@ -138,7 +139,7 @@ class Reader:
         return read
 
     def _stack(self, id_: str, size: masks.Size, rows) -> np.ndarray:
-        stack = np.zeros((len(self.names), *size), np.uint8)
+        stack = np.zeros((len(self.names) + bool(self.options.ignore), *size), np.uint8)
         for place in rows:
             row, told = self.cells.table.iloc[place], self.cells.places[place]
             for column in self.cells.columns:
@@ -198,10 +199,14 @@ class Reader:
         if which is not None and self.cells.format == "pictures":
             stack[which] |= masks.read_mask(path, size)
             return
+        ignored = self.options.ignore
         if self.cells.format == "colours":
-            labels, problems = masks.read_colours(path, self.options.colours, size)
+            labels, problems = masks.read_colours(path, [*self.options.colours, *ignored], size)
+            is_ignored = labels >= len(self.names)
         else:
             labels, problems = masks.read_labels(path, size), []
+            is_ignored = np.isin(labels, ignored)
+        labels[is_ignored] = 0
         unknown = (labels < 0) | (labels >= len(self.names))
         if unknown.any() and not problems:
             values = np.unique(labels[unknown]).tolist()
@@ -209,12 +214,14 @@ class Reader:
         for problem in problems:
             self.faults.note(id_, place, f"{path.name}: {problem}", "taken as the first class")
         labels[unknown] = 0
+        if ignored:
+            labels[is_ignored] = len(self.names)
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
 
 
 def check_not_all_empty(stacks: list[np.ndarray], names: list[str], cells: Cells, faults) -> None:
     """DataError for classes that no picture shows; a COCO file may list some that it has not."""
-    there = np.array([stack.any(axis=(1, 2)) for stack in stacks]).any(axis=0)
+    there = np.any([stack[: len(names)].any(axis=(1, 2)) for stack in stacks], axis=0)
     missing = [name for name, shown in zip(names, there, strict=True) if not shown]
     if cells.names is not None:
         looked_for = [name for name in names if name != BACKGROUND]

@@ -41,7 +41,9 @@ FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
 class Task(PackedTask):
     """Targets are masks uint8 (classes, height, width) of 0 and 1.
 
-    Predictions are probabilities of the same shape in 255ths; answers have the form of targets.
+    Of labels with the option `ignore` a last one tells which pixels are not labelled; it counts as
+    a class where masks are moved. Predictions are probabilities (classes, height, width) in 255ths;
+    answers have the form of targets, with every pixel labelled.
     """
 
     space: ClassVar[str] = "masks"
@@ -99,12 +101,13 @@ class Task(PackedTask):
         """The classes that are looked for: without the background."""
         return self.names[1:] if self._exclusive else self.names
 
-    def _without_background(self, stack: np.ndarray) -> np.ndarray:
-        return stack[1:] if self._exclusive else stack
+    def _classes_in(self, stack: np.ndarray) -> np.ndarray:
+        """The masks of `_shown`: without the background, and what is not labelled."""
+        return stack[int(self._exclusive) : len(self.names)]
 
     def stratify_by(self, target, bins):
         """Quantile bin of how much is covered, empty pictures apart; several classes: which."""
-        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        stacks = [self._classes_in(unpack(row)[0]) for row in target]
         if len(self._shown) > 1:
             return np.array([stack.any(axis=(1, 2)) for stack in stacks]).astype(np.int64)
         share = np.array([stack.mean() for stack in stacks])
@@ -130,7 +133,7 @@ class Task(PackedTask):
 
         of_kind = {"exclusive": self._exclusive}
         pixels = losses.pixel_cross_entropy if self._exclusive else losses.pixel_bce
-        return {
+        terms = {
             "cross_entropy" if self._exclusive else "bce": partial(
                 pixels, smoothing=loss.label_smoothing
             ),
@@ -141,6 +144,9 @@ class Task(PackedTask):
             "boundary": partial(losses.boundary, **of_kind),
             "presence": partial(losses.presence, **of_kind),
         }
+        if self.options.ignore:
+            return {name: partial(losses.where_labelled, term) for name, term in terms.items()}
+        return terms
 
     def framed(self, arrays, frames, row):
         seen = np.stack([framing.framed(mask, frames, row) for mask in arrays[0]])
@@ -160,7 +166,7 @@ class Task(PackedTask):
         return moved["image"], there
 
     def united(self, size, parts):
-        whole = np.zeros((len(self.names), *size), np.uint8)
+        whole = np.zeros((len(parts[0][0]), *size), np.uint8)
         for stack, top, left in parts:
             whole[:, top : top + stack.shape[1], left : left + stack.shape[2]] = stack
         return whole
@@ -191,7 +197,7 @@ class Task(PackedTask):
 
     def grid(self, metric, target):
         grid: dict[str, list] = {}
-        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        stacks = [self._classes_in(unpack(row)[0]) for row in target]
         own = len(self.default_decision()["min_area"])
         for place in range(own):
             some = np.s_[place : place + 1] if own > 1 else np.s_[:]
@@ -272,7 +278,7 @@ class Task(PackedTask):
             if self._is_one_picture:
                 yield id_, LABELS, f"{FOLDER}/{id_}.png", stack.argmax(axis=0).astype(np.uint8)
                 continue
-            for name, mask in zip(self._shown, self._without_background(stack), strict=True):
+            for name, mask in zip(self._shown, self._classes_in(stack), strict=True):
                 if self.options.submission == "pictures":
                     only = "" if len(self._shown) == 1 else f"_{name}"
                     yield id_, name, f"{FOLDER}/{id_}{only}.png", 255 * mask
@@ -314,13 +320,18 @@ class Task(PackedTask):
     # -------------------------------------------------------------- explaining
 
     def describe_targets(self, targets):
-        stacks = [self._without_background(unpack(row)[0]) for row in targets["packed"]]
+        stacks = [self._classes_in(unpack(row)[0]) for row in targets["packed"]]
         there = np.array([stack.any(axis=(1, 2)) for stack in stacks])
         counts = dict(zip(self._shown, map(int, there.sum(axis=0)), strict=True))
+        findings = self._findings(targets.index, stacks, there)
+        if self.options.ignore:
+            share = np.mean([unpack(row)[0][-1].mean() for row in targets["packed"]])
+            text = "They teach nothing and are not scored: `task.options.ignore`."
+            findings.append((1, f"{share:.1%} of the pixels are not labelled", text))
         return {
             "kind": "masks",
             "counts": {**counts, "(nothing)": int((~there.any(axis=1)).sum())},
-            "findings": self._findings(targets.index, stacks, there),
+            "findings": findings,
         }
 
     def _findings(self, ids: pd.Index, stacks: list[np.ndarray], there: np.ndarray) -> list[tuple]:
@@ -356,12 +367,12 @@ class Task(PackedTask):
 
     def numbers(self, target):
         """How much of the picture each class covers."""
-        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        stacks = [self._classes_in(unpack(row)[0]) for row in target]
         return np.array([stack.mean(axis=(1, 2)) for stack in stacks])
 
     def example_labels(self, targets):
         def words(row: bytes) -> str:
-            stack = self._without_background(unpack(row)[0])
+            stack = self._classes_in(unpack(row)[0])
             covered = stack.mean(axis=(1, 2))
             said = [
                 f"{name} {share:.0%}"
@@ -376,7 +387,7 @@ class Task(PackedTask):
         """`target.png`: how much of the pictures the classes cover, and where."""
         from podium import figures
 
-        stacks = [self._without_background(unpack(row)[0]) for row in target]
+        stacks = [self._classes_in(unpack(row)[0]) for row in target]
         shown = min(len(self._shown), 4)
         figure, axes = figures.new(2, shown, size=(3.2 * max(shown, 2), 5.6))
         axes = np.array(axes).reshape(2, shown)
@@ -400,8 +411,7 @@ class Task(PackedTask):
         """A line per class: pictures with it, and Dice, precision and recall of its pixels."""
         counts = np.zeros((4, len(self._shown)))
         for true, said in zip(target, self._decided(prediction), strict=True):
-            true = self._without_background(unpack(true)[0])
-            said = self._without_background(unpack(said)[0])
+            true, said = self._compared(true, said)
             counts += np.stack(
                 [
                     true.any(axis=(1, 2)),
@@ -435,16 +445,22 @@ class Task(PackedTask):
             ]
         )
 
+    def _compared(self, target: bytes, answer: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """Masks of `_shown`, of pixels that are labelled."""
+        from podium.metrics.masks import labelled
+
+        true, said, _ = labelled(unpack(target)[0], unpack(answer)[0])
+        return self._classes_in(true), self._classes_in(said)
+
     def _decided(self, prediction) -> np.ndarray:
         return self.decide(prediction, self.default_decision())
 
     def draw(self, picture, scale, target, prediction=None):
         """Pixels that are found green, missed yellow, wrong red; the target alone in green."""
-        true = self._without_background(unpack(target)[0])
         if prediction is None:
-            layers = [(true.any(axis=0), FOUND)]
+            layers = [(self._classes_in(unpack(target)[0]).any(axis=0), FOUND)]
         else:
-            said = self._without_background(unpack(self._decided([prediction])[0])[0])
+            true, said = self._compared(target, self._decided([prediction])[0])
             layers = [
                 ((true & said).any(axis=0), FOUND),
                 ((true & ~said & 1).any(axis=0), MISSED),
