@@ -59,31 +59,35 @@ def check_model(
     if net.backbone is not None:
         depths = set(net.backbone.groups.values())
         summary["stages"] = len(depths)
-        blank = torch.zeros(4, pictures, *settings.size, 3, dtype=torch.uint8)
+        blank = _blank(4, pictures, settings.size)
         began = time.perf_counter()
         with torch.inference_mode():
             network.asked(net.eval(), blank, None, None)
         summary["pictures_per_second"] = round(4 * pictures / (time.perf_counter() - began), 1)
         for factor in scales or ():
-            look_at(net, blank[:2], scaled_size(settings.size, factor))
+            look_at(net, _blank(2, pictures, scaled_size(settings.size, factor)))
     manifest.write_json(out, summary)
     job.say(f"{summary['parameters'] / 1e6:.1f} million parameters")
 
 
-def look_at(net: network.Network, pictures: torch.Tensor, size: tuple[int, int]) -> None:
-    """Let a network see blank pictures of another size.
+def look_at(net: network.Network, pictures: torch.Tensor) -> None:
+    """Let a network see pictures, uint8 (batch, pictures, H, W, 3), at one of the scales.
 
     Raises ConfigError where it cannot.
     """
-    blank = pictures.new_zeros(*pictures.shape[:2], *size, 3)
     try:
         with torch.inference_mode():
-            network.asked(net, blank, None, None)
+            network.asked(net, pictures, None, None)
     except Exception as error:
+        height, width = pictures.shape[2:4]
         raise ConfigError(
-            f"augment.scales: the network sees pictures of one size only, not of "
-            f"{size[0]} x {size[1]} pixels; take a convolutional backbone, or no scales: {error}"
+            f"augment.scales: the network sees pictures of one size only, not of {height} x "
+            f"{width} pixels; take a convolutional backbone, or no scales: {error}"
         ) from None
+
+
+def _blank(rows: int, pictures: int, size: tuple[int, int]) -> torch.Tensor:
+    return torch.zeros(rows, pictures, *size, 3, dtype=torch.uint8)
 
 
 def call_own_metric(task: base.Task, metric: metrics.Metric, targets) -> None:
