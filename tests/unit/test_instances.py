@@ -295,6 +295,8 @@ def test_pictures_of_labels_and_cells_of_coco(tmp_path):
     options = Options(format="labels")
     (found,), _ = read([("a", "a.png")], options, root=tmp_path)
     np.testing.assert_array_equal(found, np.searchsorted([0, 7, 4000], labels))
+    (fewer,), _ = read([("a", "a.png")], Options(format="labels", ignore=[7]), root=tmp_path)
+    np.testing.assert_array_equal(fewer, labels == 4000)
     with pytest.raises(DataError, match=r"row 2 \(id b\): b.png: does not exist"):
         read([("b", "b.png")], options, root=tmp_path)
     with pytest.raises(DataError, match="is 6 x 4 pixels, but its picture is 5 x 5"):

@@ -1,6 +1,6 @@
 """Options of `instance_segmentation`: every object of a picture with its own mask."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -46,6 +46,11 @@ class Options(TaskOptions):
         "picture of labels below the competition's folder with `{id}` or another column in braces, "
         "such as `labels/{id}.png`. `competition.target` is then `[]`.",
     )
+    ignore: list[Annotated[int, Field(ge=1)]] = Field(
+        [],
+        description="Of `format: labels`: numbers of pixels that belong to no object, such as "
+        "`[255]` for the outlines of PASCAL VOC.",
+    )
     annotations: str | None = Field(
         None,
         description="Of `format: coco`, a JSON file below `competition.root` with images, "
@@ -82,8 +87,9 @@ class Options(TaskOptions):
     def _annotations_are_cocos(self):
         if self.annotations and self.format != "coco":
             raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
-        if self.pattern and self.format != "labels":
-            raise ValueError(f"pattern: needs `format: labels`, found {self.format!r}")
+        for key in ("pattern", "ignore"):
+            if getattr(self, key) and self.format != "labels":
+                raise ValueError(f"{key}: needs `format: labels`, found {self.format!r}")
         return self
 
     @model_validator(mode="after")

@@ -181,6 +181,7 @@ class _Reader:
             except MaskError as error:
                 self.faults.note(id_, row, f"{cell}: {error}", "taken as a picture without objects")
                 break
+            labels[np.isin(labels, self.options.ignore)] = 0
             if labels.min() < 0:
                 self.faults.note(id_, row, f"{cell}: holds {labels.min()}", "taken as 0")
             compact = _compact(labels)
