@@ -111,7 +111,8 @@ def _prose(text: str) -> str:
 
 def _table(path: str, section: type[BaseModel]) -> str:
     rows = ["| Key | Value | Default | Meaning |", "|---|---|---|---|"]
-    for key, field in section.model_fields.items():
+    own = inspect.get_annotations(section)  # before those that it shares with others
+    for key, field in sorted(section.model_fields.items(), key=lambda item: item[0] not in own):
         inner, is_named = inner_section(field)
         value = kinds.words(field.annotation, field.metadata)
         if inner is not None:

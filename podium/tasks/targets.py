@@ -111,6 +111,14 @@ def index_of(labels: pd.Series, names: Sequence[str], what: str) -> np.ndarray:
     return labels.map(place).to_numpy(dtype=np.int64)
 
 
+def classes_of_solution(
+    table: pd.DataFrame, columns: Sequence[str], names: Sequence[str]
+) -> np.ndarray:
+    """`Task.read_solution` of one class per row, (n,) int64."""
+    check_columns(table, columns)
+    return index_of(table[columns[0]].str.strip(), names, f"solution, column {columns[0]!r}")
+
+
 def describe_classes(classes: np.ndarray, names: Sequence[str]) -> dict:
     """`Task.describe_targets` of one class per row, (n,) integers."""
     counts = np.bincount(classes, minlength=len(names))

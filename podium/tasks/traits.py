@@ -2,6 +2,9 @@
 
 import posixpath
 from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
 
 from podium.config.section import Section
 
@@ -77,3 +80,19 @@ class TaskOptions(Section):
     def written(self) -> tuple[str, ...]:
         """Keys that only say how answers are written: a change of them trains nothing."""
         return ()
+
+
+class MaskOptions(TaskOptions):
+    """How masks are told as run lengths, and what becomes of wrong ones."""
+
+    order: Literal["columns", "rows"] = Field(
+        "columns",
+        description="How runs count the pixels: down the `columns`, as Kaggle does, or along the "
+        "`rows`. Submissions are written the same way.",
+    )
+    first_pixel: Literal[0, 1] = Field(1, description="The number of the first pixel in runs.")
+    repair: bool = Field(
+        False,
+        description="Repair masks that are wrong as far as they can be, listed in "
+        "`prepare/problems.csv`, instead of refusing them.",
+    )

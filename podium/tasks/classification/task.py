@@ -116,9 +116,7 @@ class Task(base.Task):
         )
 
     def read_solution(self, table, columns):
-        targets.check_columns(table, columns)
-        labels = table[columns[0]].str.strip()
-        return targets.index_of(labels, self.names, f"solution, column {columns[0]!r}")
+        return targets.classes_of_solution(table, columns, self.names)
 
     def describe_targets(self, targets_table):
         return targets.describe_classes(self.encode(targets_table), self.names)

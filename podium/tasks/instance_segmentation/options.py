@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from podium.config.section import Names
-from podium.tasks.traits import TaskOptions, Traits
+from podium.tasks.traits import MaskOptions, Traits
 
 RCNN = "mask_rcnn"
 TRAITS = Traits(
@@ -30,7 +30,7 @@ LOSS_WORDS = {
 }
 
 
-class Options(TaskOptions):
+class Options(MaskOptions):
     """A row per object with its mask, or a row per picture with a picture of labels."""
 
     format: Literal["runs", "labels", "coco"] = Field(
@@ -70,17 +70,6 @@ class Options(TaskOptions):
         description="All classes; another one is an error. `[]`: they are not told apart. Unset: "
         "the values of `class_column`, or the categories of `annotations` in the order of their "
         "ids.",
-    )
-    order: Literal["columns", "rows"] = Field(
-        "columns",
-        description="How runs count the pixels: down the `columns`, as Kaggle does, or along the "
-        "`rows`. Submissions are written the same way.",
-    )
-    first_pixel: Literal[0, 1] = Field(1, description="The number of the first pixel in runs.")
-    repair: bool = Field(
-        False,
-        description="Repair masks that are wrong as far as they can be, listed in "
-        "`prepare/problems.csv`, instead of refusing them.",
     )
 
     @model_validator(mode="after")

@@ -137,9 +137,7 @@ class Task(base.Task):
         return targets.fill(sample, {column: values})
 
     def read_solution(self, table, columns):
-        targets.check_columns(table, columns)
-        labels = table[columns[0]].str.strip()
-        return targets.index_of(labels, self.grades, f"solution, column {columns[0]!r}")
+        return targets.classes_of_solution(table, columns, self.grades)
 
     def describe_targets(self, targets_table):
         return targets.describe_classes(self.encode(targets_table), self.grades)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from podium.tasks.traits import TaskOptions, Traits
+from podium.tasks.traits import MaskOptions, Traits
 
 #: Architectures of segmentation-models-pytorch; the first is the default.
 ARCHITECTURES = ("unet", "unetplusplus", "fpn", "deeplabv3plus", "pspnet", "segformer")
@@ -18,7 +18,7 @@ TRAITS = Traits(
 )
 
 
-class Options(TaskOptions):
+class Options(MaskOptions):
     """A mask per picture, or one for each class."""
 
     kind: Literal["masks", "labels"] = Field(
@@ -73,21 +73,10 @@ class Options(TaskOptions):
         description="Of pictures of labels: numbers (`[255]`), or colours with `format: colours`, "
         "of pixels that are not labelled. They teach nothing and do not count in any metric.",
     )
-    order: Literal["columns", "rows"] = Field(
-        "columns",
-        description="How runs count the pixels: down the `columns`, as Kaggle does, or along the "
-        "`rows`. Submissions are written the same way.",
-    )
-    first_pixel: Literal[0, 1] = Field(1, description="The number of the first pixel in runs.")
     submission: Literal["runs", "pictures"] = Field(
         "runs",
         description="What is handed in: run-length text, or names of pictures, which are written "
         "to `masks/` beside the submission: 0 and 255 for a mask, the classes' numbers for labels.",
-    )
-    repair: bool = Field(
-        False,
-        description="Repair masks that are wrong as far as they can be, listed in "
-        "`prepare/problems.csv`, instead of refusing them.",
     )
 
     @model_validator(mode="after")
