@@ -353,9 +353,15 @@ def test_tiny_pictures_touch_and_some_are_empty(blobs):
     told = task.describe_targets(targets)
     assert told["counts"]["none"] == 4
     assert any("touching" in title for _, title, *_ in told["findings"])
+    assert next(each[0] for each in told["findings"] if "pieces" in each[1]) == 1  # few
     assert task.example_labels(targets).iloc[0] == "4 objects"
     strata = task.stratify_by(task.encode(targets), 5)
     assert np.bincount(strata).tolist() == [12] * 5
+    one_mask = targets["packed"].map(
+        lambda row: packed.pack((packed.unpack(row)[0] > 0).astype(np.uint16))
+    )
+    findings = task.describe_targets(pd.DataFrame({"packed": one_mask}))["findings"]
+    assert next(each[0] for each in findings if "pieces" in each[1]) == 2
 
 
 def test_perfect_maps_are_decided_and_written_right(blobs):

@@ -374,6 +374,14 @@ class Task(PackedTask):
                 "the watershed keep them apart."
             )
             found.append((1, f"{touching.sum()} pictures with touching objects", text))
+        apart = sum(np.count_nonzero(np.bincount(_pieces(row)[1]) > 1) for row in rows)
+        if apart:
+            text = (
+                "Something in front of an object parts it. Where this is the rule, a mask of all "
+                "objects of a picture was taken for one: each needs a row or a number of its own."
+            )
+            title = f"{apart:,} of {len(areas):,} objects in several pieces"
+            found.append((2 if apart > 0.2 * len(areas) else 1, title, text))
         tiny = areas < 10
         if tiny.any():
             text = (
