@@ -269,7 +269,8 @@ _CERTAIN = 20.0
 def where_labelled(term, raw: Tensor, target: Tensor):
     """A term of classes that exclude another, less the pixels in the target's last mask.
 
-    Those are not labelled, and taken as background that the network was certain of.
+    Those are not labelled, and taken as background that the network was certain of: they move
+    nothing, but count where a term is a mean over all pixels.
 
     Args:
         target: (batch, classes + 1, H, W).

@@ -116,7 +116,12 @@ def _counts(target, prediction, ignore_first: bool, per_class: bool = True):
 
 
 def labelled(target: np.ndarray, prediction: np.ndarray):
-    """Masks of both in which pixels that are not labelled show nothing, and which pixels are."""
+    """Both, showing nothing where nothing is labelled, and which pixels are, bool (height, width).
+
+    Args:
+        target: (classes, height, width), or one more: the pixels that are not labelled.
+        prediction: (classes, height, width).
+    """
     if len(target) == len(prediction):
         return target, prediction, np.ones(target.shape[1:], bool)
     known = target[-1] == 0
