@@ -210,12 +210,14 @@ class Reader:
         unknown = (labels < 0) | (labels >= len(self.names))
         if unknown.any() and not problems:
             values = np.unique(labels[unknown]).tolist()
-            problems = [f"holds {some_of(values)}, expected 0 to {len(self.names) - 1}"]
+            problems = [
+                f"holds {some_of(values)}, expected 0 to {len(self.names) - 1}, or what "
+                "`task.options.ignore` names"
+            ]
         for problem in problems:
             self.faults.note(id_, place, f"{path.name}: {problem}", "taken as the first class")
         labels[unknown] = 0
-        if ignored:
-            labels[is_ignored] = len(self.names)
+        labels[is_ignored] = len(self.names)
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
 
 
