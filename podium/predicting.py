@@ -63,7 +63,7 @@ def predict_fold(
             settings,
             loaded,
         )
-        bad, values = _over_views(net, rows, view_names, settings, loaded, target[in_train], device)
+        bad, values = over_views(net, rows, view_names, settings, loaded, target[in_train], device)
         if len(bad):
             raise PodiumError(
                 f"{model_name}, fold {model['fold']}: the prediction for {ids[bad[0]]!r} is not a "
@@ -105,7 +105,7 @@ def _rows(table, ids, encoder: dict | None, seen, settings: Model, task) -> Rows
     return Rows(seen, places, tabular, None, None, frames)
 
 
-def _over_views(net, rows: Rows, names, settings: Model, task, train_target, device):
+def over_views(net, rows: Rows, names, settings: Model, task, train_target, device):
     """Places of rows whose prediction is not finite, and predictions, merged over the views.
 
     (n, names) float32, or packed rows (n,).

@@ -1,11 +1,17 @@
 """All that the engine offers a model, at once, for the contracts of the tasks."""
 
+import elsewhere
 import numpy as np
+import pytest
 import torch
 
-from podium.config.model import Model
+from podium import tasks
+from podium.config.model import Model, Optimizer
+from podium.packed import unpack
+from podium.predicting import over_views
 from podium.training.loop import Training, train
 
+CPU = torch.device("cpu")
 ENGINE = {
     "epochs": 2,
     "freeze": {"stages": 1, "until": 1, "norm": True},
@@ -20,6 +26,7 @@ ENGINE = {
     "drop_path": 0.1,
     "augment": "medium",
     "batch_size": 4,
+    "precision": "bfloat16",
 }  # fmt: skip
 
 
@@ -27,11 +34,50 @@ def check_trains(tiny, settings: Model, rows) -> None:
     """Train a task's network by such settings: both of its parts must learn."""
     net = tiny.network(settings)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    plan = Training(
-        tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
-    )
-    history = train(net, plan)
+    history = trained(tiny, net, settings, rows)
     assert np.isfinite([row["train_loss"] for row in history]).all(), settings.approach
     changed = {name for name, value in net.named_parameters() if (value != before[name]).any()}
     for part in ("backbone", "head"):
         assert any(name.startswith(part) for name in changed), settings.approach
+
+
+def check_is_the_same_elsewhere(tiny, settings: Model, rows) -> None:
+    """Train by every loss term and predict on another device: all must be as on the CPU."""
+    approach = settings.approach
+    terms = tasks.options_module(tiny.name).losses(tiny.task.options, approach)
+    loss = settings.loss.model_copy(update={"terms": dict.fromkeys(terms, 1.0)})
+    # Steps in proportion to gradients, so that what is rounded differently stays as small.
+    optimizer = Optimizer(name="sgd", lr=1e-4, weight_decay=0.0)
+    settings = settings.model_copy(update={"loss": loss, "epochs": 1, "optimizer": optimizer})
+    here, there = tiny.network(settings), tiny.network(settings)
+    expected = _learnt(tiny, here, settings, rows)
+    with elsewhere.there() as device:
+        found = _learnt(tiny, there, settings, rows, device)
+        assert {value.device.type for value in there.state_dict().values()} == {elsewhere.NAME}
+    for name in expected[0].keys() - {"seconds"}:
+        assert found[0][name] == pytest.approx(expected[0][name], rel=1e-4), (approach, name)
+    for one, other in zip(_arrays(expected[1]), _arrays(found[1]), strict=True):
+        if one.dtype.kind == "f":
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4, err_msg=str(approach))
+        else:  # rounded
+            assert np.abs(one.astype(float) - other).max(initial=0) <= 1, approach
+
+
+def _arrays(predicted: np.ndarray) -> list[np.ndarray]:
+    is_packed = predicted.dtype == object
+    return [array for row in predicted for array in unpack(row)] if is_packed else [predicted]
+
+
+def _learnt(tiny, net, settings: Model, rows, device=CPU) -> tuple[dict, np.ndarray]:
+    """The first epoch and the predictions that follow it."""
+    history = trained(tiny, net, settings, rows, device)
+    net.eval()
+    bad, predicted = over_views(net, rows, ["hflip"], settings, tiny.task, rows.target, device)
+    assert not len(bad)
+    return history[0], predicted
+
+
+def trained(tiny, net, settings: Model, rows, device=CPU) -> list[dict]:
+    """The history of a network that is trained, and validated, on rows."""
+    plan = Training(tiny.task, tiny.metric, settings, rows, rows, device, threads=1, seed=0)
+    return train(net, plan)

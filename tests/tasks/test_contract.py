@@ -18,7 +18,6 @@ from podium.network import asked
 from podium.predictions import Header, Predictions
 from podium.tasks import base
 from podium.training.data import Rows
-from podium.training.loop import Training, train
 
 MODEL = {
     "backbone": "test_resnet",
@@ -166,10 +165,7 @@ def test_one_batch_is_learnt_by_heart(tiny):
         rows = tiny.rows(8)
         settings = Model.model_validate({**MODEL, "epochs": 40, "approach": approach})
         net = tiny.network(settings)
-        plan = Training(
-            tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
-        )
-        history = train(net, plan)
+        history = engine.trained(tiny, net, settings, rows)
         assert history[-1]["train_loss"] < 0.1 * history[0]["train_loss"], approach
         # The metric agrees that the batch is learnt.
         first, last = history[0]["train_score"], history[-1]["train_score"]
@@ -180,6 +176,12 @@ def test_every_approach_trains_with_all_that_the_engine_offers(tiny):
     for approach in tiny.approaches:
         settings = Model.model_validate({**MODEL, **engine.ENGINE, "approach": approach})
         engine.check_trains(tiny, settings, tiny.rows(8))
+
+
+def test_every_approach_is_the_same_on_another_device(tiny):
+    for approach in tiny.approaches:
+        settings = Model.model_validate({**MODEL, "mix": {"cutmix": 1.0}, "approach": approach})
+        engine.check_is_the_same_elsewhere(tiny, settings, tiny.rows(8))
 
 
 def test_batches_of_several_scales_are_learnt(tiny):
@@ -193,10 +195,7 @@ def test_batches_of_several_scales_are_learnt(tiny):
         net.backbone.register_forward_pre_hook(
             lambda _, given, seen=seen: seen.append(given[0].shape[2:4])
         )
-        plan = Training(
-            tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
-        )
-        history = train(net, plan)
+        history = engine.trained(tiny, net, settings, rows)
         assert {(32, 32), (64, 64), (96, 96)} <= set(seen)
         assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"], approach
 

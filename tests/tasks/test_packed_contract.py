@@ -24,7 +24,6 @@ from podium.tasks import base
 from podium.tasks.packed import Found
 from podium.training import augment, data, joining
 from podium.training.data import Rows
-from podium.training.loop import Training, train
 
 MODEL = {
     "backbone": "test_resnet",
@@ -173,21 +172,23 @@ def test_one_batch_is_learnt_by_heart(tiny):
     settings = tiny.settings(epochs=30)
     rows = tiny.rows(settings)
     net = tiny.network(settings)
-    plan = Training(
-        tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
-    )
-    history = train(net, plan)
+    history = engine.trained(tiny, net, settings, rows)
     assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
     assert np.isfinite([row["train_score"] for row in history]).all()
     best = max(tiny.metric.sign * row["valid_score"] for row in history[1:])
     assert best > tiny.metric.sign * history[0]["valid_score"]
 
 
-#: What the engine offers, all of it at once.
 def test_every_approach_trains_with_all_that_the_engine_offers(tiny):
     for approach in tiny.approaches:
         settings = tiny.settings(**engine.ENGINE, approach=approach)
         engine.check_trains(tiny, settings, tiny.rows(settings, 4))
+
+
+def test_every_approach_is_the_same_on_another_device(tiny):
+    for approach in tiny.approaches:
+        settings = tiny.settings(approach=approach)
+        engine.check_is_the_same_elsewhere(tiny, settings, tiny.rows(settings, 2))
 
 
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
@@ -356,10 +357,7 @@ def test_pictures_are_joined_with_their_targets(tiny):
     augmented = {"preset": "flips", "scales": [1.5, 2.0]}
     settings = tiny.settings(epochs=2, batch_size=4, mix=mix, augment=augmented)
     rows = tiny.rows(settings)
-    plan = Training(
-        tiny.task, tiny.metric, settings, rows, rows, torch.device("cpu"), threads=1, seed=0
-    )
-    history = train(tiny.network(settings), plan)
+    history = engine.trained(tiny, tiny.network(settings), settings, rows)
     assert np.isfinite([row["train_loss"] for row in history]).all()
 
 

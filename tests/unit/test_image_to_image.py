@@ -287,7 +287,7 @@ def test_pictures_in_tiles_are_answered_whole(approach, batch_size):
     net = networks.build(settings, 3, 1)
     rows = Rows(seen, np.arange(len(seen)), None, None, None, frames)
     names, device = ["identity", "vflip", "rot90"], torch.device("cpu")
-    bad, said = predicting._over_views(net, rows, names, settings, task_of(), None, device)
+    bad, said = predicting.over_views(net, rows, names, settings, task_of(), None, device)
     assert len(bad) == 0
     assert len(said) == len(pictures)
     for row, picture in zip(said, pictures, strict=True):
