@@ -72,7 +72,7 @@ def grade(
     columns = tables.expanded(competition["target"], list(table.columns))
     try:
         if reads_pictures:
-            places = found_in(pictures, competition["root"], solution)
+            places = found_in(pictures, competition, solution)
             truth = chosen_task.read_solution(table[table.index.isin(found.ids)], columns, places)
         else:
             truth = chosen_task.read_solution(table.loc[found.ids], columns)

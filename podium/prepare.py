@@ -101,14 +101,14 @@ def prepare(
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
     listed += ids_in_both(found)
-    places = found_in(parts["train"], competition["root"], found.train_path)
+    places = found_in(parts["train"], competition, found.train_path)
     if reads_pictures:
         target_table, info = read(places)
     else:
         target_table = task_class.check_targets(target_table, options, places)
     listed += [Problem(*each) for each in places.problems]
     sample = Path(competition["root"], competition["sample_submission"])
-    asked = found_in(parts["test"], competition["root"], str(sample))
+    asked = found_in(parts["test"], competition, str(sample))
     task_class.check_sample(found.asked, options, asked)
 
     for path, part in ((train, parts["train"]), (test, parts["test"])):
@@ -127,14 +127,15 @@ def prepare(
 # ------------------------------------------------------------------------------------- tables
 
 
-def found_in(part: pd.DataFrame, root: Path | str, table: str):
+def found_in(part: pd.DataFrame, competition: dict, table: str):
     """What a task that packs its targets is told of a manifest's pictures."""
     from podium.tasks.packed import Found
 
     places = part[["width", "height"]].copy()
     places["path"] = [paths[0] if len(paths) else "" for paths in part["pictures"]]
     places.loc[part["problem"] != "", ["width", "height"]] = 0
-    return Found(places, Path(root), str(table))
+    root = Path(competition["root"])
+    return Found(places, root, str(table), id_column=competition["id"])
 
 
 def read_tables(

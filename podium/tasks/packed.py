@@ -42,12 +42,14 @@ class Found:
         root: the competition's folder.
         table: path of the table that is read, for messages.
         problems: (file, row, problem, action) of what was wrong and repaired; to be added to.
+        id_column: what the tables call the column of ids.
     """
 
     pictures: pd.DataFrame
     root: Path
     table: str
     problems: list[tuple[str, str, str, str]] = field(default_factory=list)
+    id_column: str = "id"
 
 
 class PackedTask(Task):

@@ -1,7 +1,6 @@
 """Reading target columns and filling submissions: what the whole-picture tasks share."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,14 +23,14 @@ def check_columns(
 
 
 def with_paths(
-    table: pd.DataFrame, columns: Sequence[str], name: str, pattern: str, path: Path | str
+    table: pd.DataFrame, columns: Sequence[str], name: str, pattern: str, found
 ) -> pd.DataFrame:
     """The table and a column of the paths of pictures, by the option `pattern`.
 
     Args:
         columns: `competition.target`, which must be empty.
         name: of the new column.
-        path: of the table.
+        found: `podium.tasks.packed.Found`.
     """
     key = "task.options.pattern"
     if columns:
@@ -39,7 +38,8 @@ def with_paths(
             f"{key}: says where the masks are, so competition.target must be [], found "
             f"{some_of(columns)}"
         )
-    return table.assign(**{name: pictures.filled(pattern, table, path, key=key)})
+    paths = pictures.filled(pattern, table, found.table, found.id_column, key)
+    return table.assign(**{name: paths})
 
 
 def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:

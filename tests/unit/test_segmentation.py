@@ -16,6 +16,7 @@ from podium.errors import ConfigError, DataError, WeightsError
 from podium.frames import Frames
 from podium.jobs import Job
 from podium.packed import column, pack, unpack
+from podium.pictures import read_picture
 from podium.prepare import prepare
 from podium.tasks.packed import Found
 from podium.tasks.segmentation import tiny
@@ -158,6 +159,12 @@ def test_ids_without_a_class_are_named_at_once():
         tasks.options_module("segmentation").Options(id_pattern="{id}_{class}", class_column="c")
 
 
+def prepare_all(settings: dict, out) -> None:
+    job = Job("prepare", 1, 0, Spool(None))
+    names = ("train.parquet", "test.parquet", "targets.parquet", "target.json", "problems.csv")
+    prepare(settings["competition"], settings["task"], *(out / name for name in names), job=job)
+
+
 def test_a_competition_whose_ids_name_a_class_is_prepared_and_handed_in(tmp_path):
     root, out = tmp_path / "data", tmp_path / "out"
     tiny.write_competition(root, rows=9)
@@ -169,9 +176,7 @@ def test_a_competition_whose_ids_name_a_class_is_prepared_and_handed_in(tmp_path
     settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")
     settings["competition"] |= {"id": "Key", "test": None}
     settings["task"]["options"] = {"id_pattern": "{id}_{class}"}
-    job = Job("prepare", 1, 0, Spool(None))
-    names = ("train.parquet", "test.parquet", "targets.parquet", "target.json", "problems.csv")
-    prepare(settings["competition"], settings["task"], *(out / name for name in names), job=job)
+    prepare_all(settings, out)
     train, test = (manifest.read(out / f"{part}.parquet") for part in ("train", "test"))
     assert (len(train), len(test)) == (9, 3)
     assert train.index[0] == "p0000.png"
@@ -232,6 +237,29 @@ def test_a_pattern_names_the_pictures_of_masks(tmp_path):
         read(tmp_path, table, [], **options | {"pattern": "m/{sit}.png"})
     with pytest.raises(ConfigError, match=r"target must be \[\], found site"):
         read(tmp_path, table, ["site"], **options)
+
+
+@pytest.mark.parametrize("field", ["{id}", "{ImageId}"])
+def test_a_pattern_names_the_column_of_ids(tmp_path, field):
+    root = tmp_path / "data"
+    tiny.write_competition(root, rows=9)
+    (root / "m").mkdir()
+    for name in ("train", "sample_submission", "test"):
+        table = pd.read_csv(root / f"{name}.csv", dtype=str).rename(columns={"id": "ImageId"})
+        columns = ["ImageId"] if name == "train" else list(table)
+        table[columns].to_csv(root / f"{name}.csv", index=False)
+    for number, id_ in enumerate(pd.read_csv(root / "train.csv")["ImageId"]):
+        shape = read_picture(str(root / f"train/{id_}.png")).shape[:2]
+        mask = np.zeros(shape, np.uint8)
+        mask[number, 0] = 255
+        Image.fromarray(mask).save(root / f"m/{id_}.png")
+    settings = podium_config.load(tiny.config(str(root))).model_dump(mode="json")
+    settings["competition"] |= {"id": "ImageId", "target": []}
+    settings["task"]["options"] = {"format": "pictures", "pattern": f"m/{field}.png"}
+    prepare_all(settings, tmp_path / "out")
+    targets = manifest.read(tmp_path / "out/targets.parquet")["packed"]
+    stacks = [unpack(row)[0] for row in targets]
+    assert [stack[0, :, 0].argmax() for stack in stacks] == list(range(9))
 
 
 def test_a_pattern_names_the_pictures_of_each_class(tmp_path):

@@ -50,7 +50,7 @@ class Task(PackedTask):
         path = coco.path_of(options, found)
         if options.pattern:
             name = (*_only(sample, options.class_column), "labels")[0]
-            table = targets.with_paths(table, columns, name, options.pattern, found.table)
+            table = targets.with_paths(table, columns, name, options.pattern, found)
             columns = [name]
         columns = columns or _only(sample, options.class_column)
         name = (*columns, "segmentation")[0]

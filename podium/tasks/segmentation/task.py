@@ -53,7 +53,7 @@ class Task(PackedTask):
         """See `PackedTask.read_targets`."""
         path = coco.path_of(options, found)
         if options.pattern:
-            table = targets.with_paths(table, columns, MASK, options.pattern, found.table)
+            table = targets.with_paths(table, columns, MASK, options.pattern, found)
             columns = [MASK]
         faults = Faults(found, options.repair, path)
         cells = cells_of(table, columns, options, path, faults)
