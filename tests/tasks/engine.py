@@ -1,17 +1,30 @@
-"""All that the engine offers a model, at once, for the contracts of the tasks."""
+"""What the contracts of all tasks share: a small model, and all that the engine offers it."""
 
 import elsewhere
 import numpy as np
 import pytest
 import torch
 
-from podium import tasks
+from podium import network, tasks
 from podium.config.model import Model, Optimizer
+from podium.metrics import Metric
+from podium.network import Network
 from podium.packed import unpack
 from podium.predicting import over_views
+from podium.tasks.base import Task
 from podium.training.loop import Training, train
 
 CPU = torch.device("cpu")
+MODEL = {
+    "backbone": "test_resnet",
+    "weights": "none",
+    "image_size": 32,
+    "augment": "none",
+    "batch_size": 8,
+    "optimizer": {"name": "adamw", "lr": 0.01, "weight_decay": 0.0},
+    "schedule": "constant",
+}
+#: What the engine has to offer.
 ENGINE = {
     "epochs": 2,
     "freeze": {"stages": 1, "until": 1, "norm": True},
@@ -30,7 +43,33 @@ ENGINE = {
 }  # fmt: skip
 
 
-def check_trains(tiny, settings: Model, rows) -> None:
+class Tiny:
+    """What the tiny competitions of all tasks have in common.
+
+    Attributes:
+        name: of the task.
+        task: the task itself, of the competition's targets.
+        metric: the competition's.
+    """
+
+    name: str
+    task: Task
+    metric: Metric
+
+    def settings(self, **changed) -> Model:
+        return Model.model_validate({**MODEL, **changed})
+
+    def network(self, settings: Model) -> Network:
+        """A small network with the task's outputs, always the same."""
+        torch.manual_seed(0)
+        return network.build_for(self.task, settings, pictures=1, features=0, tabular=0)
+
+    @property
+    def approaches(self) -> tuple[str | None, ...]:
+        return tasks.traits(self.name).approaches or (None,)
+
+
+def check_trains(tiny: Tiny, settings: Model, rows) -> None:
     """Train a task's network by such settings: both of its parts must learn."""
     net = tiny.network(settings)
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -41,7 +80,7 @@ def check_trains(tiny, settings: Model, rows) -> None:
         assert any(name.startswith(part) for name in changed), settings.approach
 
 
-def check_is_the_same_elsewhere(tiny, settings: Model, rows) -> None:
+def check_is_the_same_elsewhere(tiny: Tiny, settings: Model, rows) -> None:
     """Train by every loss term and predict on another device: all must be as on the CPU."""
     approach = settings.approach
     terms = tasks.options_module(tiny.name).losses(tiny.task.options, approach)
@@ -68,7 +107,7 @@ def _arrays(predicted: np.ndarray) -> list[np.ndarray]:
     return [array for row in predicted for array in unpack(row)] if is_packed else [predicted]
 
 
-def _learnt(tiny, net, settings: Model, rows, device=CPU) -> tuple[dict, np.ndarray]:
+def _learnt(tiny: Tiny, net, settings: Model, rows, device=CPU) -> tuple[dict, np.ndarray]:
     """The first epoch and the predictions that follow it."""
     history = trained(tiny, net, settings, rows, device)
     net.eval()
@@ -77,7 +116,7 @@ def _learnt(tiny, net, settings: Model, rows, device=CPU) -> tuple[dict, np.ndar
     return history[0], predicted
 
 
-def trained(tiny, net, settings: Model, rows, device=CPU) -> list[dict]:
+def trained(tiny: Tiny, net, settings: Model, rows, device=CPU) -> list[dict]:
     """The history of a network that is trained, and validated, on rows."""
     plan = Training(tiny.task, tiny.metric, settings, rows, rows, device, threads=1, seed=0)
     return train(net, plan)

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from podium import config as podium_config
-from podium import metrics, network, predictions, tables, tasks, views
-from podium.config.model import Model
+from podium import metrics, predictions, tables, tasks, views
 from podium.errors import PodiumError
 from podium.frames import Frames
 from podium.network import asked
@@ -19,22 +18,11 @@ from podium.predictions import Header, Predictions
 from podium.tasks import base
 from podium.training.data import Rows
 
-MODEL = {
-    "backbone": "test_resnet",
-    "weights": "none",
-    "image_size": 32,
-    "augment": "none",
-    "batch_size": 8,
-    "optimizer": {"name": "adamw", "lr": 0.01, "weight_decay": 0.0},
-    "schedule": "constant",
-}
-
-
 #: Tasks that answer with vectors; for the others see test_packed_contract.py.
 VECTORS = [name for name in tasks.names() if not tasks.task_class(name).is_packed]
 
 
-class Tiny:
+class Tiny(engine.Tiny):
     """A task with its tiny competition read from the disk."""
 
     def __init__(self, name: str, folder: Path):
@@ -79,18 +67,9 @@ class Tiny:
     def learning_target(self) -> np.ndarray:
         return self.task.learning_target(self.target, self.target, self.frames(len(self.target)))
 
-    def network(self, settings: Model):
-        """A small network with the task's outputs."""
-        torch.manual_seed(0)
-        return network.build_for(self.task, settings, pictures=1, features=0, tabular=0)
-
-    @property
-    def approaches(self) -> tuple[str | None, ...]:
-        return tasks.traits(self.name).approaches or (None,)
-
     def raw(self, count: int, approach: str | None) -> torch.Tensor:
         """Random raw outputs."""
-        settings = Model.model_validate({**MODEL, "approach": approach})
+        settings = self.settings(approach=approach)
         net = self.network(settings)
         seen = torch.from_numpy(self.rows(count).seen)
         with torch.no_grad():
@@ -136,7 +115,7 @@ def test_strata_have_a_row_each(tiny):
 
 def test_loss_terms_give_a_loss_per_row_and_a_gradient(tiny):
     learning = torch.as_tensor(tiny.learning_target[:8])
-    terms = tiny.task.loss_terms(Model.model_validate(MODEL).loss, tiny.target)
+    terms = tiny.task.loss_terms(tiny.settings().loss, tiny.target)
     used = set()
     for approach in tiny.approaches:
         names = tasks.options_module(tiny.name).losses(tiny.task.options, approach)
@@ -163,7 +142,7 @@ def test_predictions_have_the_shape_and_the_range_of_their_space(tiny):
 def test_one_batch_is_learnt_by_heart(tiny):
     for approach in tiny.approaches:
         rows = tiny.rows(8)
-        settings = Model.model_validate({**MODEL, "epochs": 40, "approach": approach})
+        settings = tiny.settings(epochs=40, approach=approach)
         net = tiny.network(settings)
         history = engine.trained(tiny, net, settings, rows)
         assert history[-1]["train_loss"] < 0.1 * history[0]["train_loss"], approach
@@ -174,13 +153,13 @@ def test_one_batch_is_learnt_by_heart(tiny):
 
 def test_every_approach_trains_with_all_that_the_engine_offers(tiny):
     for approach in tiny.approaches:
-        settings = Model.model_validate({**MODEL, **engine.ENGINE, "approach": approach})
+        settings = tiny.settings(**engine.ENGINE, approach=approach)
         engine.check_trains(tiny, settings, tiny.rows(8))
 
 
 def test_every_approach_is_the_same_on_another_device(tiny):
     for approach in tiny.approaches:
-        settings = Model.model_validate({**MODEL, "mix": {"cutmix": 1.0}, "approach": approach})
+        settings = tiny.settings(mix={"cutmix": 1.0}, approach=approach)
         engine.check_is_the_same_elsewhere(tiny, settings, tiny.rows(8))
 
 
@@ -188,9 +167,7 @@ def test_batches_of_several_scales_are_learnt(tiny):
     augment = {"preset": "none", "scales": [0.9, 3.0]}
     for approach in tiny.approaches:
         rows, seen = tiny.rows(8), []
-        settings = Model.model_validate(
-            {**MODEL, "epochs": 16, "approach": approach, "augment": augment}
-        )
+        settings = tiny.settings(epochs=16, approach=approach, augment=augment)
         net = tiny.network(settings)
         net.backbone.register_forward_pre_hook(
             lambda _, given, seen=seen: seen.append(given[0].shape[2:4])
@@ -281,7 +258,7 @@ def test_a_probe_beats_a_constant_on_a_feature_that_tells(tiny):
 
     def loss(outputs) -> float:
         target = torch.as_tensor(tiny.learning_target)
-        terms = tiny.task.loss_terms(Model.model_validate(MODEL).loss, tiny.target)
+        terms = tiny.task.loss_terms(tiny.settings().loss, tiny.target)
         return float(sum(terms[name](outputs, target).mean() for name in tiny.task.default_loss()))
 
     assert loss(raw) < 0.5 * loss(flat)

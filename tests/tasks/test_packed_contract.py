@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from podium import config as podium_config
-from podium import metrics, network, predictions, prepare, tables, tasks, views
+from podium import metrics, predictions, prepare, tables, tasks, views
 from podium.cache import resized
 from podium.config.model import Model
 from podium.errors import PodiumError
@@ -25,22 +25,13 @@ from podium.tasks.packed import Found
 from podium.training import augment, data, joining
 from podium.training.data import Rows
 
-MODEL = {
-    "backbone": "test_resnet",
-    "weights": "none",
-    "image_size": 32,
-    "augment": "none",
-    "batch_size": 8,
-    "optimizer": {"name": "adamw", "lr": 0.01, "weight_decay": 0.0},
-    "schedule": "constant",
-}
 PACKED = [name for name in tasks.names() if tasks.task_class(name).is_packed]
 #: Other forms of their tiny competitions.
 VARIANTS = [("instance_segmentation", {"classes": ("disc", "drop", "dot")})]
 ROWS = 8
 
 
-class Tiny:
+class Tiny(engine.Tiny):
     """A task with its tiny competition read from the disk, one of its `VARIANTS` if `changed`."""
 
     def __init__(self, name: str, folder: Path, **changed):
@@ -74,9 +65,6 @@ class Tiny:
         cls = tasks.task_class(self.name)
         return cls.read_targets(table, self.columns, self.options, self.sample, self.found)
 
-    def settings(self, **changed) -> Model:
-        return Model.model_validate({**MODEL, **changed})
-
     def rows(self, settings: Model, count: int = ROWS) -> Rows:
         """The first rows, as a model sees them."""
         size, resize = settings.size, settings.resize
@@ -86,14 +74,6 @@ class Tiny:
         target = self.target[:count]
         learning = self.task.learning_target(target, target, frames)
         return Rows(seen, np.arange(count), None, target, learning, frames)
-
-    def network(self, settings: Model):
-        torch.manual_seed(0)
-        return network.build_for(self.task, settings, pictures=1, features=0, tabular=0)
-
-    @property
-    def approaches(self) -> tuple[str | None, ...]:
-        return tasks.traits(self.name).approaches or (None,)
 
     def predicted(self, settings: Model, count: int = ROWS):
         """Predictions of an untrained network, and the rows they are of."""
