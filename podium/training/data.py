@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,11 +148,12 @@ class Loader:
 
     def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[Batch]:
         """The batches of one epoch, each given by its rows."""
-        made = self._made_ahead(number, batches)
+        made = self.made_ahead(number, batches)
         for rows, (seen, target) in zip(batches, made, strict=True):
             yield to_device(self.rows, rows, seen, target, self.device)
 
-    def _made_ahead(self, number: int, batches: list[np.ndarray]):
+    def made_ahead(self, number: int, batches: list[np.ndarray]) -> Iterable[tuple]:
+        """What is seen in each batch of an epoch and its targets, made by processes for a GPU."""
         jobs = _Jobs(self.rows, self.augmenting, self.seed, number, batches)
         if (
             (self.augmenting.transform is not None or self.augmenting.joining is not None)

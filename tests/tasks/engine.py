@@ -12,6 +12,8 @@ from podium.network import Network
 from podium.packed import unpack
 from podium.predicting import over_views
 from podium.tasks.base import Task
+from podium.training import augment, data
+from podium.training.joining import Joining
 from podium.training.loop import Training, train
 
 CPU = torch.device("cpu")
@@ -120,3 +122,19 @@ def trained(tiny: Tiny, net, settings: Model, rows, device=CPU) -> list[dict]:
     """The history of a network that is trained, and validated, on rows."""
     plan = Training(tiny.task, tiny.metric, settings, rows, rows, device, threads=1, seed=0)
     return train(net, plan)
+
+
+def check_processes_make_the_same_batches(tiny: Tiny, settings: Model, rows) -> None:
+    """What a GPU is fed by several processes must be what one thread makes."""
+    transform = augment.create(settings.augment, (32, 32), **tiny.task.compose_options())
+    spatial = tiny.task.augmented if tiny.task.is_spatial else None
+    augmenting = data.Augmenting(transform, spatial, Joining.of(tiny.task, settings))
+    batches = [np.array([0, 1, 2]), np.array([3, 1])]
+
+    def made(device: str, threads: int) -> list:
+        loader = data.Loader(rows, augmenting, torch.device(device), threads, seed=3)
+        return [data.as_arrays(list(each)) for each in loader.made_ahead(1, batches)]
+
+    here, in_processes = made("cpu", 1), made("cuda", 3)
+    assert len(here) == len(batches)
+    np.testing.assert_equal(in_processes, here)

@@ -163,6 +163,11 @@ def test_every_approach_is_the_same_on_another_device(tiny):
         engine.check_is_the_same_elsewhere(tiny, settings, tiny.rows(8))
 
 
+def test_processes_make_the_same_batches(tiny):
+    settings = tiny.settings(augment="medium")
+    engine.check_processes_make_the_same_batches(tiny, settings, tiny.rows(4))
+
+
 def test_batches_of_several_scales_are_learnt(tiny):
     augment = {"preset": "none", "scales": [0.9, 3.0]}
     for approach in tiny.approaches:

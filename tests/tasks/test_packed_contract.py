@@ -171,6 +171,11 @@ def test_every_approach_is_the_same_on_another_device(tiny):
         engine.check_is_the_same_elsewhere(tiny, settings, tiny.rows(settings, 2))
 
 
+def test_processes_make_the_same_batches(tiny):
+    settings = tiny.settings(augment="medium", mix={"mosaic": 0.5 * tasks.traits(tiny.name).joins})
+    engine.check_processes_make_the_same_batches(tiny, settings, tiny.rows(settings, 4))
+
+
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
 def test_a_target_comes_home_from_the_networks_picture(tiny, resize):
     """What the network should say, placed and decided, is nearly the target."""
