@@ -136,13 +136,14 @@ def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) ->
     """
     raw = tables.read_table(sample, table_format["separator"], table_format["encoding"])
     asked = task.index_sample(raw, sample, table_format["id"], task.options)
-    asked = asked.head(0 if task.is_packed else REHEARSED)
-    made_up = task.blank(asked.index.nunique())
+    some = asked.head(0 if task.is_packed else REHEARSED)
+    made_up = task.blank(some.index.nunique())
     try:
-        answer = task.submission(made_up, task.default_decision(), metric, asked)
+        task.check_asked(asked)
+        answer = task.submission(made_up, task.default_decision(), metric, some)
     except DataError as error:
         raise DataError(f"competition.sample_submission, {sample}: {error}") from None
-    check(fill_left_out(answer, asked, []), answer, asked, task, metric, sample)
+    check(fill_left_out(answer, some, []), answer, some, task, metric, sample)
 
 
 def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:

@@ -289,6 +289,9 @@ class Task(ABC):
         A task that packs its answers may give an id as many rows as it has objects, or none.
         """
 
+    def check_asked(self, sample: pd.DataFrame) -> None:  # noqa: B027
+        """Raises DataError where a row of `sample` asks for what is never answered."""
+
     def handed_in(self, prediction: np.ndarray, pictures: pd.DataFrame) -> np.ndarray:
         """A prediction in the units of the submission, for `submission`.
 

@@ -381,8 +381,15 @@ def test_perfect_maps_are_decided_and_written_right(blobs):
     answers = task.decide(prediction, task.default_decision())
     for row, answer in zip(back, answers, strict=True):
         np.testing.assert_array_equal(packed.unpack(row)[0], packed.unpack(answer)[0])
-    wrong = sample.assign(score=1)
-    with pytest.raises(DataError, match="has the columns EncodedPixels, score"):
+    more = sample.assign(Score="1", width=[str(n) for n in range(len(sample))])[::-1]
+    filled = task.submission(prediction[::-1], task.default_decision(), metric, more)
+    assert list(filled.columns) == [tiny.COLUMN, "Score", "width"]
+    assert filled["width"].tolist() == [more.loc[id_, "width"] for id_ in filled.index]
+    assert sorted(filled[tiny.COLUMN]) == sorted(sent[tiny.COLUMN])
+    assert filled.loc[filled[tiny.COLUMN] != "", "Score"].between(0.5, 1).all()
+    assert filled.loc["p0007", ["Score", "width"]].tolist() == ["", more.loc["p0007", "width"]]
+    wrong = sample.assign(area=1).rename(columns={tiny.COLUMN: "mask"})
+    with pytest.raises(DataError, match=r"columns mask, area, but .* here EncodedPixels, or"):
         task.submission(prediction, {}, metric, wrong)
 
 
@@ -783,8 +790,9 @@ def test_perfect_maps_with_classes_are_decided_written_and_read_back(kinds):
         np.testing.assert_array_equal(packed.unpack(row)[1], classes)
     without = task.submission(prediction, decision, metric, sample[[tiny.COLUMN]])
     assert list(without.columns) == [tiny.COLUMN]
-    with pytest.raises(DataError, match="has the columns kind, EncodedPixels, score"):
-        task.submission(prediction, decision, metric, sample.assign(score=1))
+    more = task.submission(prediction, decision, metric, sample.assign(width=1))
+    pd.testing.assert_frame_equal(more[list(sent.columns)], sent)
+    assert set(more["width"]) == {1}
     untold = type(task)(task.options, {**task.info, "classes": []})
     with pytest.raises(DataError, match="a column kind, but no class is known"):
         untold.submission(prediction[:0], decision, metric, sample[:0])

@@ -86,6 +86,30 @@ def test_a_row_per_class(tmp_path):
     filled = task.submission(prediction, task.default_decision(), None, sample)
     assert list(filled.index) == ["b", "a", "b", "a"]
     assert filled["mask"].tolist() == ["", rows[0][1], rows[2][1], rows[1][1]]
+    more = sample.assign(width=list("1234"))
+    filled = task.submission(prediction, task.default_decision(), None, more)
+    assert filled["mask"].tolist() == ["", rows[0][1], rows[2][1], rows[1][1]]
+    assert filled["width"].tolist() == list("1234")
+    strange = sample.replace("sugar", "salt")
+    with pytest.raises(DataError, match=r"'class' .* the class salt \(id 'b'\), expected one of"):
+        task.check_asked(strange)
+
+
+@pytest.mark.parametrize("said", ["0", None])
+def test_a_sample_with_one_row_a_picture_and_no_class_is_filled_with_a_row_per_class(
+    tmp_path, said
+):
+    rows = [("a", masks.encode(square(0, 0)), "1"), ("b", masks.encode(square(1, 1)), "2")]
+    task, stacks, _ = read(tmp_path, table_of(rows), class_column="class")
+    sample = pd.DataFrame(
+        {"mask": "1 1", "class": said}, index=pd.Index(["b", "a"], name="id"), dtype=object
+    )
+    prediction = column([pack(255 * stacks[1]), pack(255 * stacks[0])])
+    task.check_asked(sample)
+    filled = task.submission(prediction, task.default_decision(), None, sample)
+    assert filled.index.tolist() == ["b", "b", "a", "a"]
+    assert filled["class"].tolist() == ["1", "2", "1", "2"]
+    assert filled["mask"].tolist() == ["", rows[1][1], rows[0][1], ""]
 
 
 def split(rows: list[tuple], part="train", **options) -> pd.DataFrame:
@@ -183,8 +207,11 @@ def test_a_competition_whose_ids_name_a_class_is_prepared_and_handed_in(tmp_path
     task = tasks.load("segmentation", settings["task"]["options"],
                       manifest.read_json(out / "target.json"))  # fmt: skip
     assert task.names == ["disc", "none"]
-    metric = metrics.load({"name": "dice"})
-    submission.rehearse(task, metric, root / "sample_submission.csv", settings["competition"])
+    metric, sample = metrics.load({"name": "dice"}), root / "sample_submission.csv"
+    submission.rehearse(task, metric, sample, settings["competition"])
+    sample.write_text(sample.read_text().replace("_none", "_None"))
+    with pytest.raises(DataError, match=r"sample_submission.csv: an id .* has the class None"):
+        submission.rehearse(task, metric, sample, settings["competition"])
 
 
 def test_a_column_per_class(tmp_path):

@@ -28,6 +28,8 @@ SURE, SURE_OF_CLASS = 0.4, 0.3
 #: Least scores that are tried.
 SCORES = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9)
 SCORES_OF_CLASSES = (0.0, 0.2, *SCORES[1:])
+#: Columns of a sample submission, in lower case, for an object's score.
+SCORE_COLUMNS = ("score", "confidence")
 
 
 class Task(PackedTask):
@@ -294,14 +296,21 @@ class Task(PackedTask):
     # ---------------------------------------------------------------- writing
 
     def submission(self, prediction, decision, metric, sample):
-        """A row per object, in the order of the sample's ids; empty cells for none."""
+        """A row per object, in the order of the sample's ids; empty cells for none.
+
+        A column of scores is filled too; others hold what they do in the first of a picture's rows.
+        """
         of_class = self.options.class_column
-        fields = _without(sample.columns, of_class)
+        of_score = [name for name in sample.columns if name.lower() in SCORE_COLUMNS][:1]
+        fields = [name for name in _without(sample.columns, of_class) if name not in of_score]
+        if self.info["column"] in fields:
+            fields = [self.info["column"]]
         if len(fields) != 1:
             raise DataError(
-                f"The sample submission has the columns {', '.join(sample.columns)}, but this task "
-                f"fills one, such as {self.info['column']}, with a row per object, and that of "
-                "classes which task.options.class_column names."
+                f"The sample submission has the columns {some_of(list(sample.columns), 12)}, but "
+                f"this task fills one with a row per object, that of `competition.target`, here "
+                f"{self.info['column']}, or the only one, and that of classes which "
+                "`task.options.class_column` names."
             )
         if of_class in sample.columns and not self.classes:
             raise DataError(
@@ -312,14 +321,17 @@ class Task(PackedTask):
         for id_, row in zip(
             dict.fromkeys(sample.index), self.decide(prediction, decision), strict=True
         ):
-            labels, _, classes = answer_of(unpack(row))
+            labels, scores, classes = answer_of(unpack(row))
             runs = masks.runs_of_labels(labels, self.options.order)
             texts = [masks.write_runs(r, first_pixel=self.options.first_pixel) for r in runs]
             ids += [id_] * max(len(texts), 1)
-            lines += list(zip(texts, self._names_of(classes), strict=True)) or [("", "")]
-        cells = pd.DataFrame(lines, columns=[fields[0], of_class], dtype=object)
+            lines += list(zip(texts, self._names_of(classes), scores, strict=True)) or [("",) * 3]
+        names = [fields[0], of_class, *(of_score or [None])]
+        cells = pd.DataFrame(lines, columns=names, dtype=object)
         index = pd.Index(ids, name=sample.index.name, dtype=sample.index.dtype)
-        return cells[list(sample.columns)].set_index(index)
+        kept = sample[~sample.index.duplicated()].drop(columns=names, errors="ignore")
+        cells = cells.set_index(index)
+        return cells.loc[:, cells.columns.notna()].join(kept)[list(sample.columns)]
 
     def _names_of(self, classes: np.ndarray) -> list[str]:
         return [self.classes[kind] for kind in classes] if self.classes else [""] * len(classes)

@@ -35,7 +35,9 @@ class Options(MaskOptions):
     )
     class_column: str | None = Field(
         None,
-        description="The column that names a row's class, where each class of a picture has a row.",
+        description="The column that names a row's class, where each class of a picture has a row. "
+        "A sample submission with one row a picture, and all the same in this column that is no "
+        "class (Severstal's 0), is answered with a row for each class.",
     )
     id_pattern: str | None = Field(
         None,

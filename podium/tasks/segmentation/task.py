@@ -246,24 +246,45 @@ class Task(PackedTask):
 
         The sample's own rows, in their order, with run lengths or names of pictures.
         """
-        fields = self._fields(sample)
+        sample = self._row_per_class(sample)
+        self.check_asked(sample)
         written = self._written(prediction, decision, sample)
         texts = {(id_, name): text for id_, name, text, _ in written}
         filled = sample.copy()
-        for field, name in fields.items():
+        for field, name in self._fields(sample).items():
             named = sample[self._class_column] if name is None else [name] * len(sample)
-            unknown = set(named) - {name for _, name in texts} if texts else set()
-            if unknown:
-                where = f"column {self._class_column!r}"
-                raise DataError(
-                    f"{'an id' if self.options.id_pattern else where} of the sample submission has "
-                    f"the class {some_of(sorted(map(str, unknown)))}, expected one of "
-                    f"{some_of(self._shown)}"
-                )
             filled[field] = [
                 texts[id_, class_] for id_, class_ in zip(sample.index, named, strict=True)
             ]
         return filled
+
+    def check_asked(self, sample):
+        """See `base.Task.check_asked`: classes that are not known."""
+        sample = self._row_per_class(sample)
+        if None not in self._fields(sample).values():
+            return
+        known = [LABELS] if self._is_one_picture else self._shown
+        unknown = sample.loc[~sample[self._class_column].isin(known), self._class_column]
+        if len(unknown):
+            row = "an id" if self.options.id_pattern else f"column {self._class_column!r}"
+            classes = some_of(sorted(map(str, unknown.unique())))
+            raise DataError(
+                f"{row} of the sample submission has the class {classes} (id "
+                f"{unknown.index[0]!r}), expected one of {some_of(self._shown)}"
+            )
+
+    def _row_per_class(self, sample: pd.DataFrame) -> pd.DataFrame:
+        """The sample, each of its rows as one for each class if it has one a picture.
+
+        Such a sample has something else in place of all classes, as Severstal's: 0.
+        """
+        column, count = self.options.class_column, len(self._shown)
+        if column not in sample.columns or count < 2 or sample.index.has_duplicates:
+            return sample
+        said = sample[column].unique()
+        if len(said) != 1 or said[0] in self._shown:
+            return sample
+        return sample.loc[sample.index.repeat(count)].assign(**{column: self._shown * len(sample)})
 
     def files(self, prediction, decision, sample):
         if self.options.submission == "pictures":
@@ -302,19 +323,21 @@ class Task(PackedTask):
     def _fields(self, sample: pd.DataFrame) -> dict[str, str | None]:
         """The sample's columns of masks, each with its class; None: as the row's class says."""
         columns = list(sample.columns)
-        if self._is_one_picture and len(columns) == 1:
-            return {columns[0]: LABELS}
-        if set(columns) == set(self._shown):
-            return {name: name for name in columns}
         others = [name for name in columns if name not in self._beside_masks(sample)]
-        if len(others) == 1 and len(others) < len(columns):
-            return {others[0]: None}
-        if len(others) == 1 and len(self._shown) == 1:
-            return {others[0]: self._shown[0]}
+        own = [name for name in others if name in self.info["columns"]]
+        field = own if len(own) == 1 else others
+        if self._is_one_picture and len(field) == 1 and len(others) == len(columns):
+            return {field[0]: LABELS}
+        if set(columns) == set(self._shown) or (own and set(own) == set(self._shown)):
+            return {name: name for name in columns if name in self._shown}
+        if len(field) == 1 and len(others) < len(columns):
+            return {field[0]: None}
+        if len(field) == 1 and len(self._shown) == 1:
+            return {field[0]: self._shown[0]}
         raise DataError(
             f"The sample submission has the columns {some_of(columns, 12)}, expected one of masks "
-            "beside `task.options.class_column` or with `id_pattern`, or one for each of "
-            f"{some_of(self._shown, 12)}"
+            "(that of `competition.target`, or the only one) beside `task.options.class_column` or "
+            f"with `id_pattern`, or one for each of {some_of(self._shown, 12)}"
         )
 
     # -------------------------------------------------------------- explaining
