@@ -327,13 +327,13 @@ def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
     """The mask in a picture of two values; of more (of a JPEG, say) what is 128 or brighter.
 
     A palette of greys is read as it looks, of other colours by its numbers; a picture of one colour
-    that is transparent in places by what can be seen.
+    that is transparent in places by what can be seen; of black and one colour by the colour.
 
     Raises:
         MaskError: as `read_labels`; for several values that are all dark, or shades for the most
             part, as of a photograph.
     """
-    labels = _labels(_values(path, size, as_mask=True))
+    labels = _labels(_on_black(_values(path, size, as_mask=True)))
     values = np.unique(labels)
     if len(values) <= 2:
         return (labels > values[0] if len(values) == 2 else labels > 0).astype(np.uint8)
@@ -344,6 +344,17 @@ def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
     if is_shade.mean() > MOST_SHADES:
         raise MaskError(f"is no mask: {is_shade.mean():.0%} of it are neither dark nor bright")
     return (labels >= white // 2).astype(np.uint8)
+
+
+def _on_black(values: np.ndarray) -> np.ndarray:
+    """The mask in a picture of black and one other colour; other values as they are."""
+    if values.ndim < 3:
+        return values
+    is_black = (values == 0).all(axis=-1)
+    if is_black.all() or not is_black.any():
+        return values
+    drawn = values[~is_black]
+    return ~is_black if (drawn == drawn[0]).all() else values
 
 
 def read_colours(

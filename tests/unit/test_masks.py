@@ -253,6 +253,21 @@ def test_masks_of_two_values_and_of_shades(tmp_path):
         np.testing.assert_array_equal(masks.read_mask(tmp_path / name, (32, 32)), expected, name)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_mask_drawn_on_black_in_one_colour(tmp_path, mode):
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:24, 4:20] = 1
+    red = mask[..., None] * np.array([255, 0, 0], np.uint8)
+    Image.fromarray(red).convert(mode).save(tmp_path / "red.tif")
+    np.testing.assert_array_equal(masks.read_mask(tmp_path / "red.tif", (32, 32)), mask)
+    with pytest.raises(MaskError, match="in colours"):
+        masks.read_labels(tmp_path / "red.tif")
+    red[0, 0] = 0, 255, 0
+    Image.fromarray(red).save(tmp_path / "two.tif")
+    with pytest.raises(MaskError, match="in colours"):
+        masks.read_mask(tmp_path / "two.tif")
+
+
 def test_colours_stand_for_classes(tmp_path):
     classes = np.random.default_rng(0).integers(0, 3, SIZE)
     colours = [(0, 0, 0), (128, 0, 0), (0, 128, 64)]

@@ -411,8 +411,17 @@ def test_unknown_classes_and_classes_that_are_nowhere_are_errors(tmp_path):
     rows = table_of([("a", masks.encode(square(0, 0)), "fish")])
     with pytest.raises(DataError, match="'fish', expected one of whale"):
         read(tmp_path, rows, class_column="class", classes=["whale"])
-    with pytest.raises(DataError, match="no picture has a pixel of whale"):
-        read(tmp_path, rows, class_column="class", classes=["fish", "whale"])
+    more = table_of([*rows.reset_index().to_numpy().tolist(), ("b", None, "whale")])
+    with pytest.raises(DataError, match=r"no picture has a pixel of whale. .*options.classes"):
+        read(tmp_path, more, class_column="class")
+    task, _, place = read(tmp_path, more, class_column="class", classes=["fish"])
+    assert task.names == ["fish"]
+    assert not place.problems
+    task, stacks, place = read(tmp_path, rows, class_column="class", classes=["fish", "whale"])
+    assert not stacks[0][1].any()
+    assert place.problems == [("train.csv", "", "no picture has a pixel of whale", "none")]
+    with pytest.raises(DataError, match=r"no picture has a pixel of mask$"):
+        read(tmp_path, table_of([("a", None)]))
     with pytest.raises(ConfigError, match=r"task.options.classes"):
         read(tmp_path, rows, kind="labels")
 

@@ -221,13 +221,24 @@ class Reader:
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
 
 
-def check_not_all_empty(stacks: list[np.ndarray], names: list[str], cells: Cells, faults) -> None:
-    """DataError for classes that no picture shows; a COCO file may list some that it has not."""
+def check_not_all_empty(
+    stacks: list[np.ndarray], names: list[str], cells: Cells, options, faults
+) -> None:
+    """DataError where no picture shows a class, unless the config or a COCO file names it."""
     there = np.any([stack[: len(names)].any(axis=(1, 2)) for stack in stacks], axis=0)
     missing = [name for name, shown in zip(names, there, strict=True) if not shown]
+    looked_for = names[1:] if options.kind == "labels" else names
+    none_is_there = set(looked_for) <= set(missing)
     if cells.names is not None:
-        looked_for = [name for name in names if name != BACKGROUND]
-        if set(looked_for) <= set(missing):
+        if none_is_there:
             raise coco.no_object(faults.file, faults.found.problems)
-    elif missing:
-        raise DataError(f"{faults.file}: no picture has a pixel of {some_of(missing)}")
+        return
+    problem = f"no picture has a pixel of {some_of(missing, 12)}"
+    if missing and (none_is_there or not options.classes):
+        advice = "" if none_is_there else (
+            ". If that is no class (such as `no finding`), list the others in "
+            "`task.options.classes`; if it is one, list all of them"
+        )  # fmt: skip
+        raise DataError(f"{faults.file}: {problem}{advice}")
+    if missing:
+        faults.found.problems.append((faults.file, "", problem, "none"))

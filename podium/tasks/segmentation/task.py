@@ -59,7 +59,7 @@ class Task(PackedTask):
         cells = cells_of(table, columns, options, path, faults)
         names = class_names(cells, options)
         stacks = Reader(cells, names, options, faults).stacks()
-        check_not_all_empty(stacks, names, cells, faults)
+        check_not_all_empty(stacks, names, cells, options, faults)
         frame = pd.DataFrame({"packed": column(map(pack, stacks))}, index=found.pictures.index)
         return frame, {"names": names, "columns": list(columns)}
 
