@@ -233,7 +233,9 @@ class Model(Section):
         True, description="Look at the pictures; `false` for a model of the tabular columns alone."
     )
     tabular: bool = Field(
-        True, description="Read `competition.tabular` beside the pictures, where there are any."
+        True,
+        description="Read `competition.tabular` beside the pictures, where there are any. Networks "
+        "that answer with masks, boxes, heat maps or pictures read none.",
     )
     freeze: Annotated[Freeze, Short("stages")] = Field(
         default_factory=Freeze, description="Transfer learning: what keeps its weights."

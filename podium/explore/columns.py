@@ -203,8 +203,8 @@ def _unused(train: pd.DataFrame, test: pd.DataFrame, tabular: list[str]) -> list
     if not unused:
         return []
     text = (
-        f"{some_of(unused, 12)}: in the training and the test table, and no key reads them. To "
-        "give them to the models beside the pictures name them in `competition.tabular`; a column "
+        f"{some_of(unused, 12)}: in the training and the test table, and no key reads them. "
+        "Models that read columns beside the pictures get them by `competition.tabular`; a column "
         "that names a person, site or series belongs in `competition.group`."
     )
     return [Finding(1, f"{count(len(unused), 'column')} that nothing reads", text)]

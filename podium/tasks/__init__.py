@@ -80,7 +80,8 @@ def option_problems(config) -> list[str]:
             f"{config.task.name} needs an answer for every picture"
         )
     for name, model in config.models.items():
-        problems += _unfit_keys(f"models.{name}", config.task.name, module.TRAITS, model)
+        columns = config.competition.tabular
+        problems += _unfit_keys(f"models.{name}", config.task.name, module.TRAITS, model, columns)
         known = module.losses(options, model.approach)
         opened = [p.removeprefix("loss.terms.") for p in model.search if "loss.terms." in p]
         for term in [*model.loss.terms, *opened]:
@@ -92,8 +93,12 @@ def option_problems(config) -> list[str]:
     return problems
 
 
-def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
-    """Keys of a model that the task has no use for."""
+def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]) -> list[str]:
+    """Keys of a model that the task has no use for.
+
+    Args:
+        columns: `competition.tabular`.
+    """
     asked = []
     if not traits.has_classes:
         why = f"{task} has no classes to balance"
@@ -133,6 +138,9 @@ def _unfit_keys(where: str, task: str, traits: Traits, model) -> list[str]:
         ]
         why = "a linear model makes no maps"
         asked.append(("head.init", model.head.init, "random", why))
+        if columns:
+            why = "its network looks at pictures only; take the columns out of competition.tabular"
+            asked.append(("tabular", model.tabular, False, why))
     known = traits.approaches
     if model.approach is not None and model.approach not in known:
         return [

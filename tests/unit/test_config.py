@@ -210,13 +210,18 @@ ONE_PROBLEM = [
     (
         {"task": "keypoints", "metric": "rmse", "competition/target": ["a_x", "a_y"],
          "models/net/approach": "heatmap", "models/net/freeze": "all",
-         "models/net/weights": "hub"},
+         "models/net/weights": "hub", "competition/tabular": []},
         "models.net.freeze.stages: found 'all', expected 'a number': maps are made of every stage",
     ),
     (
         {"task": "keypoints", "metric": "rmse", "competition/target": ["a_x", "a_y"],
-         "models/net/approach": "heatmap", "models/net/head": {"init": "probe"}},
+         "models/net/approach": "heatmap", "models/net/head": {"init": "probe"},
+         "competition/tabular": []},
         "models.net.head.init: found 'probe', expected 'random': a linear model makes no maps",
+    ),
+    (
+        {"task": "segmentation", "metric": "dice", "competition/tabular": ["age"]},
+        "models.net.tabular: found True, expected False: its network looks at pictures only",
     ),
     # weights
     ({"models/net/weights": "file:no.pth"}, "models.net.weights: no file 'no.pth'"),
