@@ -421,7 +421,7 @@ def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[
 
     Args:
         pictures: the config's section, as plain values.
-        known: ids of the table; some tables write the files' endings.
+        known: ids of the table; some tables write the files' endings, or the folders before them.
 
     Raises DataError where names of pictures are not made of the id alone.
     """
@@ -434,7 +434,13 @@ def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[
         )
     if not patterns:
         has_ending = any(os.path.splitext(id_)[1].lower() in ENDINGS for id_ in known)
-        return lambda file: file.rpartition("/")[2] if has_ending else Path(file).stem
+        has_folder = any("/" in id_ for id_ in known)
+
+        def name_of(file: str) -> str:
+            name = file if has_folder else file.rpartition("/")[2]
+            return name if has_ending else os.path.splitext(name)[0]
+
+        return name_of
     parts = [re.escape(text) for text, *_ in string.Formatter().parse(patterns[0])]
     whole = "(.+)".join([*parts, ""][: len(fields) + 1])
     ends = os.path.splitext(patterns[0])[1].lower() in ENDINGS

@@ -95,7 +95,8 @@ def prepare(
         target_table, info = read()
 
     if competition["pictures"]["unlisted"] == "empty":
-        found = replace(found, train=with_unlisted(competition, found.train))
+        whole = with_unlisted(competition, found.train, found.train_path)
+        found = replace(found, train=whole)
         job.say(f"{len(found.train):,} training pictures")
     parts = find_pictures(competition, found)
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
@@ -350,12 +351,23 @@ def ids_in_both(found: Tables) -> list[Problem]:
     ]
 
 
-def with_unlisted(competition: dict, train: pd.DataFrame) -> pd.DataFrame:
-    """The training rows, and one for each picture of the training folders that has none."""
+def with_unlisted(competition: dict, train: pd.DataFrame, path: str) -> pd.DataFrame:
+    """The training rows, and one for each picture of the training folders that has none.
+
+    Args:
+        path: of the training table, for messages.
+    """
     section = competition["pictures"]
     read = pictures.id_reader(section, competition["id"], train.index)
     folders = [pictures.Folder(f"{competition['root']}/{name}") for name in section["train"]]
-    ids = dict.fromkeys(read(file) for folder in folders for file in folder.pictures())
+    names = pictures.names_in(train, path, section, competition["id"])
+    listed = {place for places in pictures.locate(names, folders)[0] for place in places}
+    ids = dict.fromkeys(
+        read(file)
+        for folder in folders
+        for file in folder.pictures()
+        if f"{folder.path}/{file}" not in listed
+    )
     new = [id_ for id_ in ids if id_ is not None and id_ not in train.index]
     return train.reindex(train.index.append(pd.Index(new, dtype=object)).rename("id"))
 

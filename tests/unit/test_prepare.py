@@ -352,6 +352,8 @@ def test_half_unreadable_is_not(files):
     [
         (None, ["a"], ["b", "c"]),
         (None, ["a.png"], ["b.png", "c.png"]),
+        (None, ["train/a.png"], ["b.png", "deep/c.png"]),
+        (None, ["deep/c"], ["a", "b"]),
         (["{id}.png"], ["a"], ["b", "deep/c"]),
         (["{Name}"], ["a"], ["b", "deep/c"]),
         (["{id}"], ["a", "b"], ["deep/c"]),
@@ -364,7 +366,7 @@ def test_pictures_without_a_row_can_be_trained_on_as_empty_ones(tmp_path, patter
     section = {"pattern": pattern, "columns": None, "train": ["train"]}
     competition = {"root": str(tmp_path), "id": "Name", "pictures": section}
     train = pd.DataFrame({"size": "1"}, index=pd.Index(known, name="id", dtype=object))
-    whole = with_unlisted(competition, train)
+    whole = with_unlisted(competition, train, "train.csv")
     assert list(whole.index) == [*known, *new]
     assert whole["size"].isna().tolist() == [False] * len(known) + [True] * len(new)
 
@@ -374,4 +376,4 @@ def test_pictures_named_by_other_columns_cannot_be_told_from_their_files(tmp_pat
     section = {"pattern": ["{site}/{id}.png"], "columns": None, "train": ["train"]}
     competition = {"root": str(tmp_path), "id": "id", "pictures": section}
     with pytest.raises(DataError, match=r"pictures\.unlisted"):
-        with_unlisted(competition, pd.DataFrame(index=pd.Index(["a"], name="id")))
+        with_unlisted(competition, pd.DataFrame(index=pd.Index(["a"], name="id")), "train.csv")
