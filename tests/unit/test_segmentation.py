@@ -308,6 +308,8 @@ def test_pictures_in_colours(tmp_path):
     options = {"kind": "labels", "format": "colours", "classes": ["ground", "tree", "house"]}
     _, stacks, _ = read(tmp_path, table_of([("a", "a.png")]), **options, colours=colours)
     np.testing.assert_array_equal(stacks[0].argmax(0), labels)
+    with pytest.raises(DataError, match=r"(?s)need `format: colours`.*is a picture in colours"):
+        read(tmp_path, table_of([("a", "a.png")]), **{**options, "format": "pictures"})
 
 
 LABELS = {"kind": "labels", "format": "pictures", "classes": ["ground", "tree", "house"]}

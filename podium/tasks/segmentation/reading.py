@@ -17,6 +17,11 @@ from podium.tasks.segmentation.ids import class_column_of
 BACKGROUND = "background"
 #: The one class that nothing names, and the column of masks that a pattern names.
 MASK = "mask"
+#: What to look at, by the format, where masks are wrong.
+ADVICE = {
+    "runs": " `order` and `first_pixel` say how pixels are counted.",
+    "pictures": " Pictures in which colours stand for classes need `format: colours`.",
+}
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Reader:
             )
         self.faults.stop_if_wrong(
             "the masks are not right. Mend them, or let podium do it with `task.options.repair: "
-            "true`; `order` and `first_pixel` say how pixels are counted."
+            f"true`.{ADVICE.get(self.cells.format, '')}"
         )
         return read
 
