@@ -283,7 +283,7 @@ def _check_shape(text: str, path: Path, separator: str) -> list[str]:
             "quoted, or is `competition.separator` another one?"
         )
     if not rows:
-        raise DataError(f"{path} has a header but no rows")
+        raise DataError(f"{path} has a header but no rows, expected one for each picture")
     # pandas writes its index under an empty name.
     names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
     repeated = sorted({name for name in names if names.count(name) > 1})
