@@ -54,6 +54,7 @@ def explore(
 
     told, found = explore_target(target, folds, folder)
     task.draw_targets(tables["train"], target.array, folder)
+    found += [Finding(*each) for each in task.findings_in_pictures(tables["train"], target.array)]
     summary = {"rows": {name: len(table) for name, table in tables.items()}, "target": told}
     found += _unreadable(tables)
     if len(seen["train"]):

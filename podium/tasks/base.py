@@ -352,6 +352,14 @@ class Task(ABC):
         """
         return []
 
+    def findings_in_pictures(self, table: pd.DataFrame, target: np.ndarray) -> list[tuple]:
+        """More `findings`, of targets of the task's own kind: where pictures and targets disagree.
+
+        Args:
+            table: the manifest of the training rows; `target` has its rows.
+        """
+        return []
+
     def errors_by_name(self, target: np.ndarray, prediction: np.ndarray) -> list[dict]:
         """Of targets of the task's own kind: `{"name", "rows", "rmse", ...}` per point, say."""
         return []

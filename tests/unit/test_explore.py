@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from podium import manifest, tasks
+from podium import manifest, masks, tasks
 from podium.explore import columns, duplicates, explore, leaks, samples
 from podium.explore.appearance import difference
 from podium.explore.findings import Finding, count, share, worst_first
 from podium.explore.targets import Target
 from podium.pictures import inspect
+from podium.prepare import found_in
 
 ROOT = Path(__file__).parents[2]
 FOLDS = {
@@ -78,7 +79,9 @@ def run(
     kind = tasks.task_class(task)
     read = tasks.options_module(task).Options.model_validate(options or {})
     sample = pd.DataFrame({name: ["0"] for name in table}, index=["s"])
-    targets, info = kind.read_targets(table, list(table), read, sample)
+    places = [found_in(train, {"root": tmp_path, "id": "id"}, "train.csv")]
+    more = places if kind.reads_pictures(read) else []
+    targets, info = kind.read_targets(table, list(table), read, sample, *more)
     targets.index.name = "id"
     manifest.write(tmp_path / "train.parquet", train)
     manifest.write(tmp_path / "test.parquet", test)
@@ -449,3 +452,26 @@ def test_every_caption_that_a_rule_names_exists():
     assert len(named) >= 7
     missing = [name for name in sorted(named) if not (ROOT / "rules" / name).read_text().strip()]
     assert missing == []
+
+
+@pytest.mark.parametrize("task", ["segmentation", "instance_segmentation"])
+@pytest.mark.parametrize("size", [(40, 40), (32, 48)])
+@pytest.mark.parametrize(("written", "read"), [("rows", "columns"), ("columns", "columns")])
+def test_runs_that_are_counted_the_other_way_are_found(tmp_path, task, size, written, read):
+    rng = np.random.default_rng(0)
+    pictures, runs = {}, []
+    for number in range(12):
+        mask = np.zeros(size, np.uint8)
+        top, left = rng.integers(0, 12, 2)
+        mask[top : top + 9, left + 8 : left + 20] = 1
+        noise = rng.normal(90, 8, (*size, 3)) + 70 * mask[..., None]
+        pictures[f"p{number:02}"] = noise.clip(0, 255).astype(np.uint8)
+        runs.append(masks.encode(mask, order=written))
+    train = build(tmp_path / "train", pictures)
+    test = build(tmp_path / "test", {"t1": pictures["p00"]})
+    _, found, _ = run(tmp_path, train, test, pd.Series(runs, name="mask"), task, {"order": read})
+    titles = [finding["title"] for finding in found if "Runs seem" in finding["title"]]
+    assert titles == (["Runs seem to go along the rows"] if written != read else [])
+    if titles:
+        assert "set `task.options.order: rows`" in one(found, "Runs seem")["text"]
+        assert one(found, "Runs seem")["severity"] == 3

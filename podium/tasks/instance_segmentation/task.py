@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import coco, framing, instances, masks, views
+from podium import coco, framing, instances, masks, run_order, views
 from podium.errors import DataError, some_of
 from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
 from podium.packed import column, pack, unpack
@@ -359,6 +359,12 @@ class Task(PackedTask):
             },
             "findings": [*self._findings(rows, counts), *self._findings_of_classes(targets)],
         }
+
+    def findings_in_pictures(self, table, target):
+        if self.options.format != "runs":
+            return []
+        labels = [unpack(row)[0] for row in target]
+        return run_order.findings(table, labels, self.options.order)
 
     def _findings(self, rows: list[np.ndarray], counts: pd.Series) -> list[tuple]:
         areas = np.concatenate([masks.areas(row) for row in rows])

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from podium import coco, framing, masks, tables, views
+from podium import coco, framing, masks, run_order, tables, views
 from podium.errors import DataError, some_of
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
@@ -387,6 +387,14 @@ class Task(PackedTask):
             rows = [{"id": id_} for id_ in ids[full][:20]]
             found.append((2, f"{full.sum()} masks cover the whole picture", text, rows))
         return found
+
+    def findings_in_pictures(self, table, target):
+        if self.options.format != "runs":
+            return []
+        stacks = [self._classes_in(unpack(row)[0]) for row in target]
+        kinds = 1 + np.arange(len(self._shown))[:, None, None]
+        labels = [(stack * kinds).max(axis=0) for stack in stacks]
+        return run_order.findings(table, labels, self.options.order)
 
     def numbers(self, target):
         """How much of the picture each class covers."""
