@@ -5,7 +5,7 @@ is read the wrong way is its own mirror image in a square picture and stripes in
 borders have nothing to do with what the picture shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -13,35 +13,39 @@ import pandas as pd
 from podium.masks import Order
 from podium.pictures import read_picture
 
-#: Pictures that are looked at, spread over all that have a mask; fewer than `FEWEST` tell nothing.
+#: Pictures with a mask that are looked at; fewer than `FEWEST` tell nothing.
 LOOKED_AT, FEWEST = 40, 8
 #: Share of the pictures whose masks must fit better the other way, and by how much in the median.
 MOST, CLEARLY = 0.75, 1.1
 
 
-def findings(table: pd.DataFrame, masks: Sequence[np.ndarray], order: Order) -> list[tuple]:
+def findings(
+    table: pd.DataFrame, mask_of: Callable[[int], np.ndarray], order: Order
+) -> list[tuple]:
     """A finding, as of `Task.describe_targets`, if the other order fits the pictures better.
 
     Args:
         table: the manifest of the rows.
-        masks: of each row, label pictures or masks (height, width), 0 where nothing is.
+        mask_of: a row's labels or mask (height, width), 0 where nothing is, by its place.
         order: by which runs were read.
     """
-    readable = (table["problem"] == "").to_numpy()
-    told = [n for n, mask in enumerate(masks) if readable[n] and mask.any() and not mask.all()]
-    told = [told[n] for n in np.linspace(0, len(told) - 1, min(len(told), LOOKED_AT)).astype(int)]
-    if len(told) < FEWEST:
+    readable = np.flatnonzero(table["problem"] == "")
+    found: list[float] = []
+    for row in np.random.default_rng(0).permutation(readable):
+        if len(found) == LOOKED_AT:
+            break
+        mask = mask_of(row)
+        if mask.any() and not mask.all():
+            found.append(gain(read_picture(table["pictures"].iloc[row][0]), mask, order))
+    if len(found) < FEWEST:
         return []
-    paths = [table["pictures"].iloc[n][0] for n in told]
-    gains = np.array(
-        [gain(read_picture(path), masks[n], order) for n, path in zip(told, paths, strict=True)]
-    )
+    gains = np.array(found)
     better = np.count_nonzero(gains > 1)
-    if better < MOST * len(told) or np.median(gains) < CLEARLY:
+    if better < MOST * len(gains) or np.median(gains) < CLEARLY:
         return []
     other = "rows" if order == "columns" else "columns"
     text = (
-        f"In {better} of {len(told)} pictures the borders of the masks are where the picture has "
+        f"In {better} of {len(gains)} pictures the borders of the masks are where the picture has "
         f"edges if runs go along the {other}, and are not as they were read. Look at the masks in "
         f"the contact sheets; if they are off, set `task.options.order: {other}`."
     )

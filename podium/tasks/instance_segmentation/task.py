@@ -363,8 +363,7 @@ class Task(PackedTask):
     def findings_in_pictures(self, table, target):
         if self.options.format != "runs":
             return []
-        labels = [unpack(row)[0] for row in target]
-        return run_order.findings(table, labels, self.options.order)
+        return run_order.findings(table, lambda row: unpack(target[row])[0], self.options.order)
 
     def _findings(self, rows: list[np.ndarray], counts: pd.Series) -> list[tuple]:
         areas = np.concatenate([masks.areas(row) for row in rows])

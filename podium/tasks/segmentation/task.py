@@ -391,10 +391,12 @@ class Task(PackedTask):
     def findings_in_pictures(self, table, target):
         if self.options.format != "runs":
             return []
-        stacks = [self._classes_in(unpack(row)[0]) for row in target]
         kinds = 1 + np.arange(len(self._shown))[:, None, None]
-        labels = [(stack * kinds).max(axis=0) for stack in stacks]
-        return run_order.findings(table, labels, self.options.order)
+
+        def labels_of(row: int) -> np.ndarray:
+            return (self._classes_in(unpack(target[row])[0]) * kinds).max(axis=0)
+
+        return run_order.findings(table, labels_of, self.options.order)
 
     def numbers(self, target):
         """How much of the picture each class covers."""
