@@ -231,8 +231,10 @@ def _columns_of(
         )
     given = list(form.box or [name for name in columns if name != form.label])
     roles = roles_in(given)
-    label = form.label or next((n for n, r in zip(given, roles, strict=True) if r == "label"), None)
     box, way = list(form.box), form.format
+    label = form.label
+    if label is None and len(given) > 1:  # a lone column holds the boxes, whatever its name
+        label = next((n for n, r in zip(given, roles, strict=True) if r == "label"), None)
     if way not in WAYS or len(box) != 4:
         by_role = dict(zip(roles, given, strict=True))
         named = way_of(by_role)

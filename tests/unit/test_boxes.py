@@ -116,6 +116,9 @@ def test_a_cell_holds_all_boxes_of_a_picture():
     fields = "label confidence x y width height"
     agrees(read(scored, format="string", fields=fields, nothing=("no",)))
     agrees(read(table.fillna("no_box"), nothing=("no_box",)))
+    named = table.rename(columns={"P": "label"})  # a name that is also a class's
+    for form in ({}, {"format": "string"}, {"box": ("label",)}):
+        agrees(read(named, **form))
 
 
 @pytest.mark.parametrize("text", ["<annotation>", '<?xml version="1.0" encoding="none"?><a/>'])
