@@ -63,9 +63,11 @@ def found_in(pixels: np.ndarray) -> np.ndarray:
 def test_pairs_of_columns_are_points():
     assert points_of(["a_x", "a_y", "b.x", "b.y"]) == {"a": ("a_x", "a_y"), "b": ("b.x", "b.y")}
     assert points_of(["x_1", "y_1"]) == {"1": ("x_1", "y_1")}
+    both = points_of(["x0", "x1", "y0", "y1"])  # as landmarks of hands are called
+    assert both == {"0": ("x0", "y0"), "1": ("x1", "y1")}
     with pytest.raises(ConfigError, match="'nose_x' has no column for y"):
         points_of(["nose_x"])
-    with pytest.raises(ConfigError, match="'width' ends in neither x nor y"):
+    with pytest.raises(ConfigError, match="'width' neither ends nor begins with x or y"):
         points_of(["width"])
 
 

@@ -434,10 +434,10 @@ def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
     problems = []
     for column in columns:
         match = re.fullmatch(r"(.*?)[_. -]?([xyXY])", column) or re.fullmatch(
-            r"([xyXY])[_. -](.*)", column
+            r"([xyXY])(?:[_. -]|(?=\d))(.+)", column
         )
         if match is None:
-            problems.append(f"{column!r} ends in neither x nor y")
+            problems.append(f"{column!r} neither ends nor begins with x or y")
             continue
         parts = match.groups()
         name, axis = parts if parts[1].lower() in ("x", "y") else parts[::-1]
