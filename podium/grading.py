@@ -61,7 +61,8 @@ def grade(
     else:
         raw = tables.read_table(solution, competition["separator"], competition["encoding"])
         index = chosen_task.index_solution
-        table = index(raw, solution, competition["id"], chosen_task.options)
+        id_column = tables.id_column_of(raw, competition["id"])
+        table = index(raw, solution, id_column, chosen_task.options)
     unknown = [id_ for id_ in found.ids if id_ not in table.index]
     if unknown and not chosen_task.is_packed:  # whose pictures without objects need no row
         raise DataError(

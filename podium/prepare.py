@@ -232,7 +232,7 @@ def _indexed(
     competition: dict, path: Path, needed: Sequence[str], key: str, index: Callable
 ) -> pd.DataFrame:
     table = _read(competition, path, key, may_be_coco=True)
-    id_column = competition["id"]
+    id_column = tables.id_column_of(table, competition["id"])
     needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
     tables.check_columns(table, path, [id_column, *needed])
     return index(table, path, id_column)
@@ -240,7 +240,7 @@ def _indexed(
 
 def _sample_of(competition: dict, path: Path, index_sample: Callable) -> pd.DataFrame:
     table = _read(competition, path, "competition.sample_submission")
-    return index_sample(table, path, competition["id"])
+    return index_sample(table, path, tables.id_column_of(table, competition["id"]))
 
 
 def _read(competition: dict, path: Path, key: str, may_be_coco: bool = False) -> pd.DataFrame:

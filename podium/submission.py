@@ -69,7 +69,7 @@ def write_submission(
         )
     competition = config["competition"]
     raw = tables.read_table(sample, competition["separator"], competition["encoding"])
-    asked = task.index_sample(raw, sample, competition["id"], task.options)
+    asked = _by_id(task, raw, sample, competition["id"])
     table = manifest.read(test)
     lost = left_out(asked, table, found)
     kept = asked.loc[~asked.index.isin(lost)]
@@ -135,7 +135,7 @@ def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) ->
         DataError: columns or values that the task and metric cannot fill.
     """
     raw = tables.read_table(sample, table_format["separator"], table_format["encoding"])
-    asked = task.index_sample(raw, sample, table_format["id"], task.options)
+    asked = _by_id(task, raw, sample, table_format["id"])
     some = asked.head(0 if task.is_packed else REHEARSED)
     made_up = task.blank(some.index.nunique())
     try:
@@ -144,6 +144,10 @@ def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) ->
     except DataError as error:
         raise DataError(f"competition.sample_submission, {sample}: {error}") from None
     check(fill_left_out(answer, some, []), answer, some, task, metric, sample)
+
+
+def _by_id(task, raw: pd.DataFrame, sample: Path | str, name: str) -> pd.DataFrame:
+    return task.index_sample(raw, sample, tables.id_column_of(raw, name), task.options)
 
 
 def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:

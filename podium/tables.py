@@ -88,6 +88,19 @@ def expanded(names: Sequence[str], known: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def id_column_of(table: pd.DataFrame, name: str) -> str:
+    """The id's column: of this name, or the only one that differs in capitals or in `_` and such.
+
+    A competition's tables may call it `ImageID` here and `ImageId` there.
+    """
+
+    def bare(text: str) -> str:
+        return re.sub(r"[\W_]", "", text.lower())
+
+    alike = [column for column in map(str, table.columns) if bare(column) == bare(name)]
+    return alike[0] if name not in table.columns and len(alike) == 1 else name
+
+
 def index_by_id(
     table: pd.DataFrame, path: Path | str, id_column: str, unique: bool = True
 ) -> pd.DataFrame:

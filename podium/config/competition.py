@@ -102,7 +102,11 @@ class Competition(Section):
     encoding: str | None = Field(
         None, description="Text encoding of the tables; found by itself when unset."
     )
-    id: str = Field("id", description="The column that names a row, unique within each table.")
+    id: str = Field(
+        "id",
+        description="The column that names a row, unique within each table. Tables may write it "
+        "with other capitals: `ImageID` and `ImageId`.",
+    )
     target: Names = Field(
         description="The column(s) to predict: one for `classification` and `ordinal`; one, or one "
         "per label, for `multilabel`; one or several for `regression`; a pair for each point, such "

@@ -135,6 +135,13 @@ def test_without_a_test_table_the_sample_submission_has_the_rows(files):
     assert not [name for name in test.columns if name.startswith(manifest.COLUMN)]
 
 
+def test_tables_may_write_the_id_with_other_capitals(files):
+    sample = (files.root / "sample_submission.csv").read_text()
+    files.write("sample_submission.csv", sample.replace("id,", "ID,"))
+    assert list(files.prepare().read("test").index) == [f"te{row}" for row in range(TEST_ROWS)]
+    assert files.prepare(test=None).read("test").index[0] == "te0"
+
+
 def test_tabular_columns_need_a_test_table(files):
     files.columns("train.csv", age="1")
     message = files.fault(test=None, tabular=["age"])

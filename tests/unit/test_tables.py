@@ -1,7 +1,8 @@
+import pandas as pd
 import pytest
 
 from podium.errors import DataError
-from podium.tables import check_columns, index_by_id, path_problem, read_table
+from podium.tables import check_columns, id_column_of, index_by_id, path_problem, read_table
 
 TEXT = "id,name\n1,Müller\n2,\n"
 
@@ -169,3 +170,15 @@ def test_an_id_that_would_leave_its_folder_is_refused(tmp_path, id_):
 @pytest.mark.parametrize("id_", ["a", "a/b", "a..b", "...", "a b", "A:12", "ü"])
 def test_an_ordinary_id_is_fine(id_):
     assert path_problem(id_) == ""
+
+
+def test_the_id_may_be_written_with_other_capitals():
+    def column(*names, name="ImageID"):
+        return id_column_of(pd.DataFrame(columns=names), name)
+
+    assert column("LabelName", "ImageId") == "ImageId"
+    assert column("image_id", "x") == "image_id"
+    assert column("ImageId", "ImageID") == "ImageID"
+    # Which of two is meant nobody can tell, and a name in another script has letters too.
+    assert column("ImageId", "image_id") == "ImageID"
+    assert column("Категория", "Id", name="Имя") == "Имя"
