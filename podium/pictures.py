@@ -389,8 +389,10 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
             of the picture folder.
     """
     if pictures["columns"]:
-        _check_known(pictures["columns"], "competition.pictures.columns", table, path)
-        names = table[pictures["columns"]]
+        own = [name for name in pictures["columns"] if name != id_column]  # the id is the index
+        _check_known(own, "competition.pictures.columns", table, path)
+        ids = {id_column: table.index.to_numpy(dtype=object)}
+        names = table[own].assign(**ids)[pictures["columns"]]
     elif pictures["pattern"]:
         names = pd.DataFrame(
             {

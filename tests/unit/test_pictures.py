@@ -359,6 +359,13 @@ def test_columns_and_a_missing_and_an_empty_cell(tree):
     assert "'back' is empty" in problems.iloc[2]
 
 
+def test_the_id_may_be_the_column_with_the_paths(tree):
+    section = {**PICTURES, "columns": ["id", "back"]}
+    names = names_in(_table(back=["a.jpg", None]), "t.csv", section, "id")
+    assert names["id"].tolist() == ["1", "2"]
+    assert names["back"].iloc[0] == "a.jpg"
+
+
 def test_a_pattern(tree):
     table = _table(site=["a", "b"])
     names = names_in(table, "t.csv", {**PICTURES, "pattern": ["{site}/3.png", "{id}.jpg"]}, "id")
