@@ -72,12 +72,29 @@ def write(
         "width": xmax - xmin, "height": ymax - ymin,
         "xmiddle": (xmin + xmax) / 2, "ymiddle": (ymin + ymax) / 2,
     }  # fmt: skip
-    columns = [values[role] for role in roles_of(fields)]
+    columns = [values[role] for role in roles_of(fields, or_middle=True)]
     return " ".join(plain(part, digits) for line in zip(*columns, strict=True) for part in line)
 
 
-def roles_of(fields: str) -> list[str]:
-    """What each field of `label score xmin ymin xmax ymax`, say, is; ConfigError if no box."""
+def misfit(text: str, fields: str) -> str:
+    """Why a text with boxes cannot be of these fields, or ''; without boxes it says nothing."""
+    roles, parts = roles_of(fields, or_middle=True), text.split()
+    if np.isfinite(numbers_of(parts)).sum() < 4:
+        return ""
+    if len(parts) % len(roles):
+        return f"{len(parts)} parts are no multiple of {len(roles)}"
+    each = len(parts) // len(roles) * roles
+    pairs = zip(each, parts, numbers_of(parts), strict=True)
+    strange = [(role, part) for role, part, n in pairs if role != "label" and np.isnan(n)]
+    return f"its {strange[0][0]} would be {strange[0][1]!r}" if strange else ""
+
+
+def roles_of(fields: str, or_middle: bool = False) -> list[str]:
+    """What each field of `label score xmin ymin xmax ymax`, say, is; ConfigError if no box.
+
+    Args:
+        or_middle: whether a point, the box's middle, will do.
+    """
     names = fields.split()
     roles = roles_in(names)
     unknown = [name for name, role in zip(names, roles, strict=True) if role is None]
@@ -88,10 +105,12 @@ def roles_of(fields: str) -> list[str]:
             f"{did_you_mean(unknown[0], known)}, expected names such as label, score, xmin, ymin, "
             "xmax, ymax, width, height, cx, cy"
         )
-    if way_of(roles) is None or len(set(roles)) < len(roles):
+    is_middle = or_middle and set(roles) - {"label", "score"} == {"xmiddle", "ymiddle"}
+    if (way_of(roles) is None and not is_middle) or len(set(roles)) < len(roles):
         raise ConfigError(
             f"The fields {fields!r} are no box: expected xmin ymin xmax ymax, xmin ymin width "
-            "height, or cx cy width height, each once, beside label and score"
+            f"height, {'cx cy alone, ' if or_middle else ''}or cx cy width height, each once, "
+            "beside label and score"
         )
     return roles
 

@@ -267,6 +267,39 @@ def test_a_submission_is_a_string_per_picture():
     ]
 
 
+def test_a_submission_may_be_of_middles_alone(task):
+    options = {"submission": "label cx cy"}  # as of old Japanese letters
+    middles = submit(tasks.load("detection", options, task.info | {"names": ["b", "a"]}), [OTHER])
+    assert middles.iloc[0, 0] == "b 17 15 a 110 15"
+    with pytest.raises(ValueError, match="are no box"):
+        tasks.options_module("detection").Options(fields="label cx cy")
+
+
+@pytest.mark.parametrize(
+    ("cell", "submission", "problem"),
+    [
+        ("1.0 0 0 50 50", "label score xmin ymin xmax ymax", "5 parts are no multiple of 6"),
+        ("U+003F 1 1 U+2F 2 2", "label score xmin ymin xmax ymax", "its ymin would be 'U+2F'"),
+        ("14 1 0 0 1 1", "score x y w h", "6 parts are no multiple of 5"),
+        ("1.0 0 0 50 50", "score xmin ymin width height", None),
+        ("U+003F 1 1 U+2F 2 2", "label cx cy", None),
+        ("none 1 0 0 1 1", "score x y w h", None),
+        ("", "score x y w h", None),
+        ("0", "label score x y w h", None),
+        ("to be filled", "label score x y w h", None),
+    ],
+)
+def test_the_sample_shows_the_form_of_the_strings(cell, submission, problem):
+    module, cls = tasks.options_module("detection"), tasks.task_class("detection")
+    options = module.Options(submission=submission, submission_nothing="none 1 0 0 1 1")
+    sample = pd.DataFrame({"PredictionString": ["", cell]}, index=["p0", "p1"], dtype=object)
+    if problem is None:
+        cls.check_sample(sample, options, found_of(*SIDES))
+        return
+    with pytest.raises(DataError, match=rf"train\.csv, row 3: .*{problem.replace('+', '.')}"):
+        cls.check_sample(sample, options, found_of(*SIDES))
+
+
 @pytest.mark.parametrize("given", [{"normalised": True}, {"submission_normalised": True}])
 def test_a_submission_may_be_in_shares_of_the_sides(given):
     lines = [(i, "dog" if n == "a dog" else n, *b) for i, n, *b in LINES]

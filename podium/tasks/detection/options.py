@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from podium.config.section import Names, Section
 from podium.tasks.traits import TaskOptions, Traits
@@ -99,7 +99,7 @@ class Options(TaskOptions):
     submission: str = Field(
         "label score xmin ymin xmax ymax",
         description="What a submission's string says of each box: any of label, score, xmin, "
-        "ymin, xmax, ymax, width, height, cx, cy.",
+        "ymin, xmax, ymax, width, height, cx, cy. `label cx cy` hands in the middles alone.",
     )
     submission_normalised: bool | None = Field(
         None,
@@ -156,11 +156,11 @@ class Options(TaskOptions):
 
     @field_validator("fields", "submission")
     @classmethod
-    def _are_a_box(cls, fields: str | None) -> str | None:
+    def _are_a_box(cls, fields: str | None, info: ValidationInfo) -> str | None:
         if fields is not None:
             from podium.boxes import roles_of
 
-            roles_of(fields)
+            roles_of(fields, or_middle=info.field_name == "submission")
         return fields
 
 

@@ -66,6 +66,22 @@ class Task(PackedTask):
         info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": read.ids}
         return packed, info
 
+    @classmethod
+    def check_sample(cls, sample, options, found):
+        """See `base.Task.check_sample`: its strings must be of the form that is handed in."""
+        if len(sample.columns) != 1:
+            return
+        cells = sample.iloc[:, 0].fillna("").astype(str).str.strip()
+        for row, cell in enumerate(cells, start=2):
+            problem = boxes.misfit(cell, options.submission)
+            if problem and cell != options.submission_nothing.strip():
+                raise DataError(
+                    f"competition.sample_submission, {found.table}, row {row}: {cell[:80]!r} is "
+                    f"not of the form {options.submission!r}: {problem}. Set "
+                    "`task.options.submission` to what its parts are, such as `score xmin ymin "
+                    "width height`, or `submission_nothing` to a text that stands for no box"
+                )
+
     def read_solution(self, table, columns, found):
         """Boxes as the training table has them, strings as in a submission, or a COCO file."""
         options = self.options
@@ -91,7 +107,7 @@ class Task(PackedTask):
             raise DataError(f"{found.table} has no column with boxes")
         name = table.columns[0]
         fields = self.options.submission.split()
-        roles = boxes.roles_of(self.options.submission)
+        roles = boxes.roles_of(self.options.submission, or_middle=True)
         bare = [field for field, role in zip(fields, roles, strict=True) if role != "score"]
         for tried in (bare, fields):
             form = Form(
@@ -304,7 +320,7 @@ class Task(PackedTask):
         blanks = [name for name in self.names if name.split() != [name]]
         if len(sample.columns) != 1:
             return self._rows_of(rows, ids, list(sample.columns))
-        if blanks and "label" in boxes.roles_of(fields):
+        if blanks and "label" in boxes.roles_of(fields, or_middle=True):
             raise DataError(
                 f"The class {blanks[0]!r} has a blank in it, which a string of boxes cannot hold; "
                 "rename it in the training table"
