@@ -143,9 +143,11 @@ def read(
         else:
             reader = {"voc": _voc, "yolo": _yolo}[form.format]
             sides = {id_: both for id_, *both in pictures[["width", "height"]].itertuples()}
-            lines = reader(path, Finder(pictures, root), classes, sides)
+            files = _Files(path, {"voc": ".xml", "yolo": ".txt"}[form.format], pictures, root)
+            lines = reader(files, classes, sides)
             said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
             said, notes = _without_strays(said, pictures, path)
+            notes += files.missing(pictures.index)
     else:
         said, normalised = _in_table(table, columns, form, file), form.normalised
     said = said[~said["label"].isin(form.nothing)].reset_index(drop=True)
@@ -272,16 +274,57 @@ def _text(cells: pd.Series) -> np.ndarray:
 # -------------------------------------------------------------------------------------- files
 
 
-def _voc(folder: Path, find: Finder, classes, sides: Mapping) -> Iterator[tuple]:
+class _Files:
+    """The files of a folder, one for each picture, and which picture each is of.
+
+    Where folders of the files are called as those of the pictures, they tell: `val/1.txt` is not of
+    `train/1.jpg`. Elsewhere names alone do.
+    """
+
+    def __init__(self, folder: Path, ending: str, pictures: pd.DataFrame, root: Path | str):
+        self.folder, self.paths = folder, _files(folder, ending)
+        self._find = Finder(pictures, root)
+        self._below = {
+            path: self._find(path.relative_to(folder).as_posix())
+            for path in self.paths
+            if path.parent != folder
+        }
+        self._told = {self._find.folder_of(id_) for id_ in self._below.values()} - {None}
+        self._first: dict[str, Path] = {}
+
+    def row_of(self, path: Path, *names: str) -> tuple[str, str]:
+        """The id of a file's row, else `?` and the stem; and what is wrong with that, or ''.
+
+        Args:
+            names: of the picture, as the file itself says.
+        """
+        id_, problem = self._below.get(path), ""
+        if id_ is None:
+            id_, problem = _row_of(self._find, path.name, *names)
+            if path in self._below and self._find.folder_of(id_) in self._told:
+                id_ = f"?{path.stem}"
+        first = self._first.setdefault(id_, path)
+        if first != path and self._find.folder_of(id_) is not None:
+            problem = f"{first.relative_to(self.folder)} is of the same picture"
+        return id_, problem
+
+    def missing(self, ids: pd.Index) -> list[tuple[str, str, str, str]]:
+        """A note of the pictures that none of the files asked for was of."""
+        bare = ids.difference(list(self._first), sort=False)
+        problem, action = f"{len(bare)} pictures have no file", "taken as pictures without objects"
+        return [(str(self.folder), some_of(list(bare)), problem, action)] if len(bare) else []
+
+
+def _voc(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
     """Pascal VOC: an XML file per picture; `row` is the object's number in it, from 1."""
-    for path in _files(folder, ".xml"):
+    for path in files.paths:
         try:
             tree = ElementTree.parse(path).getroot()
         except (ElementTree.ParseError, ValueError, LookupError) as error:  # or its encoding
             raise DataError(f"{path} is no XML that can be read: {error}") from None
         for element in tree.iter():  # some tools put all names into a namespace
             element.tag = element.tag.rpartition("}")[2]
-        id_, problem = _row_of(find, path.name, tree.findtext("filename") or path.name)
+        id_, problem = files.row_of(path, tree.findtext("filename") or path.name)
         problem = problem or _size_problem(tree, sides.get(id_, (0, 0)))
         for number, thing in enumerate(tree.iter("object"), start=1):
             values = [thing.findtext(f"bndbox/{corner}", "") for corner in CORNERS]
@@ -310,21 +353,21 @@ def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
 
 
-def _yolo(folder: Path, find: Finder, classes, sides: Mapping) -> Iterator[tuple]:
+def _yolo(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
     """YOLO: a text per picture with `class cx cy width height` lines; `row` is the line.
 
     The classes' names are the config's, or those of `classes.txt`, or their numbers.
     """
-    listed = folder / "classes.txt"
+    listed = files.folder / "classes.txt"
     names = list(classes or [])
     if not names and listed.is_file():
         names = [line.strip() for line in _lines(listed)]
         while names and not names[-1]:
             names.pop()
-    for path in _files(folder, ".txt"):
+    for path in files.paths:
         if path == listed:
             continue
-        id_, problem = _row_of(find, path.name)
+        id_, problem = files.row_of(path)
         for number, line in enumerate(_lines(path), start=1):
             label, *values = line.split() or [""]
             if not label:

@@ -326,6 +326,10 @@ class Finder:
         found = (self.candidates(name) for name in names)
         return next((near[0][1] for near in found if len(near) == 1), None)
 
+    def folder_of(self, id_: str) -> tuple[str, ...] | None:
+        """The folders of a row's picture; None where there is no such row."""
+        return tuple(self._paths[id_][0]) if id_ in self._paths else None
+
     def candidates(self, name: str) -> list[tuple[tuple[float, bool], str]]:
         """The rows that a name means equally well, and how well, to be compared: one, none, more.
 

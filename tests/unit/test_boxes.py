@@ -207,7 +207,9 @@ def test_files_of_other_programs(tmp_path):
     agrees(found, ["0", "1"])
     assert found.problems == [
         (str(tmp_path / "yolo"), "other", "2 boxes are in files of none of the pictures",
-         "left out")
+         "left out"),
+        (str(tmp_path / "yolo"), "c", "1 pictures have no file",
+         "taken as pictures without objects"),
     ]  # fmt: skip
     (tmp_path / "yolo" / "other.txt").unlink()
     several = PICTURES.assign(path=["x/n.png", "y/n.png", "z/c.png"])
@@ -218,6 +220,38 @@ def test_files_of_other_programs(tmp_path):
         )
     with pytest.raises(DataError, match="is no folder"):
         read(table, root=tmp_path, format="voc", annotations="nowhere")
+
+
+def of_two_pictures(folder, files: list[str], paths: list[str]) -> dict[str, int]:
+    """Which of YOLO's files, counted from 1, each of the pictures `p` and `q` has a box of."""
+    for number, name in enumerate(files, start=1):
+        path = folder / "labels" / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{number} 0.5 0.5 0.1 0.1\n")
+    pictures = pd.DataFrame({"width": 100, "height": 100}, index=pd.Index(["p", "q"], name="id"))
+    pictures["path"] = [f"{folder}/{path}" for path in paths]
+    form = box_tables.Form("yolo", annotations="labels")
+    found = box_tables.read(pictures[[]], [], form, pictures, root=folder).objects
+    return dict(zip(found["id"], found["label"].astype(int), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("files", "paths", "expected"),
+    [
+        # Boxes of another part are not those of this one, although the files' names are the same.
+        (["train/1", "val/1"], ["a/train/1.jpg", "a/train/2.jpg"], {"p": 1}),
+        (["train/2", "val/1"], ["a/train/1.jpg", "a/train/2.jpg"], {"q": 1}),
+        (["a/1", "b/1"], ["x/a/1.jpg", "x/b/1.jpg"], {"p": 1, "q": 2}),
+        (["a/1", "b/2"], ["x/1.jpg", "x/2.jpg"], {"p": 1, "q": 2}),
+    ],
+)
+def test_folders_tell_which_picture_a_file_is_of(tmp_path, files, paths, expected):
+    assert of_two_pictures(tmp_path, files, paths) == expected
+
+
+def test_a_picture_has_one_file(tmp_path):
+    with pytest.raises(DataError, match=r"1\.txt: 1 of 2 (.|\n)* a/1\.txt is of the same picture"):
+        of_two_pictures(tmp_path, ["a/1", "b/1"], ["x/1.jpg", "x/2.jpg"])
 
 
 WRONG = {

@@ -78,7 +78,9 @@ class Options(TaskOptions):
         None,
         description="Folder or file of `voc`, `coco` or `yolo`, below `competition.root`. The "
         "training table then only lists the pictures, and `competition.target` may be `[]`. "
-        "Annotations that COCO calls crowds (`iscrowd`) are left out, and those of other images.",
+        "Annotations that COCO calls crowds (`iscrowd`) are left out, and those of other images; "
+        "pictures without a file, or that COCO does not name, hold no object: both are listed in "
+        "`prepare/problems.csv`.",
     )
     classes: Names | None = Field(
         None,
