@@ -337,10 +337,10 @@ def test_tiles_are_for_tasks_that_answer_with_pictures():
     from podium.tasks import _unfit_keys
 
     keys = model(None, resize="tiles")
-    (problem,) = _unfit_keys("models.a", "regression", tasks.traits("regression"), keys)
+    (problem,) = _unfit_keys("models.a", "regression", tasks.traits("regression"), keys, [])
     assert problem.startswith("models.a.resize: found 'tiles'")
-    traits = tasks.traits("image_to_image")
-    assert _unfit_keys("models.a", "image_to_image", traits, model("plain", resize="tiles")) == []
+    traits, keys = tasks.traits("image_to_image"), model("plain", resize="tiles")
+    assert _unfit_keys("models.a", "image_to_image", traits, keys, []) == []
 
 
 # ------------------------------------------------------------------------- networks and losses
@@ -647,5 +647,5 @@ def test_parts_of_a_head_that_networks_of_maps_do_not_have_are_refused():
 
     keys = model("plain", head={"hidden": [8], "dropout": 0.5})
     traits = tasks.traits("image_to_image")
-    (problem,) = _unfit_keys("models.a", "image_to_image", traits, keys)
+    (problem,) = _unfit_keys("models.a", "image_to_image", traits, keys, [])
     assert problem.startswith("models.a.head.dropout: found 0.5, expected 0.0")
