@@ -7,6 +7,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -92,7 +93,8 @@ def prepare(
     read = partial(task_class.read_targets, found.rows, columns, options, found.sample)
     reads_pictures = task_class.reads_pictures(options)
     if not reads_pictures:  # what is wrong with them is said before pictures are read
-        target_table, info = read()
+        with _told_of(found.train_path):
+            target_table, info = read()
 
     if competition["pictures"]["unlisted"] == "empty":
         whole = with_unlisted(competition, found.train, found.train_path)
@@ -123,6 +125,17 @@ def prepare(
     job.spool.artifact(problems)
     if listed:
         job.say(f"{len(listed):,} problems, listed in {problems}")
+
+
+@contextmanager
+def _told_of(path: Path | str) -> Iterator[None]:
+    """Names the table in errors that do not."""
+    try:
+        yield
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from None
 
 
 # ------------------------------------------------------------------------------------- tables

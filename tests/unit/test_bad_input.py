@@ -233,9 +233,14 @@ for _value in ("", "NaN", "nan", " "):
         lambda c, value=_value: c.cell("train.csv", 2, "shape", value)
     )
 for _value in ("", "nan", "inf", "1,234", "12 m"):
-    case(f"a number that is {_value!r}", "prepare", r"'hue'", r"id p0002", task="regression")(
-        lambda c, value=_value: c.cell("train.csv", 2, "hue", value)
-    )
+    case(
+        f"a number that is {_value!r}",
+        "prepare",
+        "train.csv",
+        "'hue'",
+        "id p0002",
+        task="regression",
+    )(lambda c, value=_value: c.cell("train.csv", 2, "hue", value))
 case("every row of one class", "prepare", r"'shape': every training row is 'disc'", "two classes")(
     lambda c: c.table("train.csv", lambda t: t.assign(shape="disc"))
 )

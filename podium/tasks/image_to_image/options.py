@@ -46,8 +46,9 @@ class Options(TaskOptions):
     )
     submission: Literal["files", "pixels"] = Field(
         "files",
-        description="What is handed in. `files`: the column holds names of pictures, which are "
-        "written beside the submission, to the first `folder`. `pixels`: a row for each pixel of "
+        description="What is handed in. `files`: the column holds names of PNG pictures, "
+        "which are written beside the submission, to the first `folder`: the sample's, where they "
+        "end in `.png` and differ, else the ids. `pixels`: a row for each pixel of "
         "grey pictures, whose id is the picture's, `_`, the pixel's row, `_` and its column.",
     )
     white: float = Field(
