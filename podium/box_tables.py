@@ -6,7 +6,7 @@ Pascal VOC does, makes a difference of less than a pixel and is not corrected; a
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -300,9 +300,8 @@ class _Files:
         """
         id_, problem = self._below.get(path), ""
         if id_ is None:
-            id_, problem = _row_of(self._find, path.name, *names)
-            if path in self._below and self._find.folder_of(id_) in self._told:
-                id_ = f"?{path.stem}"
+            known = self._told if path in self._below else set()
+            id_, problem = _row_of(self._find, path.name, *names, but=known)
         first = self._first.setdefault(id_, path)
         if first != path and self._find.folder_of(id_) is not None:
             problem = f"{first.relative_to(self.folder)} is of the same picture"
@@ -397,12 +396,17 @@ def _lines(path: Path) -> list[str]:
         raise DataError(f"{path} is no text in UTF-8: {error.reason}; save it as such") from None
 
 
-def _row_of(find: Finder, *names: str) -> tuple[str, str]:
-    """The id that the names of a picture's file mean, else `?` and the stem; why, if of several."""
+def _row_of(find: Finder, *names: str, but: Collection) -> tuple[str, str]:
+    """The id that the names of a picture's file mean, else `?` and the stem; why, if of several.
+
+    Args:
+        but: folders whose pictures it cannot mean.
+    """
     id_ = find(*names)
-    if id_ is not None:
+    if id_ is not None and find.folder_of(id_) not in but:
         return id_, ""
     several = [id_ for name in names for _, id_ in find.candidates(name)]
+    several = [id_ for id_ in several if find.folder_of(id_) not in but]
     problem = f"may be of any of the rows {some_of(list(dict.fromkeys(several)))}"
     return f"?{Path(names[0]).stem}", problem if several else ""
 

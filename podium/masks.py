@@ -351,7 +351,7 @@ def _on_black(values: np.ndarray) -> np.ndarray:
     if values.ndim < 3:
         return values
     is_black = (values == 0).all(axis=-1)
-    if is_black.all() or not is_black.any():
+    if is_black.all():
         return values
     drawn = values[~is_black]
     return ~is_black if (drawn == drawn[0]).all() else values

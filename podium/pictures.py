@@ -433,7 +433,8 @@ def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[
     """
     patterns = pictures["pattern"] or []
     fields = [field for pattern in patterns for field in fields_of(pattern)]
-    if pictures["columns"] or len(patterns) > 1 or set(fields) - {id_column, "id"}:
+    others = {*(pictures["columns"] or []), *fields} - {id_column, "id"}
+    if others or len(patterns) > 1:
         raise DataError(
             "competition.pictures.unlisted: `empty` needs pictures that are named by the id alone; "
             "add rows without an object to the training table instead"

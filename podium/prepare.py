@@ -129,11 +129,11 @@ def prepare(
 
 @contextmanager
 def _told_of(path: Path | str) -> Iterator[None]:
-    """Names the table in errors that do not."""
+    """Names the training table in errors that name no table, not even the sample submission."""
     try:
         yield
     except DataError as error:
-        if str(path) in str(error):
+        if any(name in str(error) for name in (str(path), "sample submission")):
             raise
         raise DataError(f"{path}: {error}") from None
 

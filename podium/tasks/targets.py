@@ -42,6 +42,13 @@ def with_paths(
     return table.assign(**{name: paths})
 
 
+def varying(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Columns beside these in which rows of one picture differ, such as that of their class."""
+    beside = table.drop(columns=[name for name in columns if name in table])
+    kinds = beside.groupby(level=0, sort=False).nunique(dropna=False)
+    return [name for name in beside if (kinds[name] > 1).any()]
+
+
 def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """DataError for empty target cells, naming the rows."""
     problems = []

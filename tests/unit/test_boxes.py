@@ -243,6 +243,7 @@ def of_two_pictures(folder, files: list[str], paths: list[str]) -> dict[str, int
         (["train/2", "val/1"], ["a/train/1.jpg", "a/train/2.jpg"], {"q": 1}),
         (["a/1", "b/1"], ["x/a/1.jpg", "x/b/1.jpg"], {"p": 1, "q": 2}),
         (["a/1", "b/2"], ["x/1.jpg", "x/2.jpg"], {"p": 1, "q": 2}),
+        (["a/1", "b/1", "val/1"], ["x/a/1.jpg", "x/b/1.jpg"], {"p": 1, "q": 2}),
     ],
 )
 def test_folders_tell_which_picture_a_file_is_of(tmp_path, files, paths, expected):

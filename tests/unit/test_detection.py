@@ -275,6 +275,13 @@ def test_a_submission_may_be_of_middles_alone(task):
         tasks.options_module("detection").Options(fields="label cx cy")
 
 
+def test_middles_alone_cannot_be_graded(task):
+    solution = pd.DataFrame({"PredictionString": ["cat 5 5"]}, index=pd.Index(["p0"], name="id"))
+    middles = tasks.load("detection", {"submission": "label cx cy"}, task.info)
+    with pytest.raises(DataError, match="middles alone, which no metric is of"):
+        middles.read_solution(solution, [], found_of(*SIDES))
+
+
 @pytest.mark.parametrize(
     ("cell", "submission", "problem"),
     [

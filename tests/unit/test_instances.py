@@ -388,6 +388,15 @@ def test_perfect_maps_are_decided_and_written_right(blobs):
     assert sorted(filled[tiny.COLUMN]) == sorted(sent[tiny.COLUMN])
     assert filled.loc[filled[tiny.COLUMN] != "", "Score"].between(0.5, 1).all()
     assert filled.loc["p0007", ["Score", "width"]].tolist() == ["", more.loc["p0007", "width"]]
+    # A column in which a picture's training rows differ says which is whose: it is not made up.
+    rows = [("p1", "1 2", "cat"), ("p1", "9 2", "dog")]
+    table = pd.DataFrame(rows, columns=["id", tiny.COLUMN, "kind"]).set_index("id")
+    place = Found(pictures_of({"p1": (4, 6)}), ".", "train.csv")
+    _, info = type(task).read_targets(table, [tiny.COLUMN], Options(), sample, place)
+    assert info["varying"] == ["kind"]
+    untold = type(task)(task.options, {**task.info, "varying": ["kind"]})
+    with pytest.raises(DataError, match=r"columns EncodedPixels, kind, but .*class_column"):
+        untold.submission(prediction, {}, metric, sample.assign(kind="cat"))
     wrong = sample.assign(area=1).rename(columns={tiny.COLUMN: "mask"})
     with pytest.raises(DataError, match=r"columns mask, area, but .* here EncodedPixels, or"):
         task.submission(prediction, {}, metric, wrong)

@@ -262,6 +262,8 @@ def test_a_mask_drawn_on_black_in_one_colour(tmp_path, mode):
     np.testing.assert_array_equal(masks.read_mask(tmp_path / "red.tif", (32, 32)), mask)
     with pytest.raises(MaskError, match="in colours"):
         masks.read_labels(tmp_path / "red.tif")
+    Image.fromarray(np.full((32, 32, 3), (255, 0, 0), np.uint8)).save(tmp_path / "full.tif")
+    assert masks.read_mask(tmp_path / "full.tif", (32, 32)).all()
     red[0, 0] = 0, 255, 0
     Image.fromarray(red).save(tmp_path / "two.tif")
     with pytest.raises(MaskError, match="in colours"):

@@ -112,6 +112,32 @@ def test_a_sample_with_one_row_a_picture_and_no_class_is_filled_with_a_row_per_c
     assert filled["mask"].tolist() == ["", rows[1][1], rows[0][1], ""]
 
 
+def test_a_class_column_that_nothing_names_is_not_filled_with_anything(tmp_path):
+    rows = [("a", masks.encode(square(0, 0)), "1"), ("a", masks.encode(square(1, 1)), "2")]
+    sample = table_of([("a", "1 1", "1"), ("b", "1 1", "1")])
+    task, *_ = read(tmp_path, table_of(rows))
+    with pytest.raises(DataError, match=r"beside `task\.options\.class_column`"):
+        task.check_asked(sample)
+    sample = sample.rename(columns={"class": "Usage"})
+    task.check_asked(sample)
+    task, *_ = read(tmp_path, table_of(rows), class_column="class")
+    with pytest.raises(DataError, match=r"`task\.options\.class_column`"):
+        task.check_asked(sample)
+
+
+def test_a_picture_of_labels_has_all_classes(tmp_path):
+    Image.fromarray(square(0, 0) + 2 * square(3, 3)).save(tmp_path / "a.png")
+    told = {**LABELS, "submission": "pictures"}
+    task, *_ = read(tmp_path, table_of([("a", "a.png")]), **told)
+    each = pd.DataFrame({name: ["x"] for name in task.names[1:]}, index=pd.Index(["a"], name="id"))
+    with pytest.raises(DataError, match="expected one of masks"):
+        task.check_asked(each)
+    sample = table_of([("a", "x", "0")])
+    told = tasks.load("segmentation", {**told, "class_column": "class"}, task.info)
+    with pytest.raises(DataError, match="a picture of labels has all classes"):
+        told.check_asked(sample)
+
+
 def split(rows: list[tuple], part="train", **options) -> pd.DataFrame:
     """A table whose ids name a class, by picture."""
     chosen = tasks.options_module("segmentation").Options(**options)

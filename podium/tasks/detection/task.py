@@ -108,6 +108,11 @@ class Task(PackedTask):
         name = table.columns[0]
         fields = self.options.submission.split()
         roles = boxes.roles_of(self.options.submission, or_middle=True)
+        if boxes.way_of(roles) is None:
+            raise DataError(
+                f"{found.table} has middles alone, which no metric is of; give a table of boxes, "
+                "such as the training table's"
+            )
         bare = [field for field, role in zip(fields, roles, strict=True) if role != "score"]
         for tried in (bare, fields):
             form = Form(

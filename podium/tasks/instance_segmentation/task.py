@@ -68,7 +68,9 @@ class Task(PackedTask):
         frame = pd.DataFrame({"packed": packed}, index=found.pictures.index)
         sizes = np.percentile(areas, [0, 100 / 3, 200 / 3]).round(1).tolist()
         names = classes if len(classes) > 1 else list(instances.MAPS)
-        return frame, {"names": names, "classes": classes, "column": name, "sizes": sizes}
+        varying = [] if options.class_column else targets.varying(table, [name])
+        told = {"names": names, "classes": classes, "column": name, "sizes": sizes}
+        return frame, {**told, "varying": varying}
 
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
@@ -303,7 +305,7 @@ class Task(PackedTask):
         of_class = self.options.class_column
         of_score = [name for name in sample.columns if name.lower() in SCORE_COLUMNS][:1]
         fields = [name for name in _without(sample.columns, of_class) if name not in of_score]
-        if self.info["column"] in fields:
+        if self.info["column"] in fields and not set(fields) & set(self.info.get("varying", [])):
             fields = [self.info["column"]]
         if len(fields) != 1:
             raise DataError(

@@ -240,10 +240,9 @@ def check_not_all_empty(
         return
     problem = f"no picture has a pixel of {some_of(missing, 12)}"
     if missing and (none_is_there or not options.classes):
-        advice = "" if none_is_there else (
-            ". If that is no class (such as `no finding`), list the others in "
-            "`task.options.classes`; if it is one, list all of them"
-        )  # fmt: skip
+        advice = "" if none_is_there else "; name all classes in `task.options.classes`"
+        if advice and options.class_column:
+            advice += ", or only the others if that is none (such as `no finding`)"
         raise DataError(f"{faults.file}: {problem}{advice}")
     if missing:
         faults.found.problems.append((faults.file, "", problem, "none"))

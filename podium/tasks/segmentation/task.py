@@ -61,7 +61,8 @@ class Task(PackedTask):
         stacks = Reader(cells, names, options, faults).stacks()
         check_not_all_empty(stacks, names, cells, options, faults)
         frame = pd.DataFrame({"packed": column(map(pack, stacks))}, index=found.pictures.index)
-        return frame, {"names": names, "columns": list(columns)}
+        varying = [] if cells.class_column else targets.varying(table, columns)
+        return frame, {"names": names, "columns": list(columns), "varying": varying}
 
     @classmethod
     def index_train(cls, table, path, id_column, options):
@@ -263,7 +264,12 @@ class Task(PackedTask):
         sample = self._row_per_class(sample)
         if None not in self._fields(sample).values():
             return
-        known = [LABELS] if self._is_one_picture else self._shown
+        if self._is_one_picture:
+            raise DataError(
+                "a row of the sample submission has a class, but with `kind: labels` and "
+                "`submission: pictures` a picture of labels has all classes"
+            )
+        known = self._shown
         unknown = sample.loc[~sample[self._class_column].isin(known), self._class_column]
         if len(unknown):
             row = "an id" if self.options.id_pattern else f"column {self._class_column!r}"
@@ -280,6 +286,8 @@ class Task(PackedTask):
         """
         column, count = self.options.class_column, len(self._shown)
         if column not in sample.columns or count < 2 or sample.index.has_duplicates:
+            return sample
+        if self._is_one_picture:
             return sample
         said = sample[column].unique()
         if len(said) != 1 or said[0] in self._shown:
@@ -328,11 +336,13 @@ class Task(PackedTask):
         field = own if len(own) == 1 else others
         if self._is_one_picture and len(field) == 1 and len(others) == len(columns):
             return {field[0]: LABELS}
-        if set(columns) == set(self._shown) or (own and set(own) == set(self._shown)):
-            return {name: name for name in columns if name in self._shown}
         if len(field) == 1 and len(others) < len(columns):
             return {field[0]: None}
-        if len(field) == 1 and len(self._shown) == 1:
+        is_each = set(self._shown) in (set(columns), set(own)) and not self._is_one_picture
+        is_of_class = set(columns) & set(self.info.get("varying", []))  # and nothing says so
+        if is_each and not is_of_class:
+            return {name: name for name in columns if name in self._shown}
+        if len(field) == 1 and len(self._shown) == 1 and not is_of_class:
             return {field[0]: self._shown[0]}
         raise DataError(
             f"The sample submission has the columns {some_of(columns, 12)}, expected one of masks "
