@@ -141,9 +141,9 @@ def read(
                 "image_ids": annotations.elsewhere,
             }
         else:
-            reader = {"voc": _voc, "yolo": _yolo}[form.format]
+            reader, ending = {"voc": (_voc, ".xml"), "yolo": (_yolo, ".txt")}[form.format]
             sides = {id_: both for id_, *both in pictures[["width", "height"]].itertuples()}
-            files = _Files(path, {"voc": ".xml", "yolo": ".txt"}[form.format], pictures, root)
+            files = _Files(path, ending, pictures, root)
             lines = reader(files, classes, sides)
             said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
             said, notes = _without_strays(said, pictures, path)

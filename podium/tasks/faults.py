@@ -8,6 +8,11 @@ from podium.errors import DataError, numbered
 
 #: Wrong rows that a message names, at most.
 NAMED = 20
+#: What to look at where masks are wrong, by the option `format`.
+OF_MASKS = {
+    "runs": " `order` and `first_pixel` say how pixels are counted.",
+    "pictures": " Pictures in which colours stand for classes need `format: colours`.",
+}
 
 
 class Faults:
@@ -41,6 +46,13 @@ class Faults:
         for id_, row in rows[rows["problem"] != ""].iterrows():
             self.note(str(id_).removeprefix("?"), row["place"], row["problem"], "left out")
         return rows[rows["problem"] == ""]
+
+    def stop_if_masks_are_wrong(self, form: str) -> None:
+        """`stop_if_wrong` of masks, by the option `format` that they were read by."""
+        self.stop_if_wrong(
+            "the masks are not right. Mend them, or let podium do it with `task.options.repair: "
+            f"true`.{OF_MASKS.get(form, '')}"
+        )
 
     def stop_if_wrong(self, what: str) -> None:
         """DataError with all faults that may not be repaired.

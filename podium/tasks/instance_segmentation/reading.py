@@ -73,11 +73,7 @@ def read_objects(
         problem = f"{len(reader.empty)} annotations have a mask without a pixel"
         empty = some_of(list(dict.fromkeys(reader.empty)))
         found.problems.append((faults.file, empty, problem, "left out"))
-    counted = " `order` and `first_pixel` say how pixels are counted."
-    reader.faults.stop_if_wrong(
-        "the masks are not right. Mend them, or let podium do it with `task.options.repair: true`."
-        + counted * (options.format == "runs")
-    )
+    reader.faults.stop_if_masks_are_wrong(options.format)
     return [row[: 1 + (len(names) > 1)] for row in rows], list(names)
 
 

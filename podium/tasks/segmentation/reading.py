@@ -17,11 +17,6 @@ from podium.tasks.segmentation.ids import class_column_of
 BACKGROUND = "background"
 #: The one class that nothing names, and the column of masks that a pattern names.
 MASK = "mask"
-#: What to look at, by the format, where masks are wrong.
-ADVICE = {
-    "runs": " `order` and `first_pixel` say how pixels are counted.",
-    "pictures": " Pictures in which colours stand for classes need `format: colours`.",
-}
 
 
 @dataclass(frozen=True)
@@ -137,10 +132,7 @@ class Reader:
             self.found.problems.append(
                 (self.faults.file, some_of(self._empty), problem, "left out")
             )
-        self.faults.stop_if_wrong(
-            "the masks are not right. Mend them, or let podium do it with `task.options.repair: "
-            f"true`.{ADVICE.get(self.cells.format, '')}"
-        )
+        self.faults.stop_if_masks_are_wrong(self.cells.format)
         return read
 
     def _stack(self, id_: str, size: masks.Size, rows) -> np.ndarray:

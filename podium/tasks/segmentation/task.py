@@ -269,8 +269,7 @@ class Task(PackedTask):
                 "a row of the sample submission has a class, but with `kind: labels` and "
                 "`submission: pictures` a picture of labels has all classes"
             )
-        known = self._shown
-        unknown = sample.loc[~sample[self._class_column].isin(known), self._class_column]
+        unknown = sample.loc[~sample[self._class_column].isin(self._shown), self._class_column]
         if len(unknown):
             row = "an id" if self.options.id_pattern else f"column {self._class_column!r}"
             classes = some_of(sorted(map(str, unknown.unique())))
@@ -285,12 +284,10 @@ class Task(PackedTask):
         Such a sample has something else in place of all classes, as Severstal's: 0.
         """
         column, count = self.options.class_column, len(self._shown)
-        if column not in sample.columns or count < 2 or sample.index.has_duplicates:
-            return sample
-        if self._is_one_picture:
+        if column not in sample.columns or count < 2 or self._is_one_picture:
             return sample
         said = sample[column].unique()
-        if len(said) != 1 or said[0] in self._shown:
+        if sample.index.has_duplicates or len(said) != 1 or said[0] in self._shown:
             return sample
         return sample.loc[sample.index.repeat(count)].assign(**{column: self._shown * len(sample)})
 
