@@ -695,6 +695,7 @@ def test_targets_may_be_left_out_where_a_file_has_them():
     load("detection", format="coco", annotations="a.json")
     load("segmentation", format="pictures", pattern="masks/{id}.png")
     load("instance_segmentation", format="labels", pattern="labels/{id}.png")
+    load("instance_segmentation", format="masks", pattern="train/{id}/masks")
     for name in ("instance_segmentation", "detection"):
         with pytest.raises(ConfigError, match=r"competition\.target: found nothing"):
             load(name)

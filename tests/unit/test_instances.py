@@ -323,6 +323,45 @@ def test_pictures_of_labels_and_cells_of_coco(tmp_path):
     np.testing.assert_array_equal(found, labels == 7)
 
 
+def test_a_folder_holds_a_mask_for_each_object(tmp_path):
+    def save(name, mask):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.array(mask, np.uint8) * 255).save(tmp_path / name)
+
+    mask = np.zeros((2, 4, 6), bool)
+    mask[0, 1:3, 1:3], mask[1, 0, 4:] = True, True
+    save("a/masks/2.png", mask[0])
+    save("a/masks/10.png", mask[1])
+    (tmp_path / "a/masks/notes.txt").write_text("by hand")
+    (tmp_path / "b/masks").mkdir(parents=True)
+    # The table may have a row for each object, as the Data Science Bowl's of 2018 has.
+    cells = [("a", "a/masks"), ("a", "a/masks"), ("b", "b/masks")]
+    (labels, nothing), problems = read(cells, Options(format="masks"), root=tmp_path)
+    np.testing.assert_array_equal(labels, mask[1] + 2 * mask[0])
+    assert not nothing.any()
+    assert not problems
+
+    save("a/masks/3.png", mask[0] | mask[1])
+    save("a/masks/4.png", np.zeros((5, 5)))
+    save("a/masks/5.png", np.zeros((4, 6)))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/mask.npy").write_bytes(b"")
+    cells += [("c", "c"), ("d", "gone"), ("e", "c/mask.npy")]
+    with pytest.raises(DataError) as error:
+        read(cells, Options(format="masks"), root=tmp_path)
+    for message in (
+        "a/masks/3.png (id a): shares 4 pixels with a/masks/2.png",
+        "a/masks/4.png (id a): is 5 x 5 pixels, but its picture is 6 x 4",
+        "row 5 (id c): c: holds no picture, but mask.npy",
+        "row 6 (id d): gone: does not exist",
+        "row 7 (id e): c/mask.npy: is no folder",
+    ):
+        assert message in str(error.value), message
+    repaired, problems = read(cells, Options(format="masks", repair=True), root=tmp_path)
+    np.testing.assert_array_equal(repaired[0], mask[1] + 2 * mask[0])
+    assert any("a/masks/5.png" in each[1] and "without a pixel" in each[2] for each in problems)
+
+
 # ----------------------------------------------------------------------------------- the task
 
 

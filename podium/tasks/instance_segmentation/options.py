@@ -31,20 +31,21 @@ LOSS_WORDS = {
 
 
 class Options(MaskOptions):
-    """A row per object with its mask, or a row per picture with a picture of labels."""
+    """A row per object with its mask, or a row per picture with pictures of its masks."""
 
-    format: Literal["runs", "labels", "coco"] = Field(
+    format: Literal["runs", "labels", "masks", "coco"] = Field(
         "runs",
         description="What a target's cell holds: `runs`, the run-length text of one object, empty "
         "for a picture without objects; `labels`, the path of a picture (in the competition's "
-        "folder) in which every pixel has its object's number, 0 for none; `coco`, one object's "
-        "`segmentation` of COCO's format as JSON, or none, where `annotations` names a file.",
+        "folder) in which every pixel has its object's number, 0 for none; `masks`, the path of a "
+        "folder that holds a picture of each object's mask; `coco`, one object's `segmentation` of "
+        "COCO's format as JSON, or none, where `annotations` names a file.",
     )
     pattern: str | None = Field(
         None,
-        description="Of `format: labels`, where no column has the paths: the path of a row's "
-        "picture of labels below the competition's folder with `{id}` or another column in braces, "
-        "such as `labels/{id}.png`. `competition.target` is then `[]`.",
+        description="Of `format: labels` and `masks`, where no column has the paths: a row's path "
+        "below the competition's folder with `{id}` or another column in braces, such as "
+        "`labels/{id}.png` or `train/{id}/masks`. `competition.target` is then `[]`.",
     )
     ignore: list[Annotated[int, Field(ge=1)]] = Field(
         [],
@@ -76,9 +77,10 @@ class Options(MaskOptions):
     def _annotations_are_cocos(self):
         if self.annotations and self.format != "coco":
             raise ValueError(f"annotations: needs `format: coco`, found {self.format!r}")
-        for key in ("pattern", "ignore"):
-            if getattr(self, key) and self.format != "labels":
-                raise ValueError(f"{key}: needs `format: labels`, found {self.format!r}")
+        if self.pattern and not self.targets_are_paths:
+            raise ValueError(f"pattern: needs `format: labels` or `masks`, found {self.format!r}")
+        if self.ignore and self.format != "labels":
+            raise ValueError(f"ignore: needs `format: labels`, found {self.format!r}")
         return self
 
     @model_validator(mode="after")
@@ -92,7 +94,7 @@ class Options(MaskOptions):
 
     @property
     def targets_are_paths(self):
-        return self.format == "labels"
+        return self.format in ("labels", "masks")
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import coco, masks
+from podium import coco, masks, pictures
 from podium.errors import ConfigError, some_of
 from podium.masks import MaskError
 from podium.tasks import targets
@@ -59,6 +59,7 @@ def read_objects(
         if options.annotations or (options.pattern and is_solution):  # as a submission is
             options = options.model_copy(update={"format": "runs"})
     reader = _Reader(options, faults, names)
+    readers = {"labels": reader.labels, "masks": reader.masks}
     by_id = _places(table)
     cells = list(zip(places, table[column], kinds, strict=True))
     rows = []
@@ -66,7 +67,7 @@ def read_objects(
         if not width or not height:
             rows.append((np.zeros((1, 1), np.uint16), np.zeros(0, np.int16)))
             continue
-        read = reader.labels if options.format == "labels" else reader.objects
+        read = readers.get(options.format, reader.objects)
         own = [cells[place] for place in by_id.get(id_, [])]
         rows.append(read(id_, (int(height), int(width)), own))
     if reader.empty:
@@ -164,15 +165,17 @@ class _Reader:
     def _cell_reader(self, size: masks.Size) -> tuple[Callable, masks.Order]:
         if self.options.format == "coco":
             return lambda cell: masks.read_coco(cell, size), "columns"
+        if self.options.format == "masks":
+            return lambda path: _runs_of_picture(path, size), "columns"
         first = self.options.first_pixel
         return lambda cell: masks.read_runs(cell, size, first_pixel=first), self.options.order
 
     def labels(self, id_: str, size: masks.Size, rows: list) -> tuple[np.ndarray, np.ndarray]:
         """A label picture from the path of one; its objects are of one class."""
-        given = [(row, cell) for row, cell, _ in rows if not masks.is_empty(cell)]
-        for row, _ in given[1:]:
+        given = _distinct(rows)
+        for row, *_ in given[1:]:
             self.faults.note(id_, row, "the picture has a picture of labels already", "left out")
-        for row, cell in given[:1]:
+        for row, cell, _ in given[:1]:
             try:
                 labels = masks.read_labels(Path(self.found.root) / str(cell), size)
             except MaskError as error:
@@ -184,6 +187,42 @@ class _Reader:
             compact = _compact(labels)
             return compact, np.zeros(compact.max(initial=0), np.int16)
         return np.zeros(size, np.uint16), np.zeros(0, np.int16)
+
+    def masks(self, id_: str, size: masks.Size, rows: list) -> tuple[np.ndarray, np.ndarray]:
+        """A label picture and classes from the path of a folder with a mask per object."""
+        found = []
+        for row, cell, kind in _distinct(rows):
+            folder = Path(self.found.root) / str(cell)
+            if not folder.is_dir():
+                what = "is no folder" if folder.exists() else "does not exist"
+                problem = f"{cell}: {what}, expected a folder with a mask for each object"
+                self.faults.note(id_, row, problem, "taken as a picture without objects")
+                continue
+            files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+            for file in files:
+                if file.suffix.lower() in pictures.ENDINGS:
+                    found.append((f"{cell}/{file.name}", file, kind))
+            if files and not any(file.suffix.lower() in pictures.ENDINGS for file in files):
+                problem = f"{cell}: holds no picture, but {some_of([f.name for f in files], 3)}"
+                self.faults.note(id_, row, problem, "taken as a picture without objects")
+        return self.objects(id_, size, found)
+
+
+def _distinct(rows: list) -> list:
+    """The rows whose cells are not empty, and are no other's: a path may stand beside each object."""
+    first = {}
+    for row, cell, kind in rows:
+        if not masks.is_empty(cell):
+            first.setdefault((str(cell), kind), (row, cell, kind))
+    return list(first.values())
+
+
+def _runs_of_picture(path: Path, size: masks.Size) -> tuple[np.ndarray, list[str]]:
+    """Runs of the mask in a picture, and what is wrong with it."""
+    try:
+        return masks.runs_of_mask(masks.read_mask(path, size)), []
+    except MaskError as error:
+        return masks.runs_of_mask(np.zeros(size)), [str(error)]
 
 
 def _is_polygons(cell) -> bool:
