@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from podium import coco
+from podium import class_names, coco
 from podium.boxes import (
     CORNERS,
     ONLY_CLASS,
@@ -59,6 +59,8 @@ class Form:
         normalised: whether numbers are shares of the picture's sides.
         annotations: path below the competition's folder.
         nothing: labels, and whole cells, that say that there is no object.
+        numbered: whether the classes of `yolo` are called by their numbers, whatever names a file
+            gives them.
     """
 
     format: str = "auto"
@@ -68,6 +70,7 @@ class Form:
     normalised: bool = False
     annotations: str | None = None
     nothing: tuple[str, ...] = ()
+    numbered: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,10 @@ def read(
             reader, ending = {"voc": (_voc, ".xml"), "yolo": (_yolo, ".txt")}[form.format]
             sides = {id_: both for id_, *both in pictures[["width", "height"]].itertuples()}
             files = _Files(path, ending, pictures, root)
-            lines = reader(files, classes, sides)
+            called = classes
+            if form.format == "yolo" and not (classes or form.numbered):
+                called = class_names.read(path, root)
+            lines = reader(files, called, sides)
             said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
             said, notes = _without_strays(said, pictures, path)
             notes += files.missing(pictures.index)
@@ -355,19 +361,14 @@ def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:
 def _yolo(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
     """YOLO: a text per picture with `class cx cy width height` lines; `row` is the line.
 
-    The classes' names are the config's, or those of `classes.txt`, or their numbers.
+    The classes are called by the names in `classes`, or by their numbers.
     """
-    listed = files.folder / "classes.txt"
     names = list(classes or [])
-    if not names and listed.is_file():
-        names = [line.strip() for line in _lines(listed)]
-        while names and not names[-1]:
-            names.pop()
     for path in files.paths:
-        if path == listed:
+        if path == files.folder / class_names.LIST:
             continue
         id_, problem = files.row_of(path)
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(class_names.lines_of(path), start=1):
             label, *values = line.split() or [""]
             if not label:
                 continue
@@ -387,13 +388,6 @@ def _class_in_yolo(label: str, names: Sequence[str]) -> tuple[str, str]:
     if names and number >= len(names):
         return label, f"its class is {label!r}, but there are {len(names)}, from 0 on"
     return names[int(number)] if names else str(int(number)), ""
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8-sig").splitlines()  # Windows begins files with a mark
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text in UTF-8: {error.reason}; save it as such") from None
 
 
 def _row_of(find: Finder, *names: str, but: Collection) -> tuple[str, str]:

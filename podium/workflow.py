@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from podium import class_names, devices, metrics, processes, views, zoo
 from podium import config as podium_config
-from podium import devices, metrics, processes, views, zoo
 from podium.codebase import code_of
 from podium.config.competition import Competition
 from podium.config.root import Config, fold_count
@@ -219,6 +219,11 @@ class Run:
                 digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
                 if has_texts and name.lower().endswith((".xml", ".txt")):
                     digest.update(Path(name).read_bytes())
+        if has_texts:
+            folder = self._file(self._options.annotation_folder)
+            for files in class_names.files_of(folder, self.root):
+                for file in files:
+                    digest.update(file.read_bytes())
         return digest.hexdigest()
 
     # ---------------------------------------------------------------------- params

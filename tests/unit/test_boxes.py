@@ -141,6 +141,10 @@ def test_classes_of_yolo_are_whole_numbers(tmp_path):
     for label, problem in (("2", "'2', but there are 2"), ("-1", "'-1', expected a whole number")):
         with pytest.raises(DataError, match=rf"row 1 \('{label} .*: its class is {problem}"):
             yolo(label + box)
+    yolo("1" + box)
+    numbered = {"format": "yolo", "annotations": ".", "numbered": True}
+    found = read(PICTURES[[]], root=tmp_path, **numbered)
+    assert found.objects["label"].tolist() == ["1"]
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe0")
     with pytest.raises(DataError, match=r"b\.txt is no text in UTF-8"):
         yolo("0" + box)

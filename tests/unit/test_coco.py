@@ -638,6 +638,8 @@ def test_corrected_annotations_of_the_same_length_are_a_change(tmp_path, monkeyp
         (tmp_path / "x" / "voc" / "a.xml").write_text(text)
         digests.append(run.picture_files(None))
     assert digests[0] == digests[2] != digests[1]
+    (tmp_path / "x" / "data.yaml").write_text("names: [cat, dog]")
+    assert run.picture_files(None) != digests[0]
 
 
 def test_pictures_that_are_targets_are_inputs(tmp_path, monkeypatch):

@@ -417,3 +417,24 @@ def test_findings_tell_of_rare_classes_small_boxes_and_empty_pictures():
         assert part in titles, part
     small = next(text for _, title, text, *_ in told["findings"] if title.startswith("How small"))
     assert "image_size of 513 or more" in small or "image_size of 512 or more" in small
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["", "cat 1 0 0 5 5"], ["cat", "dog"]),
+        ([""], ["cat", "dog"]),
+        (["", "0 1 0 0 5 5 1 1 0 0 5 5"], ["0", "1"]),
+    ],
+)
+def test_classes_of_yolo_are_called_as_the_sample_calls_them(tmp_path, cells, names):
+    (tmp_path / "a.txt").write_text("1 0.5 0.5 0.2 0.2\n0 0.2 0.2 0.2 0.2\n")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+    pictures = pd.DataFrame({"width": [100], "height": [100], "path": ["a.png"]}, index=["a"])
+    sample = pd.DataFrame({"boxes": cells}, index=[f"t{n}" for n in range(len(cells))])
+    options = tasks.options_module("detection").Options(format="yolo", annotations=".")
+    found = Found(pictures, tmp_path, "train.csv")
+    table = pd.DataFrame(index=pictures.index)
+    cls = tasks.task_class("detection")
+    _, info = cls.read_targets(table, [], options, sample, found)
+    assert info["names"] == names

@@ -85,7 +85,9 @@ class Options(TaskOptions):
     classes: Names | None = Field(
         None,
         description="All classes; another one is an error. For `yolo` the names of its numbers. "
-        "Unset: the categories of a COCO file in its order, else those that are found.",
+        "Unset: the categories of a COCO file in its order, the names of `classes.txt`, `*.names` "
+        "or `data.yaml` beside or above the texts of `yolo` (its numbers, where the sample "
+        "submission has numbers), else those that are found.",
     )
     nothing: Names = Field(
         [],

@@ -52,7 +52,7 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
-        read = _read(table, columns, options, found)
+        read = _read(table, columns, options, found, numbered=_asks_numbers(sample, options))
         found.problems.extend(read.problems)
         if not len(read.objects):
             if read.file is not None:
@@ -528,7 +528,17 @@ class Task(PackedTask):
 _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
 
 
-def _read(table, columns, options, found, names=None) -> Read:
+def _asks_numbers(sample: pd.DataFrame, options) -> bool:
+    """Whether the boxes in a sample submission are of classes that are numbers."""
+    roles = boxes.roles_of(options.submission, or_middle=True)
+    if len(sample.columns) != 1 or "label" not in roles:
+        return False
+    cells = sample.iloc[:, 0].fillna("").astype(str).str.split()
+    labels = [label for cell in cells for label in cell[roles.index("label") :: len(roles)]]
+    return bool(labels) and all(label.isdecimal() for label in labels)
+
+
+def _read(table, columns, options, found, names=None, numbered=False) -> Read:
     annotations = options.annotations
     if options.format == "coco" and annotations is None and coco.is_coco(found.table):
         annotations = os.path.abspath(found.table)  # a solution
@@ -540,6 +550,7 @@ def _read(table, columns, options, found, names=None) -> Read:
         normalised=options.normalised,
         annotations=annotations,
         nothing=tuple(options.nothing),
+        numbered=numbered,
     )
     return box_tables.read(
         table, columns, form, found.pictures,

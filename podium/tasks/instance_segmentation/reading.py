@@ -209,7 +209,7 @@ class _Reader:
 
 
 def _distinct(rows: list) -> list:
-    """The rows whose cells are not empty, and are no other's: a path may stand beside each object."""
+    """The rows whose cells are filled, each cell once: a path may stand beside each object."""
     first = {}
     for row, cell, kind in rows:
         if not masks.is_empty(cell):

@@ -1,0 +1,92 @@
+"""What the numbers of YOLO's classes are called, as files beside the annotations say.
+
+Darknet and its successors write the names, in the order of the numbers, into a list (`classes.txt`,
+`obj.names`) or into the YAML of the data set (`data.yaml`: `names: [cat, dog]`, or `{0: cat}`).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from podium.errors import DataError, some_of
+
+#: The list that lies among the annotations, and is none of them.
+LIST = "classes.txt"
+_ENDINGS = (".names", ".yaml", ".yml")
+
+
+def files_of(folder: Path | str, root: Path | str) -> Iterator[list[Path]]:
+    """The files that may name classes, of the folder first, then of those above it up to `root`."""
+    place, top = Path(folder), Path(root)
+    above = [each for each in place.parents if each == top or top in each.parents]
+    for each in [place, *above]:
+        files = sorted(each.iterdir()) if each.is_dir() else []
+        yield [file for file in files if file.name == LIST or file.suffix.lower() in _ENDINGS]
+
+
+def read(folder: Path | str, root: Path | str) -> list[str]:
+    """The names of the nearest file that has any; none where no file has.
+
+    Args:
+        folder: of the annotations.
+        root: the competition's folder.
+
+    Raises:
+        DataError: a file that cannot be read, or several of one folder that differ.
+    """
+    for files in files_of(folder, root):
+        found = {file: names for file in files if (names := _names_in(file))}
+        if len({tuple(names) for names in found.values()}) > 1:
+            said = "; ".join(f"{file}: {some_of(names)}" for file, names in found.items())
+            raise DataError(
+                f"Several files name the classes, and they differ: {said}. Set "
+                "`task.options.classes` to the names, in the order of their numbers."
+            )
+        if found:
+            return next(iter(found.values()))
+    return []
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text; DataError unless it is in UTF-8."""
+    try:
+        return path.read_text("utf-8-sig").splitlines()  # Windows begins files with a mark
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error.reason}; save it as such") from None
+
+
+def _names_in(path: Path) -> list[str]:
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return _in_yaml(path)
+    names = [line.strip() for line in lines_of(path)]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _in_yaml(path: Path) -> list[str]:
+    """`names` of a data set's YAML; none where it has another content."""
+    import yaml
+
+    try:
+        # Texts stay texts: `no` and `1` may be names.
+        content = yaml.load("\n".join(lines_of(path)), Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        line = f", line {place.line + 1}" if place else ""
+        raise DataError(
+            f"{path}{line}: is no YAML that can be read, and may name the classes. Mend or remove "
+            "it, or set `task.options.classes`."
+        ) from None
+    names: Any = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, list):
+        return [str(name) for name in names]
+    if not isinstance(names, dict):
+        return []
+    if not all(str(number).isdecimal() for number in names):
+        raise DataError(
+            f"{path}: the keys of `names` are {some_of(list(names))}, expected whole numbers; or "
+            "set `task.options.classes`"
+        )
+    by_number = {int(number): str(name) for number, name in names.items()}
+    return [by_number.get(number, str(number)) for number in range(max(by_number, default=-1) + 1)]
