@@ -430,6 +430,14 @@ def _mask_in(image):
     return image
 
 
+def resized(stack: np.ndarray, size: Size) -> np.ndarray:
+    """Masks, uint8 (classes, height, width), of another size: each pixel is the nearest one's."""
+    import cv2
+
+    how = {"dsize": tuple(size[::-1]), "interpolation": cv2.INTER_NEAREST_EXACT}
+    return np.stack([cv2.resize(mask, **how) for mask in stack])
+
+
 # ------------------------------------------------------------------------------------ objects
 
 

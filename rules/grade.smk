@@ -24,7 +24,7 @@ if run.solution:
             "../envs/podium.yaml"
         params:
             competition=run.section("competition"),
-            task=run.task,
+            task=run.section("task"),
             metric=run.section("metric"),
             blend=run.section("blend"),
             config=run.result_config,

@@ -400,6 +400,26 @@ def test_masks_are_handed_in_as_pictures(tmp_path):
     np.testing.assert_array_equal(masks.read_mask(tmp_path / name, SIZE), square(1, 2))
 
 
+def test_masks_are_handed_in_at_another_size(tmp_path):
+    """As those of Understanding Clouds: 350 x 525 of pictures four times as wide and high."""
+    rows = table_of([("a", masks.encode(square(2, 4))), ("b", None)])
+    task, stacks, place = read(tmp_path, rows, submission_size=[3, 4])
+    small = np.zeros((3, 4), np.uint8)
+    small[1, 2] = 1
+    prediction = column(pack(255 * stack) for stack in stacks)
+    sample = SAMPLE.reindex(["a", "b", "c"])
+    decision = task.default_decision()
+    filled = task.submission(prediction, decision, None, sample)
+    assert filled["mask"].tolist() == [masks.encode(small), "", ""]
+    # A solution is of that size as well.
+    truth = [unpack(row)[0] for row in task.read_solution(filled, ["mask"], place)]
+    np.testing.assert_array_equal(truth, stacks)
+    task, stacks, _ = read(tmp_path, rows, submission_size=[3, 4], submission="pictures")
+    (_, content), *_ = task.files(prediction, decision, sample)
+    (tmp_path / "a.png").write_bytes(content)
+    np.testing.assert_array_equal(masks.read_mask(tmp_path / "a.png", (3, 4)), small)
+
+
 def test_coco_segmentations(tmp_path):
     cell = json.dumps(masks.write_coco(square(1, 2)))
     _, stacks, _ = read(tmp_path, table_of([("a", cell)]), format="coco")

@@ -18,6 +18,10 @@ TRAITS = Traits(
 )
 
 
+#: A side of a picture in pixels.
+Side = Annotated[int, Field(ge=1)]
+
+
 class Options(MaskOptions):
     """A mask per picture, or one for each class."""
 
@@ -80,6 +84,12 @@ class Options(MaskOptions):
         description="What is handed in: run-length text, or names of pictures, which are written "
         "to `masks/` beside the submission: 0 and 255 for a mask, the classes' numbers for labels.",
     )
+    submission_size: tuple[Side, Side] | None = Field(
+        None,
+        description="[height, width] of the masks that are handed in, where that is not the "
+        "pictures' own size, such as `[350, 525]`. Run lengths of `competition.solution` are then "
+        "of that size too.",
+    )
 
     @model_validator(mode="after")
     def _one_way_to_tell(self):
@@ -124,6 +134,10 @@ class Options(MaskOptions):
     @property
     def targets_are_paths(self):
         return self.format in ("pictures", "colours")
+
+    @property
+    def written(self):
+        return ("submission_size",)
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

@@ -114,11 +114,14 @@ class Reader:
         self.faults, self.found = faults, faults.found
         self._empty: list[str] = []  # objects of a COCO file that have no pixel
 
-    def stacks(self) -> list[np.ndarray]:
+    def stacks(self, given: masks.Size | None = None) -> list[np.ndarray]:
         """Masks, uint8 (classes, height, width), of each of `found.pictures`.
 
         One more, where the option `ignore` is used: the pixels that are not labelled. 1 x 1 pixel
         of an unreadable picture. Raises DataError naming what is wrong.
+
+        Args:
+            given: the size that the masks have in the table, if not that of the pictures.
         """
         index = np.asarray(self.cells.table.index)
         places = pd.Series(np.arange(len(index))).groupby(index).indices
@@ -126,7 +129,8 @@ class Reader:
         for id_, width, height in self.found.pictures[["width", "height"]].itertuples():
             size = (int(height), int(width)) if width and height else (1, 1)
             rows = places.get(id_, []) if width and height else []
-            read.append(self._stack(id_, size, rows))
+            stack = self._stack(id_, given or size, rows)
+            read.append(stack if given is None else masks.resized(stack, size))
         if self._empty:
             problem = f"{len(self._empty)} annotations have a mask without a pixel"
             self.found.problems.append(

@@ -90,7 +90,8 @@ class Task(PackedTask):
             if not columns:
                 raise DataError(f"{found.table} has no column of masks")
         cells = cells_of(table, columns, self.options, path, faults, is_solution=True)
-        return column(map(pack, Reader(cells, self.names, self.options, faults).stacks()))
+        size = self.options.submission_size if cells.format == "runs" else None
+        return column(map(pack, Reader(cells, self.names, self.options, faults).stacks(size)))
 
     @property
     def _exclusive(self) -> bool:
@@ -301,6 +302,8 @@ class Task(PackedTask):
         ids = dict.fromkeys(sample.index)
         for id_, row in zip(ids, self.decide(prediction, decision), strict=True):
             stack = unpack(row)[0]
+            if self.options.submission_size is not None:
+                stack = masks.resized(stack, self.options.submission_size)
             if self._is_one_picture:
                 yield id_, LABELS, f"{FOLDER}/{id_}.png", stack.argmax(axis=0).astype(np.uint8)
                 continue
