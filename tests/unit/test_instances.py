@@ -1,5 +1,8 @@
 """Objects with masks: maps and watershed, framing, voting, reading, the task on a few rows."""
 
+import base64
+import zlib
+
 import albumentations as A
 import cv2
 import numpy as np
@@ -844,6 +847,44 @@ def test_perfect_maps_with_classes_are_decided_written_and_read_back(kinds):
     untold = type(task)(task.options, {**task.info, "classes": []})
     with pytest.raises(DataError, match="a column kind, but no class is known"):
         untold.submission(prediction[:0], decision, metric, sample[:0])
+
+
+def test_all_objects_of_a_picture_may_be_one_cell(kinds):
+    """As Open Images and its followers want it: class, score and mask, in a row per picture."""
+    task, targets, whole = kinds
+    target = task.encode(targets)[:9]
+    prediction, ids = packed.column(map(maps_with_classes, target)), whole.pictures.index[:9]
+    decision = task.default_decision()
+    options = Options(class_column=tiny.CLASS, submission="{label} {score} {mask}")
+    handing_in = type(task)(options, task.info)
+    sample = pd.DataFrame({"ImageWidth": "9", "PredictionString": "x"}, index=ids)
+    sent = handing_in.submission(prediction, decision, None, sample)
+    assert list(sent.columns) == list(sample.columns)
+    assert sent.index.tolist() == ids.tolist()
+    assert set(sent["ImageWidth"]) == {"9"}
+    assert sent.loc["p0007", "PredictionString"] == ""
+    for cell, row in zip(sent["PredictionString"], task.decide(prediction, decision), strict=True):
+        labels, scores, classes = packed.unpack(row)
+        words = np.array(cell.split()).reshape(-1, 3)
+        assert (np.diff(words[:, 1].astype(float)) <= 0).all()
+        assert sorted(words[:, 0]) == sorted(task.classes[kind] for kind in classes)
+        for name, score, text in words:
+            counts = zlib.decompress(base64.b64decode(text))
+            runs, problems = masks.read_coco({"counts": counts}, labels.shape)
+            assert not problems
+            (place,) = set(labels[masks.mask_of_runs(runs, labels.shape) > 0])
+            assert task.classes[classes[place - 1]] == name
+            assert float(score) == pytest.approx(scores[place - 1], rel=1e-5)
+            assert runs[:, 1].sum() == (labels == place).sum()
+    untold = type(task)(options, {**task.info, "classes": []})
+    with pytest.raises(DataError, match=r"has \{label\}, but no class is known"):
+        untold.submission(prediction[:0], decision, None, sample[:0])
+
+
+@pytest.mark.parametrize("template", ["{score}", "{mask} {area}", "{mask", "{} {mask}"])
+def test_a_cell_of_objects_must_name_their_masks(template):
+    with pytest.raises(ValueError, match="submission"):
+        Options(submission=template)
 
 
 def test_a_class_is_that_of_the_largest_mean_and_makes_the_score(kinds):

@@ -1,5 +1,8 @@
 """Masks: run lengths there and back, COCO as pycocotools reads it, pictures, clean-up."""
 
+import base64
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -144,10 +147,15 @@ def test_run_lengths_of_coco_are_read_as_pycocotools_writes_them(mask):
         np.testing.assert_array_equal(masks.mask_of_runs(runs, mask.shape), mask)
     back = coco.frPyObjects(masks.write_coco(mask), *mask.shape)
     np.testing.assert_array_equal(coco.decode(back), mask)
+    assert masks.write_counts(masks.write_coco(mask)["counts"]) == written["counts"]
+    text = masks.write_text(masks.runs_of_mask(mask), mask.shape)
+    assert zlib.decompress(base64.b64decode(text)) == written["counts"]
 
 
 def test_a_large_mask_in_compressed_text():
     mask = (ellipses(60, (300, 400)) > 0).astype(np.uint8)
+    counts = masks.write_coco(mask)["counts"]
+    assert masks.write_counts(counts) == coco.encode(np.asfortranarray(mask))["counts"]
     text = coco.encode(np.asfortranarray(mask))["counts"]
     runs, _ = masks.read_coco({"size": [300, 400], "counts": text}, (300, 400))
     np.testing.assert_array_equal(masks.mask_of_runs(runs, mask.shape), mask)

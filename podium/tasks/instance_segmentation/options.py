@@ -1,8 +1,9 @@
 """Options of `instance_segmentation`: every object of a picture with its own mask."""
 
+from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from podium.config.section import Names
 from podium.tasks.traits import MaskOptions, Traits
@@ -72,6 +73,29 @@ class Options(MaskOptions):
         "the values of `class_column`, or the categories of `annotations` in the order of their "
         "ids.",
     )
+    submission: str | None = Field(
+        None,
+        description="Where a submission has a row per picture: what its cell says of each object, "
+        "with `{label}`, `{score}` and `{mask}` (COCO's compressed run lengths, by zlib and "
+        "base64) in braces, such as `{label} {score} {mask}`, or `0 {score} {mask}` for the one "
+        "class; objects are parted by a blank. Unset: a row per object, with run lengths.",
+    )
+
+    @field_validator("submission")
+    @classmethod
+    def _names_a_mask(cls, template: str | None) -> str | None:
+        if template is None:
+            return None
+        try:
+            words = {word for _, word, _, _ in Formatter().parse(template) if word is not None}
+        except ValueError as error:
+            raise ValueError(f"found {template!r}: {error}") from None
+        if "mask" not in words or words - {"label", "score", "mask"}:
+            raise ValueError(
+                f"found {template!r}, expected {{mask}} in it, and of other braces only {{label}} "
+                "and {score}, such as `{label} {score} {mask}`"
+            )
+        return template
 
     @model_validator(mode="after")
     def _annotations_are_cocos(self):
@@ -91,6 +115,10 @@ class Options(MaskOptions):
         if self.classes and not self.class_column and not self.annotations:
             raise ValueError("classes: `class_column` or `annotations` must say which is whose")
         return self
+
+    @property
+    def written(self):
+        return ("submission",)
 
     @property
     def targets_are_paths(self):

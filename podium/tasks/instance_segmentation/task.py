@@ -1,6 +1,7 @@
 """Objects with a mask each."""
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -30,6 +31,8 @@ SCORES = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9)
 SCORES_OF_CLASSES = (0.0, 0.2, *SCORES[1:])
 #: Columns of a sample submission, in lower case, for an object's score.
 SCORE_COLUMNS = ("score", "confidence")
+#: Likewise, for all objects of a picture.
+STRING_COLUMNS = ("predictionstring", "prediction_string")
 
 
 class Task(PackedTask):
@@ -301,39 +304,72 @@ class Task(PackedTask):
         """A row per object, in the order of the sample's ids; empty cells for none.
 
         A column of scores is filled too; others hold what they do in the first of a picture's rows.
+        With the option `submission` a row per picture, with all its objects in one cell.
         """
         of_class = self.options.class_column
         of_score = [name for name in sample.columns if name.lower() in SCORE_COLUMNS][:1]
-        fields = [name for name in _without(sample.columns, of_class) if name not in of_score]
-        if self.info["column"] in fields and not set(fields) & set(self.info.get("varying", [])):
-            fields = [self.info["column"]]
-        if len(fields) != 1:
-            raise DataError(
-                f"The sample submission has the columns {some_of(list(sample.columns), 12)}, but "
-                f"this task fills one with a row per object, that of `competition.target`, here "
-                f"{self.info['column']}, or the only one, and that of classes which "
-                "`task.options.class_column` names."
-            )
-        if of_class in sample.columns and not self.classes:
-            raise DataError(
-                f"The sample submission has a column {of_class}, but no class is known: "
-                "task.options.classes says that they are not told apart."
-            )
+        of_score = [] if self.options.submission else of_score
+        field = self._field_of(sample, of_score)
         ids, lines = [], []
         for id_, row in zip(
             dict.fromkeys(sample.index), self.decide(prediction, decision), strict=True
         ):
-            labels, scores, classes = answer_of(unpack(row))
-            runs = masks.runs_of_labels(labels, self.options.order)
-            texts = [masks.write_runs(r, first_pixel=self.options.first_pixel) for r in runs]
+            texts, names, scores = self._told(answer_of(unpack(row)))
             ids += [id_] * max(len(texts), 1)
-            lines += list(zip(texts, self._names_of(classes), scores, strict=True)) or [("",) * 3]
-        names = [fields[0], of_class, *(of_score or [None])]
+            lines += list(zip(texts, names, scores, strict=True)) or [("",) * 3]
+        names = [field, of_class, *(of_score or [None])]
         cells = pd.DataFrame(lines, columns=names, dtype=object)
         index = pd.Index(ids, name=sample.index.name, dtype=sample.index.dtype)
         kept = sample[~sample.index.duplicated()].drop(columns=names, errors="ignore")
         cells = cells.set_index(index)
         return cells.loc[:, cells.columns.notna()].join(kept)[list(sample.columns)]
+
+    def _field_of(self, sample: pd.DataFrame, of_score: list[str]) -> str:
+        """The sample's column of masks; DataError where it cannot be told, or nothing fills it."""
+        of_class, own = self.options.class_column, self.info["column"]
+        fields = [name for name in _without(sample.columns, of_class) if name not in of_score]
+        if own in fields and not set(fields) & set(self.info.get("varying", [])):
+            fields = [own]
+        if self.options.submission:
+            fields = [name for name in fields if name.lower() in STRING_COLUMNS] or fields
+        if len(fields) != 1:
+            raise DataError(
+                f"The sample submission has the columns {some_of(list(sample.columns), 12)}, but "
+                f"this task fills one with a row per object, that of `competition.target`, here "
+                f"{own}, or the only one, and that of classes which `task.options.class_column` "
+                "names; or with `task.options.submission` one with all objects of a picture, "
+                "PredictionString or the only one."
+            )
+        names_classes = "{label}" in (self.options.submission or "")
+        if (of_class in sample.columns or names_classes) and not self.classes:
+            where = (
+                "task.options.submission has {label}"
+                if names_classes
+                else (f"The sample submission has a column {of_class}")
+            )
+            raise DataError(
+                f"{where}, but no class is known: task.options.class_column or a COCO file must "
+                "name them, and task.options.classes must not be [], which tells none apart."
+            )
+        return fields[0]
+
+    def _told(self, answer: tuple[np.ndarray, ...]) -> tuple[list[str], list[str], Sequence]:
+        """Cells of a picture's masks, classes and scores: one for each of its rows, or none."""
+        labels, scores, classes = answer
+        names, template = self._names_of(classes), self.options.submission
+        if template is None:
+            runs, first = masks.runs_of_labels(labels, self.options.order), self.options.first_pixel
+            return [masks.write_runs(each, first_pixel=first) for each in runs], names, scores
+        runs = masks.runs_of_labels(labels)
+        words = [
+            template.format(
+                label=names[place],
+                score=f"{scores[place]:.6g}",
+                mask=masks.write_text(runs[place], labels.shape),
+            )
+            for place in np.argsort(-scores, kind="stable")  # the surest first
+        ]
+        return [" ".join(words)], [""], [""]
 
     def _names_of(self, classes: np.ndarray) -> list[str]:
         return [self.classes[kind] for kind in classes] if self.classes else [""] * len(classes)
