@@ -112,6 +112,38 @@ def test_a_sample_with_one_row_a_picture_and_no_class_is_filled_with_a_row_per_c
     assert filled["mask"].tolist() == ["", rows[1][1], rows[0][1], ""]
 
 
+@pytest.mark.parametrize("way", ["column", "ids", "columns"])
+def test_labels_told_by_rows_or_columns_have_a_background(tmp_path, way):
+    """The first class is not taken for what no row names."""
+    cat, dog = masks.encode(square(0, 0)), masks.encode(square(3, 3))
+    columns, options = ["mask"], {"kind": "labels"}
+    if way == "column":
+        table = table_of([("a", cat, "cat"), ("a", dog, "dog")])
+        options["class_column"] = "class"
+    elif way == "ids":
+        options["id_pattern"] = "{id}_{class}"
+        table = split([("a_cat", cat), ("a_dog", dog)], id_pattern="{id}_{class}")
+    else:
+        columns = ["cat", "dog"]
+        table = pd.DataFrame({"cat": [cat], "dog": [dog]}, index=pd.Index(["a"], name="id"))
+    task, stacks, place = read(tmp_path, table, columns, **options)
+    assert task.names == ["background", "cat", "dog"]
+    np.testing.assert_array_equal(stacks[0][1:], [square(0, 0), square(3, 3)])
+    np.testing.assert_array_equal(stacks[0][0], 1 - square(0, 0) - square(3, 3))
+    assert not place.problems
+    if way != "columns":
+        with pytest.raises(DataError, match=r"'cat', the first class, leaves out \d+ pixels"):
+            read(tmp_path, table, columns, **options, classes=["cat", "dog"])
+
+
+def test_masks_of_a_class_that_overlap_are_listed(tmp_path):
+    text = masks.encode(square(1, 2))
+    _, stacks, place = read(tmp_path, table_of([("a", text), ("a", text), ("b", text)]))
+    np.testing.assert_array_equal(stacks[0][0], square(1, 2))
+    problem = "1 masks share pixels with another one of their picture and class"
+    assert place.problems == [("train.csv", "a", problem, "united")]
+
+
 def test_a_class_column_that_nothing_names_is_not_filled_with_anything(tmp_path):
     rows = [("a", masks.encode(square(0, 0)), "1"), ("a", masks.encode(square(1, 1)), "2")]
     sample = table_of([("a", "1 1", "1"), ("b", "1 1", "1")])

@@ -1,5 +1,6 @@
 """Masks of a training table, one stack of 0 and 1 per picture."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,17 +79,20 @@ def class_names(cells: Cells, options) -> list[str]:
     """
     if options.classes:
         return list(options.classes)
-    if cells.names is not None:
+    named = cells.names
+    if named is None and cells.class_column:
+        named = targets.in_order(cells.table[cells.class_column].dropna().unique().tolist())
+    if named is None and len(cells.columns) > 1:
+        named = cells.columns
+    if named is not None:
         behind = [BACKGROUND] if options.kind == "labels" else []
-        return [*behind, *(name for name in cells.names if name not in behind)]
-    if cells.class_column:
-        return targets.in_order(cells.table[cells.class_column].dropna().unique().tolist())
+        return [*behind, *(name for name in named if name not in behind)]
     if options.kind == "labels":
         raise ConfigError(
             "task.options.classes: name the classes of the pixels, the background first; a "
             "picture of labels does not say how many there are"
         )
-    return cells.columns if len(cells.columns) > 1 else [MASK]
+    return [MASK]
 
 
 class Reader:
@@ -96,11 +100,13 @@ class Reader:
 
     Attributes:
         names: of the classes.
+        seen: whether any picture shows each of them, as far as was read.
     """
 
     def __init__(self, cells: Cells, names: list[str], options, faults: Faults):
         columns = cells.columns
-        if len(columns) > 1 and list(names) != list(columns):
+        shown = names[1:] if options.kind == "labels" else names
+        if len(columns) > 1 and list(columns) not in (list(names), list(shown)):
             raise ConfigError(
                 f"task.options.classes: found {some_of(names)}, but the target columns, one per "
                 f"class, are {some_of(columns)}"
@@ -112,32 +118,39 @@ class Reader:
             )
         self.cells, self.names, self.options = cells, names, options
         self.faults, self.found = faults, faults.found
+        self.seen = np.zeros(len(names), bool)
         self._empty: list[str] = []  # objects of a COCO file that have no pixel
+        self._shared: dict[str, int] = {}  # ids of pictures, and how many of their masks overlap
 
-    def stacks(self, given: masks.Size | None = None) -> list[np.ndarray]:
+    def stacks(self, given: masks.Size | None = None) -> Iterator[np.ndarray]:
         """Masks, uint8 (classes, height, width), of each of `found.pictures`.
 
         One more, where the option `ignore` is used: the pixels that are not labelled. 1 x 1 pixel
-        of an unreadable picture. Raises DataError naming what is wrong.
+        of an unreadable picture. Raises DataError naming what is wrong, behind the last one: of
+        many large pictures not all can be held at once.
 
         Args:
             given: the size that the masks have in the table, if not that of the pictures.
         """
         index = np.asarray(self.cells.table.index)
         places = pd.Series(np.arange(len(index))).groupby(index).indices
-        read = []
         for id_, width, height in self.found.pictures[["width", "height"]].itertuples():
             size = (int(height), int(width)) if width and height else (1, 1)
             rows = places.get(id_, []) if width and height else []
             stack = self._stack(id_, given or size, rows)
-            read.append(stack if given is None else masks.resized(stack, size))
+            self.seen |= stack[: len(self.names)].any(axis=(1, 2))
+            yield stack if given is None else masks.resized(stack, size)
         if self._empty:
             problem = f"{len(self._empty)} annotations have a mask without a pixel"
             self.found.problems.append(
                 (self.faults.file, some_of(self._empty), problem, "left out")
             )
+        if self._shared:
+            total = sum(self._shared.values())
+            problem = f"{total} masks share pixels with another one of their picture and class"
+            ids = some_of(list(self._shared))
+            self.found.problems.append((self.faults.file, ids, problem, "united"))
         self.faults.stop_if_masks_are_wrong(self.cells.format)
-        return read
 
     def _stack(self, id_: str, size: masks.Size, rows) -> np.ndarray:
         stack = np.zeros((len(self.names) + bool(self.options.ignore), *size), np.uint8)
@@ -160,7 +173,15 @@ class Reader:
                 self.faults.note(id_, told, problem, "left to the first of them")
                 first = np.where(stack[1:].any(axis=0), stack[1:].argmax(axis=0) + 1, 0)
                 stack[1:] = first == np.arange(1, len(stack))[:, None, None]
-            stack[0] = ~stack[1:].any(axis=0)
+            rest = ~stack[1:].any(axis=0)
+            lacks = int((rest & (stack[0] == 0)).sum()) if stack[0].any() else 0
+            if lacks:
+                problem = (
+                    f"the mask of {self.names[0]!r}, the first class, leaves out {lacks} pixels "
+                    "that have no other class; `task.options.classes` names the background first"
+                )
+                self.faults.note(id_, self.cells.places[rows[0]], problem, "given to that class")
+            stack[0] = rest
         return stack
 
     def _class_of(self, row: pd.Series, column: str) -> int | None:
@@ -193,12 +214,17 @@ class Reader:
         for problem in problems:
             action = "used as far as it goes" if len(runs) else "left out"
             self.faults.note(id_, place, problem, action)
-        stack[which] |= masks.mask_of_runs(runs, size, order)
+        self._unite(stack, which, masks.mask_of_runs(runs, size, order), id_)
+
+    def _unite(self, stack: np.ndarray, which: int, mask: np.ndarray, id_: str) -> None:
+        if (stack[which] & mask).any():
+            self._shared[id_] = self._shared.get(id_, 0) + 1
+        stack[which] |= mask
 
     def _add_picture(self, stack, id_: str, place: str, which: int | None, path: Path) -> None:
         size = stack.shape[1:]
         if which is not None and self.cells.format == "pictures":
-            stack[which] |= masks.read_mask(path, size)
+            self._unite(stack, which, masks.read_mask(path, size), id_)
             return
         ignored = self.options.ignore
         if self.cells.format == "colours":
@@ -222,12 +248,9 @@ class Reader:
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
 
 
-def check_not_all_empty(
-    stacks: list[np.ndarray], names: list[str], cells: Cells, options, faults
-) -> None:
+def check_not_all_empty(seen: np.ndarray, names: list[str], cells: Cells, options, faults) -> None:
     """DataError where no picture shows a class, unless the config or a COCO file names it."""
-    there = np.any([stack[: len(names)].any(axis=(1, 2)) for stack in stacks], axis=0)
-    missing = [name for name, shown in zip(names, there, strict=True) if not shown]
+    missing = [name for name, shown in zip(names, seen, strict=True) if not shown]
     looked_for = names[1:] if options.kind == "labels" else names
     none_is_there = set(looked_for) <= set(missing)
     if cells.names is not None:

@@ -58,9 +58,10 @@ class Task(PackedTask):
         faults = Faults(found, options.repair, path)
         cells = cells_of(table, columns, options, path, faults)
         names = class_names(cells, options)
-        stacks = Reader(cells, names, options, faults).stacks()
-        check_not_all_empty(stacks, names, cells, options, faults)
-        frame = pd.DataFrame({"packed": column(map(pack, stacks))}, index=found.pictures.index)
+        reader = Reader(cells, names, options, faults)
+        packed = column(map(pack, reader.stacks()))
+        check_not_all_empty(reader.seen, names, cells, options, faults)
+        frame = pd.DataFrame({"packed": packed}, index=found.pictures.index)
         varying = [] if cells.class_column else targets.varying(table, columns)
         return frame, {"names": names, "columns": list(columns), "varying": varying}
 
@@ -109,10 +110,10 @@ class Task(PackedTask):
 
     def stratify_by(self, target, bins):
         """Quantile bin of how much is covered, empty pictures apart; several classes: which."""
-        stacks = [self._classes_in(unpack(row)[0]) for row in target]
+        covered = self.numbers(target)
         if len(self._shown) > 1:
-            return np.array([stack.any(axis=(1, 2)) for stack in stacks]).astype(np.int64)
-        share = np.array([stack.mean() for stack in stacks])
+            return (covered > 0).astype(np.int64)
+        share = covered[:, 0]
         ranks = pd.Series(share[share > 0]).rank(method="first")
         strata = np.zeros(len(target), np.int64)
         if len(ranks):
@@ -353,10 +354,10 @@ class Task(PackedTask):
     # -------------------------------------------------------------- explaining
 
     def describe_targets(self, targets):
-        stacks = [self._classes_in(unpack(row)[0]) for row in targets["packed"]]
-        there = np.array([stack.any(axis=(1, 2)) for stack in stacks])
+        covered = self.numbers(targets["packed"])
+        there = covered > 0
         counts = dict(zip(self._shown, map(int, there.sum(axis=0)), strict=True))
-        findings = self._findings(targets.index, stacks, there)
+        findings = self._findings(targets.index, covered)
         if self.options.ignore:
             share = np.mean([unpack(row)[0][-1].mean() for row in targets["packed"]])
             text = "They teach nothing and are not scored: `task.options.ignore`."
@@ -367,9 +368,8 @@ class Task(PackedTask):
             "findings": findings,
         }
 
-    def _findings(self, ids: pd.Index, stacks: list[np.ndarray], there: np.ndarray) -> list[tuple]:
-        covered = np.array([stack.mean(axis=(1, 2)) for stack in stacks])
-        found = []
+    def _findings(self, ids: pd.Index, covered: np.ndarray) -> list[tuple]:
+        there, found = covered > 0, []
         for place, name in enumerate(self._shown):
             shown = there[:, place]
             share = covered[shown, place]
@@ -409,9 +409,8 @@ class Task(PackedTask):
         return run_order.findings(table, labels_of, self.options.order)
 
     def numbers(self, target):
-        """How much of the picture each class covers."""
-        stacks = [self._classes_in(unpack(row)[0]) for row in target]
-        return np.array([stack.mean(axis=(1, 2)) for stack in stacks])
+        """How much of the picture each class covers, (n, classes) 0 to 1."""
+        return np.array([self._classes_in(unpack(row)[0]).mean(axis=(1, 2)) for row in target])
 
     def example_labels(self, targets):
         def words(row: bytes) -> str:
@@ -430,20 +429,19 @@ class Task(PackedTask):
         """`target.png`: how much of the pictures the classes cover, and where."""
         from podium import figures
 
-        stacks = [self._classes_in(unpack(row)[0]) for row in target]
         shown = min(len(self._shown), 4)
+        covered, where = self.numbers(target), np.zeros((shown, 64, 64))
+        for row in target:
+            for place, mask in enumerate(self._classes_in(unpack(row)[0])[:shown]):
+                mask = mask.astype(np.float32)
+                where[place] += cv2.resize(mask, (64, 64), interpolation=cv2.INTER_AREA)
         figure, axes = figures.new(2, shown, size=(3.2 * max(shown, 2), 5.6))
         axes = np.array(axes).reshape(2, shown)
         for place, name in enumerate(self._shown[:shown]):
-            covered = np.array([stack[place].mean() for stack in stacks])
-            axes[0, place].hist(100 * covered, bins=30, color=figures.BLUE)
+            axes[0, place].hist(100 * covered[:, place], bins=30, color=figures.BLUE)
             axes[0, place].set_title(figures.shorten(name))
             axes[0, place].set_xlabel("% of the picture")
-            small = [
-                cv2.resize(stack[place].astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
-                for stack in stacks
-            ]
-            axes[1, place].imshow(np.mean(small, axis=0), cmap="viridis", vmin=0)
+            axes[1, place].imshow(where[place] / len(target), cmap="viridis", vmin=0)
             axes[1, place].set_xlabel("where it is, mean of all pictures")
             axes[1, place].set_xticks([])
             axes[1, place].set_yticks([])
