@@ -1,6 +1,11 @@
 """Reading target columns and filling submissions: what the whole-picture tasks share."""
 
-from collections.abc import Sequence
+import glob
+import os
+import re
+import string
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,6 +47,44 @@ def with_paths(
     return table.assign(**{name: paths})
 
 
+def note_unnamed(paths: Iterable[str], found, pattern: str | None = None) -> None:
+    """Add to `found.problems` what lies beside pictures that are targets, and is of no row.
+
+    Args:
+        paths: of the targets that rows name, below `found.root`: pictures, or folders of them.
+        found: `podium.tasks.packed.Found`.
+        pattern: the option that names them. Without one all pictures of their folders are meant,
+            but for folders that hold the pictures of the rows as well.
+    """
+    root = Path(found.root)
+    named = {os.path.normpath(root / path) for path in paths}
+    seen = {os.path.normpath(path) for path in found.pictures["path"] if path}
+    if pattern is not None:
+        parts = (
+            glob.escape(text) + "*" * (field is not None)
+            for text, field, *_ in string.Formatter().parse(pattern)
+        )
+        there = root.glob(re.sub(r"\*+", "*", "".join(parts)))
+        others = {os.path.normpath(path) for path in there}
+    else:
+        of_pictures = {os.path.dirname(path) for path in seen}
+        folders = {os.path.dirname(path) for path in named} - of_pictures
+        others = {
+            os.path.normpath(entry.path)
+            for folder in folders
+            if os.path.isdir(folder)
+            for entry in os.scandir(folder)
+            if entry.is_dir() or os.path.splitext(entry.name)[1].lower() in pictures.ENDINGS
+        }
+        # Folders beside pictures may hold anything.
+        others = {path for path in others if not os.path.isdir(path) or named <= others}
+    strays = sorted(others - named - seen)
+    if strays:
+        names = some_of([os.path.relpath(path, root) for path in strays])
+        problem = f"{len(strays)} masks or clean pictures are of no row of the table"
+        found.problems.append((str(root), names, problem, "left out"))
+
+
 def varying(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Columns beside these in which rows of one picture differ, such as that of their class."""
     beside = table.drop(columns=[name for name in columns if name in table])
@@ -63,6 +106,11 @@ def check_filled(table: pd.DataFrame, columns: Sequence[str]) -> None:
             "The training table has rows without a target; remove them or fill them in:\n"
             + numbered(problems)
         )
+
+
+def filled(cells: pd.Series) -> list[str]:
+    """The cells that are not empty, as text."""
+    return cells[~is_empty(cells)].astype(str).tolist()
 
 
 def is_empty(cells: pd.Series) -> pd.Series:

@@ -364,6 +364,15 @@ def test_a_folder_holds_a_mask_for_each_object(tmp_path):
     np.testing.assert_array_equal(repaired[0], mask[1] + 2 * mask[0])
     assert any("a/masks/5.png" in each[1] and "without a pixel" in each[2] for each in problems)
 
+    save("ghost/masks/1.png", mask[0])
+    options = Options(format="masks", pattern="{id}/masks")
+    index = pd.Index(["b", "other"], name="id")
+    place = Found(pictures_of(dict.fromkeys(index, (4, 6))), tmp_path, "train.csv")
+    save("other/masks/1.png", mask[0])
+    cls, empty = tasks.task_class("instance_segmentation"), pd.DataFrame(index=index)
+    cls.read_targets(empty, [], options, pd.DataFrame(), place)
+    assert place.problems[-1][1] == "a/masks, ghost/masks"
+
 
 # ----------------------------------------------------------------------------------- the task
 

@@ -347,6 +347,21 @@ def test_a_pattern_names_the_column_of_ids(tmp_path, field):
     assert [stack[0, :, 0].argmax() for stack in stacks] == list(range(9))
 
 
+def test_masks_of_no_row_are_listed(tmp_path):
+    for name in ("masks/a_m.png", "masks/ghost_m.png", "masks/other.png", "train/a.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(255 * square(1, 2)).save(tmp_path / name)
+    options = {"format": "pictures"}
+    table = table_of([("a", "masks/a_m.png"), ("b", None)])
+    _, _, place = read(tmp_path, table, **options)
+    ((_, names, problem, action),) = place.problems
+    assert (names, action) == ("masks/ghost_m.png, masks/other.png", "left out")
+    assert problem == "2 masks or clean pictures are of no row of the table"
+    bare, options["pattern"] = table[[]].loc[["a"]], "masks/{id}_m.png"
+    _, _, place = read(tmp_path, bare, [], **options)
+    assert [each[1] for each in place.problems] == ["masks/ghost_m.png"]
+
+
 def test_a_pattern_names_the_pictures_of_each_class(tmp_path):
     for name in ("tree", "house"):
         (tmp_path / name).mkdir()

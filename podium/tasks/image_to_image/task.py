@@ -1,6 +1,7 @@
 """A better picture of each picture: less noise, no stains, more pixels."""
 
 import io
+import os
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -463,6 +464,7 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
     nothing = np.zeros((1, 1, 3), np.uint8)  # the answer of a row that is left out
     folders = [Folder(found.root / name) for name in options.folder]
     sides = found.pictures[["width", "height"]].to_numpy(dtype=int)
+    used: list[str] = []
 
     def read(place: int):
         if not sides[place].any():
@@ -476,6 +478,7 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
             where = folder.path if files else ", ".join(f.path for f in folders)
             return None, f"{name!r} {what} {where}"
         path = f"{folder.path}/{files[0]}"
+        used.append(os.path.relpath(path, found.root))
         try:
             picture = read_picture(path)
         except PictureError as error:
@@ -499,6 +502,7 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
         resizable = any(picture is not None and problem for picture, problem in done)
         hint = "\n`task.options.repair: true` resizes them." if resizable else ""
         raise DataError(_listed(found.table, problems) + hint)
+    targets.note_unnamed(used, found)
     return [picture for picture, _ in done]
 
 

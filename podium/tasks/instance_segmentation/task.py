@@ -60,6 +60,8 @@ class Task(PackedTask):
         columns = columns or _only(sample, options.class_column)
         name = (*columns, "segmentation")[0]
         rows, classes = reading.read_objects(table, name, options, found, path)
+        if options.targets_are_paths:
+            targets.note_unnamed(targets.filled(table[name]), found, options.pattern)
         areas = np.concatenate([masks.areas(labels) for labels, *_ in rows])
         if not len(areas):
             if path is not None:

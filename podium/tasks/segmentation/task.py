@@ -61,6 +61,9 @@ class Task(PackedTask):
         reader = Reader(cells, names, options, faults)
         packed = column(map(pack, reader.stacks()))
         check_not_all_empty(reader.seen, names, cells, options, faults)
+        if options.targets_are_paths:
+            paths = (path for name in columns for path in targets.filled(table[name]))
+            targets.note_unnamed(paths, found, options.pattern)
         frame = pd.DataFrame({"packed": packed}, index=found.pictures.index)
         varying = [] if cells.class_column else targets.varying(table, columns)
         return frame, {"names": names, "columns": list(columns), "varying": varying}
