@@ -240,7 +240,7 @@ def read(cells: list, options=None, sizes=None, **more):
     sizes = sizes or dict.fromkeys(dict.fromkeys(index), (4, 6))
     found = Found(pictures_of(sizes), more.get("root", "."), "train.csv")
     rows, _ = reading.read_objects(table, "runs", options, found)
-    return [labels for (labels,) in rows], found.problems
+    return [packed.unpack(row)[0] for row in rows], found.problems
 
 
 def test_rows_of_a_picture_are_its_objects_in_their_order():
@@ -695,7 +695,7 @@ def read_kinds(cells: list, names=None, file="train.csv", **options):
     found = Found(pictures_of(dict.fromkeys(dict.fromkeys(index), (4, 6))), ".", file)
     chosen = Options(**{"class_column": "kind", **options})
     rows, classes = reading.read_objects(table, "runs", chosen, found, names=names)
-    return rows, classes, found.problems
+    return list(map(packed.unpack, rows)), classes, found.problems
 
 
 def test_a_column_names_the_classes_in_numeric_order():

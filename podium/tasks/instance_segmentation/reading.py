@@ -10,6 +10,7 @@ import pandas as pd
 from podium import coco, masks, pictures
 from podium.errors import ConfigError, some_of
 from podium.masks import MaskError
+from podium.packed import pack
 from podium.tasks import targets
 from podium.tasks.faults import Faults
 
@@ -26,8 +27,8 @@ def read_objects(
     path: Path | None = None,
     names: list[str] | None = None,
     is_solution: bool = False,
-) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
-    """The target of each of `found.pictures`, and the classes that there are.
+) -> tuple[list[bytes], list[str]]:
+    """The packed target of each of `found.pictures`, and the classes that there are.
 
     A target is a label picture, uint16, 1 x 1 of an unreadable picture; and of several classes
     those of its objects, int16 (objects,). Objects are numbered in the order of their rows. What
@@ -65,17 +66,19 @@ def read_objects(
     rows = []
     for id_, width, height in found.pictures[["width", "height"]].itertuples():
         if not width or not height:
-            rows.append((np.zeros((1, 1), np.uint16), np.zeros(0, np.int16)))
+            target = np.zeros((1, 1), np.uint16), np.zeros(0, np.int16)
+            rows.append(pack(*target[: 1 + (len(names) > 1)]))
             continue
         read = readers.get(options.format, reader.objects)
         own = [cells[place] for place in by_id.get(id_, [])]
-        rows.append(read(id_, (int(height), int(width)), own))
+        target = read(id_, (int(height), int(width)), own)
+        rows.append(pack(*target[: 1 + (len(names) > 1)]))
     if reader.empty:
         problem = f"{len(reader.empty)} annotations have a mask without a pixel"
         empty = some_of(list(dict.fromkeys(reader.empty)))
         found.problems.append((faults.file, empty, problem, "left out"))
     reader.faults.stop_if_masks_are_wrong(options.format)
-    return [row[: 1 + (len(names) > 1)] for row in rows], list(names)
+    return rows, list(names)
 
 
 def _categories(annotations: coco.Annotations, kinds: pd.Series) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from podium import coco, framing, instances, masks, run_order, views
 from podium.errors import DataError, some_of
 from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
-from podium.packed import column, pack, unpack
+from podium.packed import column, unpack
 from podium.tasks import targets
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
@@ -62,15 +62,14 @@ class Task(PackedTask):
         rows, classes = reading.read_objects(table, name, options, found, path)
         if options.targets_are_paths:
             targets.note_unnamed(targets.filled(table[name]), found, options.pattern)
-        areas = np.concatenate([masks.areas(labels) for labels, *_ in rows])
+        areas = np.concatenate(_areas_of(rows))
         if not len(areas):
             if path is not None:
                 raise coco.no_object(path, found.problems)
             raise DataError(
                 f"{found.table}: no row of column {name!r} has an object; all are empty"
             )
-        packed = column(pack(*row) for row in rows)
-        frame = pd.DataFrame({"packed": packed}, index=found.pictures.index)
+        frame = pd.DataFrame({"packed": column(rows)}, index=found.pictures.index)
         sizes = np.percentile(areas, [0, 100 / 3, 200 / 3]).round(1).tolist()
         names = classes if len(classes) > 1 else list(instances.MAPS)
         varying = [] if options.class_column else targets.varying(table, [name])
@@ -86,7 +85,7 @@ class Task(PackedTask):
         rows, _ = reading.read_objects(
             table, name, self.options, found, path, known, is_solution=True
         )
-        return column(pack(*row) for row in rows)
+        return column(rows)
 
     @property
     def classes(self) -> list[str]:
@@ -112,10 +111,8 @@ class Task(PackedTask):
             rarity = np.where(seen, seen.sum(axis=0), np.inf)
             total = counts.sum(axis=1)
             return 2 * rarity.argmin(axis=1) + (total > np.median(total))
-        rows = [unpack(row)[0] for row in target]
-        facts = pd.DataFrame(
-            {"n": [r.max(initial=0) for r in rows], "a": [(r > 0).mean() for r in rows]}
-        )
+        rows = (unpack(row)[0] for row in target)
+        facts = pd.DataFrame([(r.max(initial=0), (r > 0).mean()) for r in rows], columns=["n", "a"])
         ranks = facts.sort_values(["n", "a"], kind="stable").index
         place = np.empty(len(target), np.int64)
         place[ranks] = np.arange(len(target))
@@ -264,7 +261,7 @@ class Task(PackedTask):
         return {"threshold": 0.5, "seed": 0.6, "depth": 0.5, **small, "score": score}
 
     def grid(self, metric, target):
-        areas = np.concatenate([masks.areas(unpack(row)[0]) for row in target])
+        areas = np.concatenate(_areas_of(target))
         small, larger = np.percentile(areas, [1, 5]) if len(areas) else (0, 0)
         areas = sorted({0, round(small / 2), round(small), round(larger)})
         scores = {"score": list(SCORES)}
@@ -383,8 +380,8 @@ class Task(PackedTask):
         return self._counts(target).astype(float) if self._several else super().numbers(target)
 
     def describe_targets(self, targets):
-        rows = [unpack(row)[0] for row in targets["packed"]]
-        counts = pd.Series([int(row.max(initial=0)) for row in rows], index=targets.index)
+        areas = _areas_of(targets["packed"])
+        counts = pd.Series(list(map(len, areas)), index=targets.index)
         bins = {
             "none": (0, 0),
             "1": (1, 1),
@@ -397,7 +394,10 @@ class Task(PackedTask):
             "counts": {
                 name: int(counts.between(low, high).sum()) for name, (low, high) in bins.items()
             },
-            "findings": [*self._findings(rows, counts), *self._findings_of_classes(targets)],
+            "findings": [
+                *self._findings(targets["packed"], counts, np.concatenate(areas)),
+                *self._findings_of_classes(targets["packed"], areas),
+            ],
         }
 
     def findings_in_pictures(self, table, target):
@@ -405,8 +405,7 @@ class Task(PackedTask):
             return []
         return run_order.findings(table, lambda row: unpack(target[row])[0], self.options.order)
 
-    def _findings(self, rows: list[np.ndarray], counts: pd.Series) -> list[tuple]:
-        areas = np.concatenate([masks.areas(row) for row in rows])
+    def _findings(self, target, counts: pd.Series, areas: np.ndarray) -> list[tuple]:
         sides = np.sqrt(np.percentile(areas, [5, 50, 95]))
         busiest = counts.sort_values(ascending=False).head(5)
         found = [
@@ -424,14 +423,14 @@ class Task(PackedTask):
             found.append(
                 (1, f"{len(empty)} pictures without objects", text, [{"id": i} for i in empty[:20]])
             )
-        touching = np.array([instances.borders(row).any() for row in rows])
-        if touching.any():
+        meet, pieces = zip(*(_meet_and_pieces(unpack(row)[0]) for row in target), strict=True)
+        if any(meet):
             text = (
                 "Objects meet in them: a plain mask would make one of two. The map of borders and "
                 "the watershed keep them apart."
             )
-            found.append((1, f"{touching.sum()} pictures with touching objects", text))
-        apart = sum(np.count_nonzero(np.bincount(_pieces(row)[1]) > 1) for row in rows)
+            found.append((1, f"{sum(meet)} pictures with touching objects", text))
+        apart = sum(pieces)
         if apart:
             text = (
                 "Something in front of an object parts it. Where this is the rule, a mask of all "
@@ -450,13 +449,12 @@ class Task(PackedTask):
             )
         return found
 
-    def _findings_of_classes(self, targets: pd.DataFrame) -> list[tuple]:
+    def _findings_of_classes(self, target, areas: list[np.ndarray]) -> list[tuple]:
         if not self._several:
             return []
-        rows = [target_of(unpack(row)) for row in targets["packed"]]
-        area = np.concatenate([masks.areas(labels, len(kinds)) for labels, kinds in rows])
-        kinds = np.concatenate([kinds for _, kinds in rows])
-        counts = self._counts(targets["packed"])
+        area = np.concatenate(areas)
+        kinds = np.concatenate([target_of(unpack(row))[1] for row in target])
+        counts = self._counts(target)
         total, shown = counts.sum(axis=0), (counts > 0).sum(axis=0)
         lines = [
             {
@@ -497,14 +495,12 @@ class Task(PackedTask):
         """`target.png`: how many objects a picture has, how large they are, and of which class."""
         from podium import figures
 
-        rows = [unpack(row)[0] for row in target]
-        counts = [int(row.max(initial=0)) for row in rows]
-        areas = np.concatenate([masks.areas(row) for row in rows])
+        areas = _areas_of(target)
         figure, axes = figures.new(cols=2 + self._several, size=(7.0 + 3.5 * self._several, 3.0))
-        axes[0].hist(counts, bins=30)
+        axes[0].hist(list(map(len, areas)), bins=30)
         axes[0].set_xlabel("objects in a picture")
         axes[0].set_ylabel("pictures")
-        axes[1].hist(np.sqrt(areas), bins=40)
+        axes[1].hist(np.sqrt(np.concatenate(areas)), bins=40)
         axes[1].set_xlabel("root of the area, pixels")
         axes[1].set_ylabel("objects")
         if self._several:
@@ -592,6 +588,17 @@ class Task(PackedTask):
                 cv2.putText(
                     picture, name, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, width, cv2.LINE_AA
                 )
+
+
+def _areas_of(target) -> list[np.ndarray]:
+    """Pixels of each object of each packed row: one row at a time is unpacked."""
+    return [masks.areas(unpack(row)[0]) for row in target]
+
+
+def _meet_and_pieces(labels: np.ndarray) -> tuple[bool, int]:
+    """Whether objects meet, and how many are in several pieces."""
+    apart = np.count_nonzero(np.bincount(_pieces(labels)[1]) > 1)
+    return bool(instances.borders(labels).any()), apart
 
 
 def _are_maps(prediction) -> bool:
