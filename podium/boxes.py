@@ -157,7 +157,11 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def fused(
-    parts: Sequence[Detections], weights: Sequence[float], how: str = "wbf", overlap: float = 0.55
+    parts: Sequence[Detections],
+    weights: Sequence[float],
+    how: str = "wbf",
+    overlap: float = 0.55,
+    most: int = MOST,
 ) -> Detections:
     """Detections of the same picture by several models or views as one's, best first.
 
@@ -170,6 +174,7 @@ def fused(
         how: `wbf`, weighted boxes fusion (Solovyev et al. 2021), `nms`, or `soft_nms`, the linear
             one of Bodla et al. (2017).
         overlap: IoU from which boxes of a class are one object.
+        most: boxes that are kept.
     """
     if len(parts) == 1:
         return parts[0]
@@ -196,7 +201,7 @@ def fused(
             scores = _softened(boxes, scores, labels, overlap)
             kept = scores >= LEAST
         boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
-    order = np.argsort(-scores, kind="stable")[:MOST]
+    order = np.argsort(-scores, kind="stable")[:most]
     kinds = [array.dtype for array in parts[0]]
     return tuple(
         np.asarray(array)[order].astype(kind)

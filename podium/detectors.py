@@ -39,7 +39,7 @@ WIDTH = 96
 #: of 800 pixels, as their authors have them.
 SMALLEST, LARGEST = 0.04, 0.64
 RATIOS = (0.5, 1.0, 2.0)
-#: Detections below this are not worth keeping, and more than `MOST` a picture are not either.
+#: Detections below this are not worth keeping; how many of a picture are, if not asked for more.
 LEAST, MOST = 0.01, 100
 #: Proposals of a picture that two-stage detectors look at, at most; one for every 4 x 4 pixels.
 PROPOSED = 300
@@ -185,12 +185,15 @@ def _operators_as_they_are() -> Iterator[None]:
         torch.use_deterministic_algorithms(asked, warn_only=only_warns)
 
 
-def build_detector(settings: Model, approach: str, classes: int, width: int = WIDTH) -> Detector:
+def build_detector(
+    settings: Model, approach: str, classes: int, width: int = WIDTH, most: int = MOST
+) -> Detector:
     """A network that finds objects of some classes.
 
     Args:
         approach: `faster_rcnn`, `retinanet`, `fcos`, `rt_detr`, or `mask_rcnn`.
         width: channels of the pyramid, or of the transformer, a multiple of 32.
+        most: objects that are found in a picture, at most.
 
     Raises:
         WeightsError: a backbone without feature maps, or weights that do not fit.
@@ -198,20 +201,22 @@ def build_detector(settings: Model, approach: str, classes: int, width: int = WI
     if approach == "rt_detr":
         from podium import rt_detr  # transformers takes seconds to import
 
-        return rt_detr.build(settings, classes, width)
+        return rt_detr.build(settings, classes, width, most)
     two = approach in ("faster_rcnn", "mask_rcnn")
     is_small = min(settings.size) < SMALL
     encoder, channels, strides = backbone_of(settings, 4 if two or is_small else 8)
     levels = len(strides)
-    most = 64 if two else 128
-    while strides[-1] < most and min(settings.size) >= 4 * strides[-1]:
+    coarsest = 64 if two else 128
+    while strides[-1] < coarsest and min(settings.size) >= 4 * strides[-1]:
         strides = [*strides, 2 * strides[-1]]
     pyramid = Pyramid(channels, width, len(strides))
     if two:
-        net = _two_stage(pyramid, settings.size, strides, levels, classes, approach == "mask_rcnn")
+        has_masks = approach == "mask_rcnn"
+        net = _two_stage(pyramid, settings.size, strides, levels, classes, has_masks, most)
         return Detector(encoder, TwoStage(pyramid, net))
     build = {"retinanet": _retinanet, "fcos": _fcos}[approach]
-    return Detector(encoder, OneStage(pyramid, build(pyramid, settings.size, strides, classes)))
+    net = build(pyramid, settings.size, strides, classes, most)
+    return Detector(encoder, OneStage(pyramid, net))
 
 
 def backbone_of(settings: Model, finest: int) -> tuple[Encoder, list[int], list[int]]:
@@ -237,10 +242,12 @@ def backbone_of(settings: Model, finest: int) -> tuple[Encoder, list[int], list[
     return encoder, list(net.feature_info.channels()), list(net.feature_info.reduction())
 
 
-def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, masks: bool):
+def _two_stage(
+    pyramid, size, strides: list[int], levels: int, classes: int, masks: bool, most: int
+):
     sides = _sides(size, strides)
     inner = max(256, 2 * pyramid.out_channels)
-    proposed = min(PROPOSED, max(1, size[0] * size[1] // 16))
+    proposed = min(max(PROPOSED, most), max(1, size[0] * size[1] // 16))
     names = [str(level) for level in range(levels)]
     options = {
         "rpn_anchor_generator": AnchorGenerator(tuple((s,) for s in sides), (RATIOS,) * len(sides)),
@@ -249,11 +256,11 @@ def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, mas
         "box_predictor": FastRCNNPredictor(inner, classes + 1),
         "rpn_pre_nms_top_n_train": 1000,
         "rpn_post_nms_top_n_train": 500,
-        "rpn_pre_nms_top_n_test": 500,
+        "rpn_pre_nms_top_n_test": max(500, most),
         "rpn_post_nms_top_n_test": proposed,
         "box_batch_size_per_image": 128,
         "box_score_thresh": LEAST,
-        "box_detections_per_img": MOST,
+        "box_detections_per_img": most,
     }
     if not masks:
         return detection.FasterRCNN(_Stub(pyramid), **options)
@@ -267,7 +274,7 @@ def _two_stage(pyramid, size, strides: list[int], levels: int, classes: int, mas
     )
 
 
-def _retinanet(pyramid, size, strides: list[int], classes: int) -> detection.RetinaNet:
+def _retinanet(pyramid, size, strides: list[int], classes: int, most: int) -> detection.RetinaNet:
     thirds = [tuple(side * 2 ** (n / 3) for n in range(3)) for side in _sides(size, strides)]
     anchors = AnchorGenerator(tuple(thirds), (RATIOS,) * len(thirds))
     head = RetinaNetHead(
@@ -275,16 +282,16 @@ def _retinanet(pyramid, size, strides: list[int], classes: int) -> detection.Ret
     )
     return detection.RetinaNet(
         _Stub(pyramid), classes, anchor_generator=anchors, head=head,
-        score_thresh=LEAST, detections_per_img=MOST,
+        score_thresh=LEAST, detections_per_img=most,
     )  # fmt: skip
 
 
-def _fcos(pyramid, size, strides: list[int], classes: int) -> detection.FCOS:
+def _fcos(pyramid, size, strides: list[int], classes: int, most: int) -> detection.FCOS:
     # Here an anchor is a place; its size is the distance of places, whatever the picture's.
     anchors = AnchorGenerator(tuple((s,) for s in strides), ((1.0,),) * len(strides))
     return detection.FCOS(
         _Stub(pyramid), classes, anchor_generator=anchors,
-        score_thresh=LEAST, detections_per_img=MOST,
+        score_thresh=LEAST, detections_per_img=most,
     )  # fmt: skip
 
 

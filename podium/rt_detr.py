@@ -28,11 +28,11 @@ PRIOR = 0.01
 TERMS = {"vfl": "classification", "bbox": "box", "giou": "giou"}
 
 
-def build(settings: Model, classes: int, width: int) -> Detector:
+def build(settings: Model, classes: int, width: int, most: int = MOST) -> Detector:
     """A detector, see `podium.detectors.build_detector`."""
     encoder, channels, strides = backbone_of(settings, 4 if min(settings.size) < SMALL else 8)
     is_short = strides[-1] < COARSEST and min(settings.size) >= 4 * strides[-1]
-    return Detector(encoder, RTDetr(channels, strides, classes, width, int(is_short)))
+    return Detector(encoder, RTDetr(channels, strides, classes, width, int(is_short), most))
 
 
 class RTDetr(nn.Module):
@@ -41,12 +41,20 @@ class RTDetr(nn.Module):
     Args:
         width: channels of the encoder and the decoder, a multiple of `HEAD`.
         more: levels beyond the backbone's, 0 or 1.
+        most: objects that are found in a picture, at most.
     """
 
     def __init__(
-        self, channels: list[int], strides: list[int], classes: int, width: int, more: int = 0
+        self,
+        channels: list[int],
+        strides: list[int],
+        classes: int,
+        width: int,
+        more: int = 0,
+        most: int = MOST,
     ):
         super().__init__()
+        self.most, self.queries = most, max(QUERIES, most)
         self.inputs = nn.ModuleList(
             nn.Sequential(nn.Conv2d(each, width, 1, bias=False), nn.BatchNorm2d(width))
             for each in channels
@@ -64,13 +72,14 @@ class RTDetr(nn.Module):
             logits, boxes = raw.intermediate_logits, raw.intermediate_reference_points
             answers = None
             if not self.training:
-                answers = [_answer(*one) for one in zip(logits[:, -1], boxes[:, -1], strict=True)]
+                last = zip(logits[:, -1], boxes[:, -1], strict=True)
+                answers = [_answer(*one, self.most) for one in last]
         return {"losses": losses, "answers": answers}
 
     def _decoded(self, maps: list[Tensor], wanted: list[dict] | None):
         """What every layer says of every query; those of the denoising, if any, come first."""
         places = sum(x.shape[2] * x.shape[3] for x in maps)
-        self.net.config.num_queries = min(QUERIES, places)  # pictures of several sizes
+        self.net.config.num_queries = min(self.queries, places)  # pictures of several sizes
         return self.net.model(None, inputs_embeds=maps[0], encoder_outputs=(maps,), labels=wanted)
 
     def _losses(self, raw, wanted: list[dict]) -> dict[str, Tensor]:
@@ -209,10 +218,10 @@ def _as_shares(target: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Te
     return {"class_labels": target["labels"], "boxes": box_convert(corners, "xyxy", "cxcywh")}
 
 
-def _answer(logits: Tensor, boxes: Tensor) -> dict[str, Tensor]:
+def _answer(logits: Tensor, boxes: Tensor, most: int) -> dict[str, Tensor]:
     """A picture's queries, logits (n, classes) and boxes (n, 4), as an answer."""
     scores = logits.sigmoid().flatten()
-    scores, best = scores.topk(min(MOST, len(scores)))
+    scores, best = scores.topk(min(most, len(scores)))
     best, scores = best[scores >= LEAST], scores[scores >= LEAST]
     classes = logits.shape[1]
     corners = box_convert(boxes[best // classes], "cxcywh", "xyxy").clamp(0, 1)

@@ -98,6 +98,20 @@ def test_a_batch_without_objects_is_learnt_from(net):
     assert total.isfinite()
 
 
+@pytest.mark.parametrize("approach", ["retinanet", "fcos", "faster_rcnn", "mask_rcnn", "rt_detr"])
+def test_more_objects_than_usual_are_found_where_asked_for(approach):
+    """Thousands of places to look at, each surer of an object than the least."""
+    at = settings(128)
+    torch.manual_seed(0)
+    net = detectors.build_detector(at, approach, 2, width=32, most=350).eval()
+    for name, value in net.named_parameters():
+        if name.endswith("bias") and any(word in name for word in ("cls", "class", "score")):
+            value.data.fill_(1.0)
+    with torch.inference_mode():
+        (answer,) = net(torch.randint(0, 256, (1, 1, 128, 128, 3), dtype=torch.uint8))["answers"]
+    assert 100 < len(answer["scores"]) <= 350
+
+
 @pytest.mark.parametrize("approach", ["retinanet", "fcos"])
 def test_one_batch_is_learnt_by_heart(approach):
     torch.manual_seed(0)

@@ -118,6 +118,12 @@ class Options(TaskOptions):
         "are those of the COCO file that was read, as far as it has them; else categories count "
         "from 1 in the order of the classes, and a picture's id is its row's.",
     )
+    most: int = Field(
+        100,
+        ge=1,
+        description="Boxes of a picture that are kept, the surest first. COCO's metrics count no "
+        "more than 100; where another one does, and pictures hold more, name more.",
+    )
     fusion: Literal["wbf", "nms", "soft_nms"] = Field(
         "wbf",
         description="How boxes of several views and models become one's: weighted boxes fusion, "

@@ -150,7 +150,8 @@ class Task(PackedTask):
         from podium.detectors import build_detector
 
         approach = settings.approach or TRAITS.approaches[0]
-        return build_detector(settings, approach, len(self.names), self.options.width)
+        width, most = self.options.width, self.options.most
+        return build_detector(settings, approach, len(self.names), width, most)
 
     def default_loss(self):
         return {"classification": 1.0, "box": 1.0}
@@ -255,7 +256,8 @@ class Task(PackedTask):
         ]
 
     def _fused(self, parts, weights):
-        return boxes.fused(parts, weights, self.options.fusion, self.options.fusion_iou)
+        options = self.options
+        return boxes.fused(parts, weights, options.fusion, options.fusion_iou, options.most)
 
     def place_row(self, prediction, frames, row):
         box, scores, classes = (np.asarray(array) for array in prediction)
@@ -429,8 +431,11 @@ class Task(PackedTask):
                 "less than a pixel beyond it are taken as touching it."
             )
             listed.append((1, f"{sizes['border']:,} boxes touch the border", text))
-        if counts.max() > boxes.MOST:
-            text = f"Only {boxes.MOST} boxes a picture are kept, and count in COCO's metric."
+        if counts.max() > self.options.most:
+            text = (
+                f"Only {self.options.most} boxes a picture are kept: `task.options.most`. COCO's "
+                f"metrics count {boxes.MOST}, others all."
+            )
             listed.append((3, f"A picture with {counts.max()} boxes", text))
         return listed
 

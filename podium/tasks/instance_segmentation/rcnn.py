@@ -48,11 +48,10 @@ def build(settings: Model, classes: int) -> Finder:
             "resize: found 'tiles', expected stretch, pad or crop: `approach: mask_rcnn` looks for "
             "whole objects; `approach: unet` can look at tiles"
         )
-    plain = build_detector(settings, "mask_rcnn", classes)
+    plain = build_detector(settings, "mask_rcnn", classes, most=MOST)
     finder = Finder(plain.backbone, plain.head)
     finder.classes = classes
-    heads = finder.head.roi_heads
-    heads.detections_per_img, heads.score_thresh = MOST, LEAST
+    finder.head.roi_heads.score_thresh = LEAST
     return finder
 
 
