@@ -6,6 +6,8 @@ Pascal VOC does, makes a difference of less than a pixel and is not corrected; a
 """
 
 import ast
+import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -198,13 +200,14 @@ def _in_cell(entry, cell: str, kind: str, fields: str) -> list[tuple]:
     head = (entry.file, entry.row, entry.id)
     try:
         if kind == "list":
-            labels, found = None, _list(cell, fields)
+            labels, found = _list(cell, fields)
         else:
             labels, found, _ = parse(cell, fields)
-    except (ValueError, SyntaxError, TypeError) as error:
+            labels = labels if "label" in roles_of(fields) else None
+    except ValueError as error:
         shown = cell if len(cell) <= 60 else cell[:60] + " .."
         return [(*head, entry.label, f"{shown!r}: {error}", *[np.nan] * 4)]
-    if labels is None or "label" not in roles_of(fields):
+    if labels is None:
         labels = [entry.label] * len(found)
     return [
         (*head, label, " ".join([label, *map(plain, box)]), *box)
@@ -212,18 +215,51 @@ def _in_cell(entry, cell: str, kind: str, fields: str) -> list[tuple]:
     ]
 
 
-def _list(text: str, fields: str) -> np.ndarray:
-    """`[x, y, w, h]`, a list of such lists, or of `{"x": ..}`: corners (k, 4)."""
-    value = ast.literal_eval(text)
+def _list(text: str, fields: str) -> tuple[list[str] | None, np.ndarray]:
+    """`[x, y, w, h]`, a list of such lists, or of `{"x": ..}`: labels, if told, and corners (k, 4).
+
+    Raises ValueError with what is wrong.
+    """
+    value = _literal(text)
     value = [value] if isinstance(value, dict) else list(value)
-    if value and isinstance(value[0], dict):
+    if not value:
+        return None, np.zeros((0, 4))
+    if isinstance(value[0], dict):
         names = list(value[0])
         if any(not isinstance(box, dict) or box.keys() != value[0].keys() for box in value):
             raise ValueError(f"not every box has just {', '.join(map(str, names))}")
         value, fields = [[box[name] for name in names] for box in value], " ".join(map(str, names))
     roles = roles_of(fields)
-    numbers = np.array(value, dtype=np.float64).reshape(-1, len(roles))
-    return corners(dict(zip(roles, numbers.T, strict=True)))
+    if not any(isinstance(part, list | tuple) for part in value):
+        if len(value) % len(roles):
+            raise ValueError(
+                f"{len(value)} parts are no multiple of the {len(roles)} of {fields!r}"
+            )
+        value = [value[at : at + len(roles)] for at in range(0, len(value), len(roles))]
+    for number, part in enumerate(value, start=1):
+        if not isinstance(part, list | tuple) or len(part) != len(roles):
+            count = f"{len(part)} parts" if isinstance(part, list | tuple) else repr(part)
+            raise ValueError(f"entry {number} has {count}, expected {len(roles)}: {fields!r}")
+    columns = dict(zip(roles, zip(*value, strict=True), strict=True))
+    labels = columns.pop("label", None)
+    numbers = {role: numbers_of(column) for role, column in columns.items()}
+    return None if labels is None else [plain(label) for label in labels], corners(numbers)
+
+
+def _literal(text: str) -> list | tuple | dict:
+    """What JSON, Python or numpy wrote with brackets; ValueError if it is none of them."""
+    for read, written in (
+        (json.loads, text),
+        (ast.literal_eval, text),
+        (ast.literal_eval, re.sub(r"(?<=[\d.\]])\s+(?=[-\d.\[])", ", ", text)),
+    ):
+        try:
+            value = read(written)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, list | tuple | dict):
+            return value
+    raise ValueError("no list that can be read")
 
 
 def _columns_of(
@@ -266,8 +302,9 @@ def _columns_of(
 
 def _cells_of(table: pd.DataFrame, names: Sequence[str], kind: str) -> tuple[list[str], str]:
     """The column whose cells hold whole boxes, and whether they are a `string` or a `list`."""
-    first = {name: next((cell for cell in _text(table[name]) if cell), "") for name in names}
-    lists = [name for name, cell in first.items() if cell[:1] in ("[", "(", "{")]
+    lists = [
+        n for n in names if any(cell[:1] in ("[", "(", "{") for cell in _text(table[n]) if cell)
+    ]
     if kind in ("auto", "list") and len(lists) == 1:
         return lists, "list"
     return (list(names), "string") if kind in ("auto", "string") and len(names) == 1 else ([], kind)

@@ -47,13 +47,26 @@ def parse(text: str, fields: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     Raises ValueError with what is wrong.
     """
     roles = roles_of(fields)
-    parts = text.split()
+    parts = _parts(text, roles)
     if len(parts) % len(roles):
         raise ValueError(f"{len(parts)} parts are no multiple of the {len(roles)} of {fields!r}")
     columns = {role: parts[place :: len(roles)] for place, role in enumerate(roles)}
     labels = columns.get("label", [ONLY_CLASS] * (len(parts) // len(roles)))
     numbers = {role: numbers_of(column) for role, column in columns.items() if role != "label"}
     return labels, corners(numbers), numbers.get("score", np.ones(len(labels)))
+
+
+def _parts(text: str, roles: Sequence[str]) -> list[str]:
+    """The words of a string of boxes; commas and semicolons part numbers as blanks do."""
+    words = text.split()
+    if not re.search("[,;]", text):
+        return words
+    are_boxes = len(words) % len(roles) == 0 and not any(
+        "," in word or ";" in word
+        for place, word in enumerate(words)
+        if roles[place % len(roles)] != "label"
+    )
+    return words if are_boxes else [word for word in re.split(r"[\s,;]+", text) if word]
 
 
 def write(

@@ -148,10 +148,7 @@ def read(path: Path | str, pictures: pd.DataFrame, root: Path | str = "") -> Ann
         for entry, id_, problem in zip(images.entries, rows, problems, strict=True)
         if id_ is None and not problem
     ]
-    stems = pd.Series([_stem(_name_of(entry)) for entry in others], dtype=object)
-    elsewhere = {stem: entry["id"] for stem, entry in zip(stems, others, strict=True)}
-    for repeated in stems[stems.duplicated()]:
-        elsewhere.pop(repeated, None)
+    elsewhere = _ids_by_stem(others)
     known = [id_ for id_ in rows if id_ is not None]
     notes = _notes(path, crowds, strays, pictures.index.difference(known, sort=False))
     return Annotations(str(path), listed, list(whole["categories"]), elsewhere, notes)
@@ -259,6 +256,21 @@ def images_of(path: Path | str) -> pd.DataFrame:
     ]
     cells = [[_text(image.get(name)) for name in plain] for image in images]
     return pd.DataFrame(cells, columns=plain, dtype=object)
+
+
+def image_ids(path: Path | str) -> dict[str, Any]:
+    """The ids of the file's images, by the stem of their file's name, if no other has it."""
+    path = Path(path)
+    whole = _whole(path)
+    _check(path, whole, "images", ("id",))
+    return _ids_by_stem(whole["images"])
+
+
+def _ids_by_stem(images: Sequence[Mapping]) -> dict[str, Any]:
+    stems = [_stem(_name_of(image)) for image in images]
+    count = Counter(stems)
+    pairs = zip(stems, images, strict=True)
+    return {stem: image["id"] for stem, image in pairs if count[stem] == 1}
 
 
 def _text(value):

@@ -104,7 +104,7 @@ def prepare(
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
     listed += ids_in_both(found)
-    places = found_in(parts["train"], competition, found.train_path)
+    places = found_in(parts["train"], competition, found.train_path, found.test_path)
     if reads_pictures:
         target_table, info = read(places)
     else:
@@ -141,7 +141,7 @@ def _told_of(path: Path | str) -> Iterator[None]:
 # ------------------------------------------------------------------------------------- tables
 
 
-def found_in(part: pd.DataFrame, competition: dict, table: str):
+def found_in(part: pd.DataFrame, competition: dict, table: str, test: str = ""):
     """What a task that packs its targets is told of a manifest's pictures."""
     from podium.tasks.packed import Found
 
@@ -149,7 +149,7 @@ def found_in(part: pd.DataFrame, competition: dict, table: str):
     places["path"] = [paths[0] if len(paths) else "" for paths in part["pictures"]]
     places.loc[part["problem"] != "", ["width", "height"]] = 0
     root = Path(competition["root"])
-    return Found(places, root, str(table), id_column=competition["id"])
+    return Found(places, root, str(table), id_column=competition["id"], test=test)
 
 
 def read_tables(

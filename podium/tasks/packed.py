@@ -43,6 +43,7 @@ class Found:
         table: path of the table that is read, for messages.
         problems: (file, row, problem, action) of what was wrong and repaired; to be added to.
         id_column: what the tables call the column of ids.
+        test: path of what the test rows are read from.
     """
 
     pictures: pd.DataFrame
@@ -50,6 +51,7 @@ class Found:
     table: str
     problems: list[tuple[str, str, str, str]] = field(default_factory=list)
     id_column: str = "id"
+    test: str = ""
 
 
 class PackedTask(Task):

@@ -169,6 +169,51 @@ def test_a_cell_holds_a_list(cells):
     agrees(read(table.assign(kind=["dog", "cat", "dog"])))
 
 
+@pytest.mark.parametrize(
+    ("cell", "fields"),
+    [
+        (
+            "[{'class': 1, 'x': 1, 'y': 2, 'w': 3, 'h': 4}, "
+            "{'class': 'b', 'x': 5, 'y': 6, 'w': 7, 'h': 8}]",
+            None,
+        ),
+        ("[[1, 1, 2, 4, 6], ['b', 5, 6, 12, 14]]", "label xmin ymin xmax ymax"),
+        ("[1, 1, 2, 4, 6, 'b', 5, 6, 12, 14]", "label xmin ymin xmax ymax"),
+    ],
+    ids=["names", "nested", "flat"],
+)
+def test_a_list_tells_the_classes(cell, fields):
+    found = read(table_of([{"id": "a", "bbox": cell}]), format="list", fields=fields)
+    assert found.objects["label"].tolist() == ["1", "b"]
+    (both,) = found.of(["a"], ["1", "b"])
+    np.testing.assert_array_equal(both[0], [[1, 2, 4, 6], [5, 6, 12, 14]])
+
+
+@pytest.mark.parametrize(
+    ("cell", "fields"),
+    [
+        ("[1 2 3 4]", None),
+        ("[[ 1.  2.  3.  4.]\n [ 5  6  7  8]]", None),
+        ("[1,2,3,4]", None),
+        ("1,2,4,6", "xmin ymin xmax ymax"),
+        ("1 2 4 6;5 6 12 14", "xmin ymin xmax ymax"),
+        ("1 2 4 6;5 6 12 14;1 2 3 4;1 2 3 5;1 2 3 6", "xmin ymin xmax ymax"),
+        ("a,b 1 2 4 6", "label xmin ymin xmax ymax"),
+        ("ab,1,2,4,6", "label xmin ymin xmax ymax"),
+    ],
+)
+def test_commas_blanks_and_semicolons_part_numbers(cell, fields):
+    kind = "list" if cell.startswith("[") else "string"
+    found = read(table_of([{"id": "a", "bbox": cell}]), format=kind, fields=fields)
+    assert found.objects.iloc[0][[*boxes.CORNERS]].tolist() == [1, 2, 4, 6]
+    assert len(found.objects) == 1 + cell.count(";") + cell.count("\n")
+
+
+def test_a_list_may_begin_with_an_empty_cell():
+    table = table_of([{"id": "a", "bbox": "None"}, {"id": "b", "bbox": "[1, 2, 3, 4]"}])
+    assert read(table, nothing=("None",)).objects["id"].tolist() == ["b"]
+
+
 def test_files_of_other_programs(tmp_path):
     for folder in ("voc", "yolo"):
         (tmp_path / folder).mkdir()
@@ -385,4 +430,21 @@ def test_wrong_files_are_named(tmp_path):
 def test_lists_of_unlike_boxes_are_named(cell):
     table = table_of([{"id": "a", "bbox": cell}])
     with pytest.raises(DataError, match=r"row 2 \(.*not every box has just x, y, w, h"):
+        read(table)
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        ("[[1, 2], [3, 4], [1, 2, 3, 4]]", "entry 1 has 2 parts, expected 4"),
+        ("[[1, 2, 3, 4], [1, 2, 3, 4, 5]]", "entry 2 has 5 parts, expected 4"),
+        ("[[1, 2, 3, 4], 5]", "entry 2 has 5, expected 4"),
+        ("[1, 2, 3]", "3 parts are no multiple of the 4"),
+        ("[1, 2, 3, null]", "not four numbers"),
+        ("[1, 2, 3, 4", "no list that can be read"),
+    ],
+)
+def test_lists_that_are_no_boxes_are_named(cell, problem):
+    table = table_of([{"id": "a", "bbox": cell}])
+    with pytest.raises(DataError, match=rf"row 2 \(.*{problem}"):
         read(table)

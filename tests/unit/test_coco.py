@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -790,6 +791,19 @@ def test_results_are_written_where_they_are_asked_for(tmp_path):
     assert list(task.files(task.blank(1), {}, pd.DataFrame(index=["t"]))) == []
     _, task = read("detection", found, coco_results=True)
     assert task.info["coco"] == {"category_ids": {"fish": 3, "crab": 5}, "image_ids": {"t": 40}}
+
+
+def test_results_have_the_image_ids_of_the_test_set_s_file(tmp_path):
+    images = [{"id": 71, "file_name": "test/u.png"}, {"id": 72, "file_name": "test/t.png"}]
+    (tmp_path / "test.json").write_text(json.dumps({"images": images}))
+    found = replace(found_in(tmp_path, boxed(file_of())), test=str(tmp_path / "test.json"))
+    _, task = read("detection", found, coco_results=True)
+    row = (np.array([[1, 2, 4, 8]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int16))
+    prediction = column(pack(*row) for _ in range(2))
+    for ids in (["test/t.png", "test/u.png"], ["72", "71"]):
+        sample = pd.DataFrame({"P": ""}, pd.Index(ids, name="id"))
+        ((_, written),) = task.files(prediction, {}, sample)
+        assert [each["image_id"] for each in json.loads(written)] == [72, 71]
 
 
 # -------------------------------------------------------------------------------- whole chains

@@ -340,6 +340,9 @@ def test_columns_say_which_points_are_not_there():
     assert frame.isna().sum().to_dict() == dict.fromkeys(COLUMNS, 0) | dict.fromkeys(
         ["left_eye_x", "left_eye_y", "nose_x", "nose_y"], 1
     )
+    for marked in ([1, 1, -1], ["True", "True", "False"]):
+        again, _ = read(table.join(marks.assign(left_eye_v=marked)), visible="*_v")
+        pd.testing.assert_frame_equal(again, frame)
     task = tasks.load("keypoints", {"visible": "*_v"}, info)
     plain = table.dropna().astype(str)
     assert np.isfinite(task.read_solution(plain, [])).all()
@@ -518,6 +521,12 @@ def test_points_outside_are_listed_and_impossible_ones_refused(tmp_path):
     said = "point 'left_eye' at -1.5, 6 is outside of the picture of 36 x 30"
     assert problems[0] == ("train.csv", "row 2 (id p0)", said, "kept as it is")
     assert [problem[3] for problem in problems[1:]] == ["taken as missing"] * 2
+
+    frame.iloc[:, 0] = frame.iloc[1:, 1] = 0
+    frame.iloc[:1, 1] = 5
+    _, ((_, rows, said, action),) = checked(repair=False)
+    assert (rows, action) == ("rows 3, 4, 5, 6 (id p1)", "kept as it is")
+    assert said.startswith("point 'left_eye' is at 0, 0 in 4 rows")
 
     frame = frame * 0 + 0.5
     with pytest.raises(DataError, match=r"no coordinate is above 1.*Expected pixels"):

@@ -115,8 +115,9 @@ class Options(TaskOptions):
         False,
         description="Write all boxes to `detections.json` beside the submission too, as COCO's "
         "results: `image_id`, `category_id`, `bbox` `[x, y, width, height]` and `score`. The ids "
-        "are those of the COCO file that was read, as far as it has them; else categories count "
-        "from 1 in the order of the classes, and a picture's id is its row's.",
+        "are those of the COCO files that were read, as far as these have them (that of the "
+        "annotations, and one that is `competition.test`); else categories count from 1 in the "
+        "order of the classes, and a picture's id is its row's.",
     )
     most: int = Field(
         100,

@@ -63,7 +63,10 @@ class Task(PackedTask):
         rows = read.of(found.pictures.index, names)
         packed = pd.DataFrame({"packed": column(pack(*row) for row in rows)})
         packed.index = found.pictures.index
-        info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": read.ids}
+        ids = dict(read.ids or {})
+        if coco.is_coco(found.test):
+            ids["image_ids"] = {**ids.get("image_ids", {}), **coco.image_ids(found.test)}
+        info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": ids}
         return packed, info
 
     @classmethod

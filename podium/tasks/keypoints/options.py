@@ -61,8 +61,8 @@ class Options(TaskOptions):
     visible: str | None = Field(
         None,
         description="Columns of the training table that say whether a point is there, `*` in place "
-        "of its name, such as `*_v`: where they are 0 (COCO: not labelled) or empty, the point is "
-        "missing whatever its coordinates.",
+        "of its name, such as `*_v`: where they are 0 (COCO: not labelled), below 0, `False` or "
+        "empty, the point is missing whatever its coordinates.",
     )
     visibility: bool = Field(
         False,

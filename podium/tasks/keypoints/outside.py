@@ -8,6 +8,8 @@ from podium.tasks.faults import Faults
 
 #: Pixels that a point may be beyond the border without a word.
 BORDER = 1.0
+#: Rows that a note of several names.
+SHOWN = 10
 
 
 def checked(
@@ -16,7 +18,8 @@ def checked(
     """The coordinates, without the impossible ones where they may be repaired.
 
     A point beside the picture may be true: the chin that was cut off. It is listed. One farther
-    away than the picture is large, or with the same number below 0 for x and y, is no point.
+    away than the picture is large, or with the same number below 0 for x and y, is no point. One
+    at 0, 0 is listed too: in some tables it stands for a missing one.
 
     Args:
         frame: index id, in the order of the table; columns those of `points`.
@@ -36,6 +39,14 @@ def checked(
     faults, frame = Faults(found, repair), frame.copy()
     for name, pair in points.items():
         place = frame[list(pair)].to_numpy(dtype=np.float64)
+        in_corner = np.flatnonzero((place == 0).all(axis=1))
+        if len(in_corner):
+            rows = ", ".join(f"{row + 2}" for row in in_corner[:SHOWN])
+            rows += ", .." * (len(in_corner) > SHOWN)
+            problem = f"point {name!r} is at 0, 0 in {len(in_corner)} rows: empty their cells, or "
+            problem += "tell by `task.options.visible`, if that means missing"
+            first = str(frame.index[in_corner[0]])
+            faults.note(first, f"rows {rows}", problem, "kept as it is", harmless=True)
         away = ((place <= -BORDER) | (place > sides - 1 + BORDER)).any(axis=1) & is_seen
         for row in np.flatnonzero(away):
             x, y = place[row]

@@ -454,14 +454,19 @@ def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
     return {name: (axes["x"], axes["y"]) for name, axes in found.items()}
 
 
+#: Words that stand for numbers in columns of `visible`.
+_ANSWERS = {"True": "1", "true": "1", "False": "0", "false": "0"}
+
+
 def _read(table: pd.DataFrame, columns: list[str], visible: str | None) -> pd.DataFrame:
     """Coordinates; NaN where the columns of `visible`, as far as the table has them, say so."""
     frame = targets.read_numbers(table, columns, may_miss=True)
     for point, pair in points_of(columns).items():
         column = (visible or "").replace("*", point)
         if column in table.columns:
-            there = targets.read_numbers(table, [column], may_miss=True)[column]
-            frame.loc[there.fillna(0) == 0, list(pair)] = np.nan
+            words = table[[column]].replace(_ANSWERS)
+            there = targets.read_numbers(words, [column], may_miss=True)[column]
+            frame.loc[~(there > 0), list(pair)] = np.nan
     return frame
 
 
