@@ -412,6 +412,7 @@ def _yolo(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
             label, strange = _class_in_yolo(label, names)
             numbers = numbers_of(values if len(values) == 4 else [""] * 4)
             box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
+            strange = strange if id_ in sides else ""  # such as a README
             yield (str(path), number, id_, label, repr(line), *box, problem or strange)
 
 

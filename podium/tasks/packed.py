@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from podium import tables
+from podium.errors import DataError, some_of
 from podium.frames import Frames
 from podium.metrics import Metric, score_or_nan
 from podium.packed import column, digest, pack, share_of, unpack
@@ -52,6 +53,15 @@ class Found:
     problems: list[tuple[str, str, str, str]] = field(default_factory=list)
     id_column: str = "id"
     test: str = ""
+
+
+def check_row_per_picture(sample: pd.DataFrame) -> None:
+    """DataError where a sample submission, indexed by id, has several rows of a picture."""
+    again = sample.index[sample.index.duplicated()].unique()
+    if len(again):
+        raise DataError(
+            f"expected a row per picture, but {len(again)} ids are in several: {some_of(again)}"
+        )
 
 
 class PackedTask(Task):

@@ -251,7 +251,7 @@ def test_files_of_other_programs(tmp_path):
     agrees(read(table, root=tmp_path, format="coco", annotations="all.json"))
     agrees(read(table, root=tmp_path, format="yolo", annotations="yolo", classes=NAMES))
     agrees(read(table, root=tmp_path, format="yolo", annotations="yolo"), ["0", "1"])
-    (tmp_path / "yolo" / "other.txt").write_text("0 0.5 0.5 0.1 0.1\n1 zero 0 0 0\n")
+    (tmp_path / "yolo" / "other.txt").write_text("0 0.5 0.5 0.1 0.1\nNot a box.\n")
     found = read(table, root=tmp_path, format="yolo", annotations="yolo")
     agrees(found, ["0", "1"])
     assert found.problems == [

@@ -267,6 +267,14 @@ def test_a_submission_is_a_string_per_picture():
     ]
 
 
+def test_a_row_of_the_sample_is_a_picture_unless_it_is_a_box(task):
+    ids = pd.Index(["p0", "p1", "p0"], name="id")
+    task.check_asked(pd.DataFrame({"PredictionString": ""}, ids[:2]))
+    task.check_asked(pd.DataFrame("", ids, COLUMNS))
+    with pytest.raises(DataError, match="a row per picture, but 1 ids are in several: p0"):
+        task.check_asked(pd.DataFrame({"PredictionString": ""}, ids))
+
+
 def test_a_submission_may_be_of_middles_alone(task):
     options = {"submission": "label cx cy"}  # as of old Japanese letters
     middles = submit(tasks.load("detection", options, task.info | {"names": ["b", "a"]}), [OTHER])
@@ -370,7 +378,7 @@ def test_a_solution_is_read_like_the_training_table_or_a_submission():
         for one, other in zip(back, targets["packed"], strict=True):
             for a, b in zip(unpack(one), unpack(other), strict=True):
                 np.testing.assert_array_equal(a, b)
-    with pytest.raises(DataError, match=r"none of task\.options\.classes"):
+    with pytest.raises(DataError, match=r"none of the training set's, .* 'cow' \(id p0\)"):
         task.read_solution(objects.set_index("id").replace("cat", "cow"), COLUMNS, found)
 
 

@@ -10,12 +10,12 @@ import pandas as pd
 
 from podium import box_tables, boxes, coco, views
 from podium.box_tables import Form, Read
-from podium.errors import DataError, PodiumError, some_of
+from podium.errors import DataError, PodiumError, did_you_mean, some_of
 from podium.metrics.boxes import found_in, matched, precision_of_class
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
 from podium.tasks.detection.options import TRAITS, losses
-from podium.tasks.packed import PackedTask, fitted_apart
+from podium.tasks.packed import PackedTask, check_row_per_picture, fitted_apart
 
 #: Share of a box that must be left in the network's picture, and its least side in pixels there.
 VISIBLE, LEAST_SIDE = 0.15, 1.0
@@ -87,7 +87,7 @@ class Task(PackedTask):
 
     def read_solution(self, table, columns, found):
         """Boxes as the training table has them, strings as in a submission, or a COCO file."""
-        options = self.options
+        options = self.options.model_copy(update={"classes": None})  # checked below
         if coco.is_coco(found.table):
             options = options.model_copy(update={"format": "coco", "annotations": None})
         elif options.annotations:  # which are of the training pictures
@@ -95,7 +95,8 @@ class Task(PackedTask):
             options = options.model_copy(update=changed)
             columns = columns or list(table.columns)
         try:
-            read = _read(table, columns, options, found, self.names)
+            read = _read(table, columns, options, found)
+            self._check_known(read.objects)
         except PodiumError:
             if options.format == "coco":
                 raise
@@ -103,6 +104,17 @@ class Task(PackedTask):
                 raise
             read = self._read_strings(table, found)
         return column(pack(*row) for row in read.of(found.pictures.index, self.names))
+
+    def _check_known(self, objects: pd.DataFrame) -> None:
+        """DataError where the solution has a class that the training set does not have."""
+        unknown = objects[~objects["label"].isin(self.names)]
+        if len(unknown):
+            label, id_ = unknown["label"].iloc[0], unknown["id"].iloc[0]
+            raise DataError(
+                f"{unknown['label'].nunique()} classes of {len(unknown)} boxes are none of the "
+                f"training set's, {some_of(self.names)}: the first is {label!r} (id {id_})"
+                f"{did_you_mean(label, self.names)}. Write them as there, or leave these boxes out"
+            )
 
     def _read_strings(self, table: pd.DataFrame, found) -> Read:
         """A column of strings with or without scores, such as a submission's."""
@@ -303,6 +315,11 @@ class Task(PackedTask):
         return box[order], scores[order], classes[order]
 
     # ---------------------------------------------------------------- writing
+
+    def check_asked(self, sample):
+        """See `base.Task.check_asked`: a string holds all boxes of its picture."""
+        if len(sample.columns) == 1:
+            check_row_per_picture(sample)
 
     def handed_in(self, prediction, pictures):
         """Boxes in pixels, or in shares of their pictures' sides."""

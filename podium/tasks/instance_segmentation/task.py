@@ -16,7 +16,7 @@ from podium.tasks import targets
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
 from podium.tasks.instance_segmentation.options import losses as names_of_losses
-from podium.tasks.packed import PackedTask, fitted_apart
+from podium.tasks.packed import PackedTask, check_row_per_picture, fitted_apart
 
 #: A piece of an object that a transform has cut it in is one of its own from this share of it.
 PIECE = 0.1
@@ -298,6 +298,11 @@ class Task(PackedTask):
         return labels, *(each[old - 1] for each in arrays[1:])
 
     # ---------------------------------------------------------------- writing
+
+    def check_asked(self, sample):
+        """See `base.Task.check_asked`: a cell holds all objects of its picture."""
+        if self.options.submission:
+            check_row_per_picture(sample)
 
     def submission(self, prediction, decision, metric, sample):
         """A row per object, in the order of the sample's ids; empty cells for none.
