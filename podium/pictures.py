@@ -436,8 +436,8 @@ def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[
     others = {*(pictures["columns"] or []), *fields} - {id_column, "id"}
     if others or len(patterns) > 1:
         raise DataError(
-            "competition.pictures.unlisted: `empty` needs pictures that are named by the id alone; "
-            "add rows without an object to the training table instead"
+            "competition.pictures: pictures that no table lists must be named by the id alone (at "
+            "most one `pattern`, with `{id}`); or list them in the training table"
         )
     if not patterns:
         has_ending = any(os.path.splitext(id_)[1].lower() in ENDINGS for id_ in known)

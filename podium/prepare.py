@@ -232,8 +232,10 @@ def _check_root(root: Path) -> None:
 
 
 def _train_of(competition: dict, path: Path | None, index: Callable) -> pd.DataFrame:
-    if path is None:
+    if path is None and competition["pictures"]["folder_per_class"]:
         return table_of_folders(competition)
+    if path is None:
+        return table_of_pictures(competition)
     group = [competition["group"]] if competition["group"] else []
     needed = [
         *competition["target"], *group, *competition["tabular"], *_picture_columns(competition)
@@ -347,6 +349,21 @@ def table_of_folders(competition: dict) -> pd.DataFrame:
         )
     index = pd.Index(list(rows), name="id", dtype=object)
     return pd.DataFrame({column: list(rows.values())}, index=index, dtype=object)
+
+
+def table_of_pictures(competition: dict) -> pd.DataFrame:
+    """The training table of a competition without one: a row for each picture."""
+    none = pd.DataFrame(index=pd.Index([], name="id", dtype=object))
+    table = with_unlisted(competition, none, competition["root"])
+    if not len(table):
+        folders = some_of(competition["pictures"]["train"])
+        named = competition["pictures"]["pattern"]
+        how = f" that are called as `pictures.pattern` says ({some_of(named)})" if named else ""
+        raise DataError(
+            f"competition.train: without a table the pictures are its rows, but {folders} holds no "
+            f"pictures{how}"
+        )
+    return table
 
 
 def ids_in_both(found: Tables) -> list[Problem]:

@@ -81,7 +81,8 @@ class Competition(Section):
         "train.csv",
         description="The training table, or a COCO file, whose images are its rows and their "
         "fields (`file_name` ...) its columns; `competition.id` names one of these, or else means "
-        "the image's id. `null` only with `pictures.folder_per_class`.",
+        "the image's id. `null` with `pictures.folder_per_class`, or where each picture has a "
+        "file of its targets (`target: []`): all pictures of `pictures.train` are rows.",
     )
     test: str | None = Field(
         None,
@@ -163,10 +164,11 @@ class Competition(Section):
 
     @model_validator(mode="after")
     def _table_or_folders(self):
-        if self.train is None and not self.pictures.folder_per_class:
+        if self.train is None and self.target and not self.pictures.folder_per_class:
             raise ValueError(
                 "train: found nothing, expected the training table; only "
-                "`pictures.folder_per_class: true` needs none"
+                "`pictures.folder_per_class: true` needs none, and tasks whose targets are files "
+                "(`target: []`)"
             )
         for name in self.categorical:
             if name not in self.tabular:

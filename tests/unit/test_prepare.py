@@ -382,5 +382,5 @@ def test_pictures_named_by_other_columns_cannot_be_told_from_their_files(tmp_pat
     (tmp_path / "train").mkdir()
     section = {"pattern": ["{site}/{id}.png"], "columns": None, "train": ["train"]}
     competition = {"root": str(tmp_path), "id": "id", "pictures": section}
-    with pytest.raises(DataError, match=r"pictures\.unlisted"):
+    with pytest.raises(DataError, match=r"must be named by the id alone"):
         with_unlisted(competition, pd.DataFrame(index=pd.Index(["a"], name="id")), "train.csv")

@@ -34,6 +34,12 @@ class Options(TaskOptions):
         ["clean"],
         description="Folder(s) of the clean pictures, below `competition.root`; searched in order.",
     )
+    pattern: str | None = Field(
+        None,
+        description="Path of each row's clean picture below `competition.root`, with `{id}` or "
+        "columns of the training table in braces, such as `train_cleaned/{id}.png`. "
+        "`competition.target` is then `[]`, and `folder` the one that answers are written to.",
+    )
     grey: bool | Literal["auto"] = Field(
         "auto",
         description="Whether the answers are grey. `auto`: where every clean picture is.",
@@ -76,7 +82,7 @@ class Options(TaskOptions):
 
     @property
     def target_folders(self):
-        return tuple(self.folder)
+        return super().target_folders or tuple(self.folder)
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:

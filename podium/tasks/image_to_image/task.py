@@ -31,6 +31,8 @@ LOOKED_AT = 32
 LISTED = 20
 #: Threads that read the clean pictures.
 THREADS = 4
+#: What the column is called that the option `pattern` makes.
+CLEAN = "clean"
 #: Levels of an error that the error map shows as fully wrong.
 FAR = 64
 
@@ -48,16 +50,13 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`. Clean pictures must fit their rows' pictures."""
-        targets.check_columns(table, columns)
-        names = _one_name_each(table[columns[0]], found)
-        pictures = _read_all(names, options, found)
-        grey = options.grey
-        if grey == "auto":
-            grey = all(_is_grey(picture) for picture in pictures)
-        rows = [pack(_with_channels(picture, 1 if grey else 3)) for picture in pictures]
+        names, folders = _names_of(table, columns, options, found)
+        clean = _read_all(names, folders, options, found)
+        grey = all(is_grey for _, is_grey in clean) if options.grey == "auto" else options.grey
+        rows = [_packed(*one, 1 if grey else 3) for one in clean]
         paths = found.pictures["path"].tolist()
         info = {
-            "names": list(columns),
+            "names": list(columns or sample.columns[-1:]),
             "channels": 1 if grey else 3,
             "inputs": {_key(row): str(path) for row, path in zip(rows, paths, strict=True)},
         }
@@ -235,10 +234,10 @@ class Task(PackedTask):
             sides = self.options.scale * found.pictures[["height", "width"]]
             pictures = pixels.pictures_from(table[ids], levels, sides)
             return column(pack(picture[:, :, None]) for picture in pictures)
-        targets.check_columns(table, columns)
-        names = _one_name_each(table[columns[0]], found)
-        pictures = _read_all(names, self.options, found)
-        return column(pack(_with_channels(picture, self.channels)) for picture in pictures)
+        columns = columns or [name for name in self.names if name in table]
+        names, folders = _names_of(table, columns, self.options, found, is_solution=True)
+        clean = _read_all(names, folders, self.options, found)
+        return column(_packed(*one, self.channels) for one in clean)
 
     # -------------------------------------------------------------- explaining
 
@@ -457,25 +456,54 @@ def _one_name_each(names: pd.Series, found) -> pd.Series:
     return names
 
 
-def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
-    """The clean pictures of `found`, uint8 (H, W, 3), of the size that its pictures ask for."""
+def _names_of(
+    table: pd.DataFrame, columns: list[str], options, found, is_solution: bool = False
+) -> tuple[pd.Series, list[str]]:
+    """The clean picture's name of each id, and the folders that it may be in."""
+    if options.pattern and not (is_solution and columns):
+        (folder,) = options.target_folders
+        below = options.pattern.removeprefix(f"{folder}/")
+        table = targets.with_paths(table, columns, CLEAN, below, found)
+        return _one_name_each(table[CLEAN], found), [folder]
+    targets.check_columns(table, columns)
+    return _one_name_each(table[columns[0]], found), options.folder
+
+
+def _packed(row: bytes, is_grey: bool, channels: int) -> bytes:
+    """A clean picture of `_read_all` with the channels of all."""
+    has = 1 if is_grey else 3
+    return row if has == channels else pack(_with_channels(unpack(row)[0], channels))
+
+
+def _read_all(names: pd.Series, folders: list[str], options, found) -> list[tuple[bytes, bool]]:
+    """The clean pictures of `found`, of the size that its pictures ask for, and if they are grey.
+
+    They are packed, grey ones (H, W, 1), others (H, W, 3): whole, they may not fit into memory.
+    """
     rows = names.index.get_indexer(found.pictures.index) + 2
     column, names = names.name, names.reindex(found.pictures.index)
     nothing = np.zeros((1, 1, 3), np.uint8)  # the answer of a row that is left out
-    folders = [Folder(found.root / name) for name in options.folder]
+    places = [Folder(os.path.normpath(found.root / name)) for name in folders]
     sides = found.pictures[["width", "height"]].to_numpy(dtype=int)
     used: list[str] = []
 
     def read(place: int):
+        picture, problem = found_for(place)
+        if picture is None:
+            return None, False, problem
+        is_grey = _is_grey(picture)
+        return pack(_with_channels(picture, 1 if is_grey else 3)), is_grey, problem
+
+    def found_for(place: int):
         if not sides[place].any():
             return nothing, ""
         name = names.iloc[place]
         files, folder = next(
-            ((files, f) for f in folders if (files := f.find(str(name)))), ([], folders[0])
+            ((files, f) for f in places if (files := f.find(str(name)))), ([], places[0])
         )
         if len(files) != 1:
             what = f"may be {some_of(files, 3)} of" if files else "is no picture in"
-            where = folder.path if files else ", ".join(f.path for f in folders)
+            where = folder.path if files else ", ".join(f.path for f in places)
             return None, f"{name!r} {what} {where}"
         path = f"{folder.path}/{files[0]}"
         used.append(os.path.relpath(path, found.root))
@@ -493,17 +521,17 @@ def _read_all(names: pd.Series, options, found) -> list[np.ndarray]:
     with ThreadPoolExecutor(THREADS) as pool:
         done = list(pool.map(read, range(len(names))))
     problems = []
-    for row, id_, (picture, problem) in zip(rows, names.index, done, strict=True):
-        if problem and picture is not None and options.repair:
+    for row, id_, (packed, _, problem) in zip(rows, names.index, done, strict=True):
+        if problem and packed is not None and options.repair:
             found.problems.append((found.table, f"row {row} (id {id_})", problem, "resized"))
         elif problem:
             problems.append(f"row {row}, id {id_!r}, {column!r}: {problem}")
     if problems:
-        resizable = any(picture is not None and problem for picture, problem in done)
+        resizable = any(packed is not None and problem for packed, _, problem in done)
         hint = "\n`task.options.repair: true` resizes them." if resizable else ""
         raise DataError(_listed(found.table, problems) + hint)
-    targets.note_unnamed(used, found)
-    return [picture for picture, _ in done]
+    targets.note_unnamed(used, found, options.pattern)
+    return [(packed, is_grey) for packed, is_grey, _ in done]
 
 
 def _listed(table: str, problems: list[str]) -> str:
