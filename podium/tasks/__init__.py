@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from podium.errors import ConfigError, did_you_mean
 from podium.tasks.traits import Traits
+from podium.zoo import is_own_module
 
 
 @cache
@@ -99,7 +100,7 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
     Args:
         columns: `competition.tabular`.
     """
-    asked = []
+    asked, approach = [], model.approach or next(iter(traits.approaches), None)
     if not traits.has_classes:
         why = f"{task} has no classes to balance"
         asked.append(("sampling", model.sampling, "shuffle", why))
@@ -114,8 +115,15 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
         why = "only `resize: tiles` has tiles"
         asked.append(("tiles_per_epoch", model.tiles_per_epoch, None, why))
         asked.append(("zoom", model.zoom, 1.0, why))
-    if model.resize == "tiles" and not traits.in_tiles:
-        asked.append(("resize", "tiles", "stretch, pad or crop", f"{task} needs whole pictures"))
+    if model.resize == "tiles" and approach not in traits.in_tiles:
+        who = f"approach: {approach}" if traits.in_tiles else task
+        asked.append(("resize", "tiles", "stretch, pad or crop", f"{who} needs whole pictures"))
+    heeded = () if approach in traits.library_losses else traits.loss_keys
+    for key in ("label_smoothing", "gamma", "beta"):
+        if key not in heeded:
+            plain = type(model.loss).model_fields[key].default
+            why = "none of its loss terms heeds it"
+            asked.append((f"loss.{key}", getattr(model.loss, key), plain, why))
     if traits.is_spatial:
         why = f"places in two pictures of {task} cannot be mixed"
         asked.append(("pictures", model.pictures, True, f"{task} answers with places in them"))
@@ -125,7 +133,10 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
         why = f"{task} answers with pictures that must stay as they are"
         asked += [(f"look.{name}", wanted, False, why) for name, wanted in model.look]
         asked.append(("augment.scales", model.augment.scales, None, why))
-    if (model.approach or next(iter(traits.approaches), None)) in traits.map_approaches:
+    if approach in traits.map_approaches:
+        if is_own_module(model.backbone):
+            why = "only these give the feature maps that its network stands on"
+            asked.append(("backbone", model.backbone, "one of timm's", why))
         if model.is_frozen:
             asked.append(
                 ("freeze.stages", "all", "a number", "maps are made of every stage, at every step")

@@ -22,26 +22,30 @@ class Traits:
             sample submission: one for each of its objects, say. Its rows are one example.
         joins: whether several pictures can become one with what is where in them: mosaics.
         pastes: whether objects of one picture can be pasted into another.
-        in_tiles: whether models may look at pictures in tiles (`resize: tiles`): its predictions
+        in_tiles: approaches that may look at pictures in tiles (`resize: tiles`): their predictions
             are (batch, H, W, ...), a place for each pixel.
         makes_pictures: whether it answers with pictures, so that models must not change them.
         approaches: what a model's `approach` may be, the default first.
         map_approaches: those of them whose networks answer with maps, which no frozen features
             and no linear probe can make.
         map_head: keys of a model's `head` that such networks heed.
+        loss_keys: keys of a model's `loss`, beside its terms, that any of the terms heeds.
+        library_losses: approaches whose terms are those of a library, which heed none of them.
     """
 
     one_target: bool = False
     has_classes: bool = False
     is_spatial: bool = False
     several_rows: bool = False
-    in_tiles: bool = False
+    in_tiles: tuple[str, ...] = ()
     joins: bool = False
     pastes: bool = False
     makes_pictures: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()
     map_head: tuple[str, ...] = ()
+    loss_keys: tuple[str, ...] = ()
+    library_losses: tuple[str, ...] = ()
 
 
 class TaskOptions(Section):

@@ -341,6 +341,39 @@ def test_tiles_are_for_tasks_that_answer_with_pictures():
     assert problem.startswith("models.a.resize: found 'tiles'")
     traits, keys = tasks.traits("image_to_image"), model("plain", resize="tiles")
     assert _unfit_keys("models.a", "image_to_image", traits, keys, []) == []
+    traits, keys = tasks.traits("instance_segmentation"), model("mask_rcnn", resize="tiles")
+    (problem,) = _unfit_keys("models.a", "instance_segmentation", traits, keys, [])
+    assert problem.endswith("approach: mask_rcnn needs whole pictures")
+    keys = model("unet", resize="tiles")
+    assert _unfit_keys("models.a", "instance_segmentation", traits, keys, []) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "approach", "heeded"),
+    [
+        ("classification", None, {"label_smoothing", "gamma"}),
+        ("segmentation", "unet", {"label_smoothing", "gamma"}),
+        ("instance_segmentation", "unet", {"label_smoothing", "beta"}),
+        ("instance_segmentation", "mask_rcnn", set()),
+        ("detection", "retinanet", set()),
+        ("keypoints", "heatmap", {"beta"}),
+    ],
+)
+def test_keys_of_a_loss_that_no_term_heeds_are_refused(task, approach, heeded):
+    from podium.tasks import _unfit_keys
+
+    keys = model(approach, loss={"label_smoothing": 0.1, "gamma": 3.0, "beta": 0.5})
+    problems = _unfit_keys("models.a", task, tasks.traits(task), keys, [])
+    refused = {each.partition(":")[0].removeprefix("models.a.loss.") for each in problems}
+    assert refused == {"label_smoothing", "gamma", "beta"} - heeded
+
+
+def test_maps_and_boxes_need_a_backbone_of_timm():
+    from podium.tasks import _unfit_keys
+
+    keys = model("fcos").model_copy(update={"backbone": "my_nets:SmallNet"})
+    (problem,) = _unfit_keys("models.a", "detection", tasks.traits("detection"), keys, [])
+    assert problem.startswith("models.a.backbone: found 'my_nets:SmallNet'")
 
 
 # ------------------------------------------------------------------------- networks and losses

@@ -663,8 +663,6 @@ def test_mask_rcnn_takes_label_pictures_and_answers(blobs):
     )
     net = network.build_for(task, settings, pictures=1, features=0, tabular=0)
     assert net.takes_targets
-    with pytest.raises(ConfigError, match="resize: found 'tiles'"):
-        task.network(settings.model_copy(update={"resize": "tiles"}))
     frames = Frames.whole((64, 64), 2)
     rows = [crowd(size=(64, 64), count=8), np.zeros((64, 64), np.int32)]
     target = task.collated([task.framed((each,), frames, n) for n, each in enumerate(rows)])

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from podium.tasks.traits import TaskOptions, Traits
 
-TRAITS = Traits(one_target=True, has_classes=True)
+TRAITS = Traits(one_target=True, has_classes=True, loss_keys=("label_smoothing", "gamma"))
 
 
 class Options(TaskOptions):

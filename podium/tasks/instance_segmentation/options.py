@@ -13,11 +13,13 @@ TRAITS = Traits(
     one_target=True,
     is_spatial=True,
     several_rows=True,
-    in_tiles=True,
+    in_tiles=("unet",),
     joins=True,
     pastes=True,
     approaches=("unet", RCNN),
     map_approaches=("unet", RCNN),
+    loss_keys=("label_smoothing", "beta"),
+    library_losses=(RCNN,),
 )
 #: What the loss terms of Mask R-CNN, and of classes, are, for the manual.
 LOSS_WORDS = {

@@ -13,7 +13,6 @@ from torchvision.ops import masks_to_boxes
 from podium import views
 from podium.config.model import Model
 from podium.detectors import Detector, build_detector
-from podium.errors import ConfigError
 from podium.frames import Frames
 
 #: Objects of a picture that are kept, at most, and their least score.
@@ -41,13 +40,8 @@ class Finder(Detector):
 def build(settings: Model, classes: int) -> Finder:
     """A network that finds objects of some classes, with their masks.
 
-    Raises ConfigError for pictures in tiles, and WeightsError as `build_detector`.
+    Raises WeightsError as `build_detector`.
     """
-    if settings.resize == "tiles":
-        raise ConfigError(
-            "resize: found 'tiles', expected stretch, pad or crop: `approach: mask_rcnn` looks for "
-            "whole objects; `approach: unet` can look at tiles"
-        )
     plain = build_detector(settings, "mask_rcnn", classes, most=MOST)
     finder = Finder(plain.backbone, plain.head)
     finder.classes = classes

@@ -11,6 +11,7 @@ TRAITS = Traits(
     approaches=("regression", "heatmap"),
     map_approaches=("heatmap",),
     map_head=("dropout",),
+    loss_keys=("beta",),
 )
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from podium.tasks.traits import TaskOptions, Traits
 
-TRAITS = Traits(one_target=True, has_classes=True)
+TRAITS = Traits(one_target=True, has_classes=True, loss_keys=("label_smoothing", "gamma", "beta"))
 
 
 class Options(TaskOptions):

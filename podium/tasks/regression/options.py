@@ -6,7 +6,7 @@ from pydantic import Field
 
 from podium.tasks.traits import TaskOptions, Traits
 
-TRAITS = Traits()
+TRAITS = Traits(loss_keys=("beta",))
 
 
 class Options(TaskOptions):

@@ -11,10 +11,11 @@ ARCHITECTURES = ("unet", "unetplusplus", "fpn", "deeplabv3plus", "pspnet", "segf
 TRAITS = Traits(
     is_spatial=True,
     several_rows=True,
-    in_tiles=True,
+    in_tiles=ARCHITECTURES,
     joins=True,
     approaches=ARCHITECTURES,
     map_approaches=ARCHITECTURES,
+    loss_keys=("label_smoothing", "gamma"),
 )
 
 
