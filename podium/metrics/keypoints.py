@@ -37,14 +37,24 @@ def pck(target, prediction, *, threshold: float = 0.1, between: list[int] | None
 
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
-def oks_map(target, prediction, *, falloff: float = OKS_FALLOFF):
+def oks_map(target, prediction, *, falloff: float | list[float] = OKS_FALLOFF):
     """Mean precision at object keypoint similarities from 0.50 to 0.95 (COCO), one object a row.
 
     Every row has one object and one answer, so that the precision at a threshold is the share of
     rows above it; COCO's own code makes a curve of it, for which answers would need a score.
-    `falloff` is COCO's 2 sigma, the same for all points.
+    Args:
+        falloff: COCO's 2 sigma, the same for all points, or a number for each in their order.
+
+    Raises:
+        ValueError: as many numbers as there are no points.
     """
     distance, size = _distances(target, prediction, None)
+    if np.ndim(falloff) and len(falloff) != distance.shape[1]:
+        raise ValueError(
+            f"oks_map, falloff: found {len(falloff)} numbers, expected one for each of the "
+            f"{distance.shape[1]} points, or a single one"
+        )
+    falloff = np.asarray(falloff, dtype=np.float64)
     similarity = np.exp(-(distance**2) / (2 * (size[:, None] * falloff) ** 2))
     similarity = np.nanmean(similarity, axis=1)
     similarity = similarity[np.isfinite(similarity)]

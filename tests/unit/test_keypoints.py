@@ -216,7 +216,8 @@ def test_the_squared_difference_of_heat_maps_by_hand():
     assert heat_map_mse(torch.zeros(1, 1, 7, 9), target).item() == pytest.approx(flat, rel=1e-3)
 
 
-def test_similarities_of_points_are_cocos():
+@pytest.mark.parametrize("falloff", [0.13, [0.05, 0.1, 0.15, 0.2, 0.25]])
+def test_similarities_of_points_are_cocos(falloff):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -244,12 +245,18 @@ def test_similarities_of_points_are_cocos():
     reference.dataset = {"images": images, "annotations": objects, "categories": categories}
     reference.createIndex()
     judge = COCOeval(reference, reference.loadRes(answers), "keypoints")
-    judge.params.kpt_oks_sigmas = np.full(5, 0.13 / 2)
+    judge.params.kpt_oks_sigmas = np.broadcast_to(falloff, 5) / 2
     judge.evaluate()
     found = [each["dtMatches"][:, 0] > 0 for each in judge.evalImgs[:30]]  # of objects of any size
-    share = metrics.registry()["oks_map"](target.reshape(30, -1), said.reshape(30, -1))
+    share = metrics.load({"name": "oks_map", "options": {"falloff": falloff}})(
+        target.reshape(30, -1), said.reshape(30, -1)
+    )
     assert 0.2 < share < 0.9
     assert share == pytest.approx(np.mean(found))
+    with pytest.raises(ValueError, match="found 4 numbers, expected one for each of the 5 points"):
+        metrics.load({"name": "oks_map", "options": {"falloff": [0.1] * 4}})(
+            target.reshape(30, -1), said.reshape(30, -1)
+        )
 
 
 def test_metrics_of_points_by_hand():
