@@ -186,7 +186,9 @@ def loss_terms(task: str) -> dict[str, str | None]:
 
     def variants(key: str, annotation) -> dict[str, tuple[str, ...]]:
         few = [False, True] if annotation is bool else kinds.values(annotation)
-        few = [None, "..."] if annotation == str | None else few
+        kind = kinds.bare(annotation)[0] if kinds.is_union(annotation) else None
+        if kind is str or kinds.is_section(kind):  # or None: given, or not
+            few = [None, "..."]
         return {
             f"`{key}: {_plain(value)}`": module.losses(
                 plain.model_copy(update={key: value}), default

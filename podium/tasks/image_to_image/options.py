@@ -20,6 +20,13 @@ TRAITS = Traits(
 )
 
 
+#: What loss terms are that no function of `podium.losses` is, for the manual.
+LOSS_WORDS = {
+    "perceptual": "Difference of two pictures in the eyes of a network that never learns (Johnson "
+    "et al. 2016): L1 of its first stages' features, relative to the clean picture's."
+}
+
+
 class Perceptual(Section):
     """A network that compares what it sees in two pictures; it never learns."""
 
