@@ -30,6 +30,8 @@ ENDINGS = (
     ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".avif",
 )  # fmt: skip
 _ORIENTATION = 0x0112
+#: Characters of a file's or folder's name that file systems have room for.
+LONGEST_NAME = 255
 
 
 class PictureError(DataError):
@@ -390,7 +392,7 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
 
     Raises:
         DataError: a column that is not there, a pattern that is none, a name that would lead out
-            of the picture folder.
+            of the picture folder or is none.
     """
     if pictures["columns"]:
         own = [name for name in pictures["columns"] if name != id_column]  # the id is the index
@@ -411,7 +413,11 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
     problems = []
     for column in names:
         for id_, name in names[column].items():
-            if isinstance(name, str) and (problem := path_problem(name)):
+            if not isinstance(name, str):
+                continue
+            if max(map(len, name.split("/"))) > LONGEST_NAME:
+                raise DataError(_told_too_long(path, column, id_, name))
+            if problem := path_problem(name):
                 problems.append(f"id {id_!r}, {column!r}: {name!r} {problem}")
     if problems:
         raise DataError(
@@ -420,6 +426,19 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
             "Expected paths relative to the folders of `competition.pictures`."
         )
     return names
+
+
+def _told_too_long(path: Path | str, column: str, id_: str, name: str) -> str:
+    """That a cell is no name of a file; pixels are what it may be instead."""
+    shown = f"{path}, id {id_!r}, {column!r}: {name[:40]!r} .. of {len(name):,} characters"
+    count, side = len(name.split()), math.isqrt(len(name.split()))
+    if not all(word.isdecimal() for word in name.split()[:100]):
+        return f"{shown} is no file's name"
+    size = f", {side} x {side}" if side * side == count else ""
+    return (
+        f"{shown} is no file's name: these are a picture's {count:,} pixels{size}. Write each "
+        "row's to a file, such as train/ID.png, and leave `competition.pictures.columns` out"
+    )
 
 
 def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[[str], str | None]:

@@ -411,3 +411,12 @@ def test_the_first_folder_wins(tree, tmp_path):
     names = names_in(_table(x=["a", "b"]), "t.csv", PICTURES, "id")
     paths, _ = locate(names, [Folder(extra), Folder(tree)])
     assert paths.tolist() == [[f"{extra}/1.jpg"], [f"{tree}/sub/2.PNG"]]
+
+
+def test_pixels_are_no_names():
+    table = _table(Image=[" ".join(["128"] * 28 * 28)] * 2)
+    with pytest.raises(DataError, match=r"784 pixels, 28 x 28\. Write each") as error:
+        names_in(table, "train.csv", {**PICTURES, "columns": ["Image"]}, "id")
+    assert len(str(error.value)) < 300
+    with pytest.raises(DataError, match=r"'y{40}' \.\. of 300 characters is no file's name"):
+        names_in(_table(Image=["y" * 300]), "t.csv", {**PICTURES, "columns": ["Image"]}, "id")
