@@ -544,7 +544,8 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
             "\nNo number is above 1: are they shares of the picture's sides? Set "
             "`task.options.normalised: true`."
         )
-    are_most = len(said) >= FEW and len(wrong) > len(said) / 2
+    of_form = [row for row, what in wrong.items() if not _what(what).startswith("the class ")]
+    are_most = len(said) >= FEW and len(of_form) > len(said) / 2
     if are_most and not hint:
         hint = f"\nMore than half are wrong: is `task.options.format` ({form.format}) another one?"
     if not hint and (repair or not wrong):

@@ -365,6 +365,9 @@ def test_a_border_is_touched_without_a_word_and_many_problems_are_counted():
     worse = table_of([{**line, "xmax": 70} for line in lines])
     with pytest.raises(DataError, match="More than half are wrong"):
         read(worse, repair=True)
+    with pytest.raises(DataError, match="50 of 50 boxes are wrong") as error:
+        read(table_of(lines), classes=["cat"])  # of which the format is innocent
+    assert "More than half" not in str(error.value)
 
 
 def test_prediction_strings_come_back():
