@@ -398,7 +398,7 @@ class Run:
         settings = self.config.models[model]
         if not settings.pictures:
             return {}
-        if not settings.is_frozen:
+        if not traits(self.config.task.name).embeds(settings):
             return {"images": f"{self.results}/cache/{settings.cache_key}/{part}.npy"}
         folder = f"{self.results}/embed/{self._backbone_name(model)}/{settings.cache_key}"
         return {"features": [f"{folder}/{view}/{part}.npy" for view in wanted]}

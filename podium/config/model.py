@@ -15,9 +15,10 @@ class Freeze(Section):
 
     stages: Annotated[int, Field(ge=0)] | Literal["none", "all"] = Field(
         "none",
-        description="`none` trains everything, `all` only the head (the backbone's output is then "
-        "computed once per view, and of the augmentation only the flips are left), a number "
-        "freezes the stem and that many stages.",
+        description="`none` trains everything, `all` only the head, a number freezes the stem and "
+        "that many stages. With `all` a backbone's output is computed once per view, and of the "
+        "augmentation only the flips are left; where networks make maps or boxes of every stage, "
+        "it is looked through at every step.",
     )
     until: float | None = Field(
         None, ge=0, description="Epoch at which frozen stages start to train; never when unset."
@@ -330,7 +331,7 @@ class Model(Section):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the backbone never trains, so that its output is computed once."""
+        """Whether the backbone never trains."""
         return self.pictures and self.freeze.stages == "all" and self.freeze.until is None
 
     @property

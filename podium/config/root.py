@@ -73,8 +73,9 @@ def _tuning_problems(config: Config) -> list[str]:
                     f"(folds.count x folds.repeats is {known})"
                 )
     for name, model in config.models.items():
+        is_fixed = tasks.traits(config.task.name).embeds(model)
         for path, search in model.search.items():
-            problems += _search_problems(f"models.{name}.search", model, path, search)
+            problems += _search_problems(f"models.{name}.search", model, path, search, is_fixed)
     return problems
 
 
@@ -85,10 +86,16 @@ _FIXED = ("approach", "image_size", "resize", "pictures", "seeds", "search")
 _FROZEN = ("backbone", "weights", "drop_path", "freeze", "augment", "head.pool")
 
 
-def _search_problems(where: str, model: Model, path: str, search: SearchRange) -> list[str]:
-    """What is wrong with a range: its key, or its values."""
+def _search_problems(
+    where: str, model: Model, path: str, search: SearchRange, embeds: bool
+) -> list[str]:
+    """What is wrong with a range: its key, or its values.
+
+    Args:
+        embeds: whether the model's backbone is looked through once.
+    """
     fixed = _is_below(path, _FIXED)
-    if fixed or (model.is_frozen and _is_below(path, _FROZEN)):
+    if fixed or (embeds and _is_below(path, _FROZEN)):
         reason = "" if fixed else " of a backbone that stays frozen"
         return [f"{where}.{path}: {path}{reason} cannot be tuned; write a model for each value"]
     for value in search.choices or [search.low, search.high]:

@@ -100,7 +100,7 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
     Args:
         columns: `competition.tabular`.
     """
-    asked, approach = [], model.approach or next(iter(traits.approaches), None)
+    asked, approach = [], traits.approach_of(model)
     if not traits.has_classes:
         why = f"{task} has no classes to balance"
         asked.append(("sampling", model.sampling, "shuffle", why))
@@ -133,14 +133,10 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
         why = f"{task} answers with pictures that must stay as they are"
         asked += [(f"look.{name}", wanted, False, why) for name, wanted in model.look]
         asked.append(("augment.scales", model.augment.scales, None, why))
-    if approach in traits.map_approaches:
+    if traits.makes_maps(model):
         if is_own_module(model.backbone):
             why = "only these give the feature maps that its network stands on"
             asked.append(("backbone", model.backbone, "one of timm's", why))
-        if model.is_frozen:
-            asked.append(
-                ("freeze.stages", "all", "a number", "maps are made of every stage, at every step")
-            )
         plain = type(model.head)()
         asked += [
             (f"head.{key}", getattr(model.head, key), getattr(plain, key), "its head is another")

@@ -47,6 +47,18 @@ class Traits:
     loss_keys: tuple[str, ...] = ()
     library_losses: tuple[str, ...] = ()
 
+    def approach_of(self, model) -> str | None:
+        """A model's approach, the task's default where it names none."""
+        return model.approach or next(iter(self.approaches), None)
+
+    def makes_maps(self, model) -> bool:
+        """Whether a model's network answers with maps, made of every stage of its backbone."""
+        return self.approach_of(model) in self.map_approaches
+
+    def embeds(self, model) -> bool:
+        """Whether a model sees nothing but its backbone's output, which is computed once."""
+        return model.is_frozen and not self.makes_maps(model)
+
 
 class TaskOptions(Section):
     """The base of every task's options: which files of the competition they make inputs.

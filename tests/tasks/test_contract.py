@@ -157,6 +157,11 @@ def test_every_approach_trains_with_all_that_the_engine_offers(tiny):
         engine.check_trains(tiny, settings, tiny.rows(8))
 
 
+def test_the_head_learns_on_a_backbone_that_stays_frozen(tiny):
+    for approach in tiny.approaches:
+        engine.check_trains(tiny, tiny.settings(freeze="all", approach=approach), tiny.rows(8))
+
+
 def test_every_approach_is_the_same_on_another_device(tiny):
     for approach in tiny.approaches:
         settings = tiny.settings(mix={"cutmix": 1.0}, approach=approach)

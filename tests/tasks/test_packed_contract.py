@@ -165,6 +165,13 @@ def test_every_approach_trains_with_all_that_the_engine_offers(tiny):
         engine.check_trains(tiny, settings, tiny.rows(settings, 4))
 
 
+def test_the_head_learns_on_a_backbone_that_stays_frozen(tiny):
+    for approach in tiny.approaches:
+        settings = tiny.settings(freeze="all", approach=approach)
+        if settings.approach != "plain":  # of few convolutions, all of them its own
+            engine.check_trains(tiny, settings, tiny.rows(settings, 4))
+
+
 def test_every_approach_is_the_same_on_another_device(tiny):
     for approach in tiny.approaches:
         settings = tiny.settings(approach=approach)

@@ -209,12 +209,6 @@ ONE_PROBLEM = [
     ),
     (
         {"task": "keypoints", "metric": "rmse", "competition/target": ["a_x", "a_y"],
-         "models/net/approach": "heatmap", "models/net/freeze": "all",
-         "models/net/weights": "hub", "competition/tabular": []},
-        "models.net.freeze.stages: found 'all', expected 'a number': maps are made of every stage",
-    ),
-    (
-        {"task": "keypoints", "metric": "rmse", "competition/target": ["a_x", "a_y"],
          "models/net/approach": "heatmap", "models/net/head": {"init": "probe"},
          "competition/tabular": []},
         "models.net.head.init: found 'probe', expected 'random': a linear model makes no maps",

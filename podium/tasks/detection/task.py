@@ -164,7 +164,7 @@ class Task(PackedTask):
     def network(self, settings):
         from podium.detectors import build_detector
 
-        approach = settings.approach or TRAITS.approaches[0]
+        approach = TRAITS.approach_of(settings)
         width, most = self.options.width, self.options.most
         return build_detector(settings, approach, len(self.names), width, most)
 
