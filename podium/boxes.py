@@ -70,12 +70,18 @@ def _parts(text: str, roles: Sequence[str]) -> list[str]:
 
 
 def write(
-    fields: str, labels: Sequence[str], boxes: np.ndarray, scores: np.ndarray, digits: int = 2
+    fields: str,
+    labels: Sequence[str],
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    digits: int = 2,
+    between: str = " ",
 ) -> str:
     """A prediction string, the boxes in the given order; '' for none.
 
     Args:
         digits: decimals of the boxes' numbers.
+        between: what stands between two boxes.
     """
     xmin, ymin, xmax, ymax = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
     values = {
@@ -86,12 +92,14 @@ def write(
         "xmiddle": (xmin + xmax) / 2, "ymiddle": (ymin + ymax) / 2,
     }  # fmt: skip
     columns = [values[role] for role in roles_of(fields, or_middle=True)]
-    return " ".join(plain(part, digits) for line in zip(*columns, strict=True) for part in line)
+    lines = zip(*columns, strict=True)
+    return between.join(" ".join(plain(part, digits) for part in line) for line in lines)
 
 
 def misfit(text: str, fields: str) -> str:
     """Why a text with boxes cannot be of these fields, or ''; without boxes it says nothing."""
-    roles, parts = roles_of(fields, or_middle=True), text.split()
+    roles = roles_of(fields, or_middle=True)
+    parts = _parts(text, roles)
     if np.isfinite(numbers_of(parts)).sum() < 4:
         return ""
     if len(parts) % len(roles):

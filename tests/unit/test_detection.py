@@ -351,6 +351,32 @@ def test_a_submission_is_a_row_per_box_where_the_sample_says_so(task):
     assert filled.iloc[2].tolist() == [""] * 6
 
 
+def test_other_columns_of_a_sample_stay_as_they_are(task):
+    """As in the Global Wheat Challenge of 2021."""
+    options = {
+        "submission": "xmin ymin xmax ymax", "submission_between": ";",
+        "submission_nothing": "no_box",
+    }  # fmt: skip
+    wheat = tasks.load("detection", options, task.info)
+    ids = pd.Index(["p0", "p1"], name="id")
+    sample = pd.DataFrame({"PredString": "no_box", "domain": ["a", "b"]}, ids)
+    wheat.check_asked(sample)
+    wheat.check_sample(sample, wheat.options, found_of(*SIDES))
+    prediction = column(pack(*row) for row in (OTHER, NOTHING))
+    filled = wheat.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
+    assert filled["PredString"].tolist() == ["12 10 22 20;100 0 120 30", "no_box"]
+    assert filled["domain"].tolist() == ["a", "b"]
+    wheat.check_sample(filled, wheat.options, found_of(*SIDES))
+    with pytest.raises(DataError, match=r"row 2.*is not of the form"):
+        wheat.check_sample(filled.replace(";", " 1;", regex=True), wheat.options, found_of(*SIDES))
+    boxed = sample.drop(columns="PredString").assign(x="", y="", w="", h="")
+    filled = wheat.submission(prediction, {}, metrics.load({"name": "map50"}), boxed)
+    assert filled.iloc[1].tolist() == ["a", "100", "0", "20", "30"]
+    assert filled.loc["p1"].tolist() == ["b", "", "", "", ""]
+    with pytest.raises(DataError, match="expected those of a box"):
+        wheat.check_asked(sample.rename(columns={"PredString": "answer"}))
+
+
 def test_labels_with_blanks_are_refused_before_the_training(task):
     with pytest.raises(DataError, match="'a dog' has a blank"):
         submit(task, [])

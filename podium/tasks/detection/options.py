@@ -105,6 +105,9 @@ class Options(TaskOptions):
         description="What a submission's string says of each box: any of label, score, xmin, "
         "ymin, xmax, ymax, width, height, cx, cy. `label cx cy` hands in the middles alone.",
     )
+    submission_between: str = Field(
+        " ", description="What stands between two boxes of a submission's string, such as `;`."
+    )
     submission_normalised: bool | None = Field(
         None,
         description="A submission's numbers are shares of the picture's sides, not pixels. Unset: "

@@ -1,6 +1,7 @@
 """Boxes around objects, each of a class."""
 
 import os
+import re
 from collections import Counter
 from functools import partial
 from typing import ClassVar
@@ -72,9 +73,10 @@ class Task(PackedTask):
     @classmethod
     def check_sample(cls, sample, options, found):
         """See `base.Task.check_sample`: its strings must be of the form that is handed in."""
-        if len(sample.columns) != 1:
+        name = _string_column(sample)
+        if name is None:
             return
-        cells = sample.iloc[:, 0].fillna("").astype(str).str.strip()
+        cells = sample[name].fillna("").astype(str).str.strip()
         for row, cell in enumerate(cells, start=2):
             problem = boxes.misfit(cell, options.submission)
             if problem and cell != options.submission_nothing.strip():
@@ -318,7 +320,7 @@ class Task(PackedTask):
 
     def check_asked(self, sample):
         """See `base.Task.check_asked`: a string holds all boxes of its picture."""
-        if len(sample.columns) == 1:
+        if _string_column(sample) is not None:
             check_row_per_picture(sample)
 
     def handed_in(self, prediction, pictures):
@@ -337,27 +339,28 @@ class Task(PackedTask):
     def submission(self, prediction, decision, metric, sample):
         """A string per picture, or a row per box where the sample has columns of a box.
 
-        With a metric of decided boxes those below the thresholds are left out.
+        Other columns hold what they do in the first of a picture's rows. With a metric of decided
+        boxes those below the thresholds are left out.
         """
         rows = [unpack(row) for row in prediction]
         if metric.needs == "labels":
             rows = [self._passed(row, decision) for row in rows]
-        ids = pd.Index(dict.fromkeys(sample.index), name="id", dtype=object)
-        fields = self.options.submission
+        kept, name = sample[~sample.index.duplicated()], _string_column(sample)
+        if name is None:
+            return self._rows_of(rows, kept)
+        fields, between = self.options.submission, self.options.submission_between
         blanks = [name for name in self.names if name.split() != [name]]
-        if len(sample.columns) != 1:
-            return self._rows_of(rows, ids, list(sample.columns))
         if blanks and "label" in boxes.roles_of(fields, or_middle=True):
             raise DataError(
                 f"The class {blanks[0]!r} has a blank in it, which a string of boxes cannot hold; "
                 "rename it in the training table"
             )
         texts = [
-            boxes.write(fields, self._labels(classes), box, scores, self._digits)
+            boxes.write(fields, self._labels(classes), box, scores, self._digits, between)
             or self.options.submission_nothing
             for box, scores, classes in rows
         ]
-        return pd.DataFrame({sample.columns[0]: texts}, index=ids, dtype=object)
+        return kept.astype(object).assign(**{name: texts})
 
     def files(self, prediction, decision, sample):
         if self.options.coco_results:
@@ -366,12 +369,18 @@ class Task(PackedTask):
             rows = [unpack(row) for row in prediction]
             yield RESULTS, coco.results(ids, rows, self.names, **known)
 
-    def _rows_of(self, rows, ids: pd.Index, columns: list[str]) -> pd.DataFrame:
-        """A row per box, its fields by the sample's columns; an empty one where there is none."""
+    def _rows_of(self, rows, kept: pd.DataFrame) -> pd.DataFrame:
+        """A row per box, its fields by the sample's columns; an empty one where there is none.
+
+        Args:
+            kept: the sample submission's first row of each picture.
+        """
+        known = zip(kept.columns, boxes.roles_in(list(kept.columns)), strict=True)
+        columns = [name for name, role in known if role is not None]
         fields = " ".join(name.replace(" ", "_") for name in columns)
         roles = boxes.roles_of(fields)
         lines, index = [], []
-        for id_, (box, scores, classes) in zip(ids, rows, strict=True):
+        for id_, (box, scores, classes) in zip(kept.index, rows, strict=True):
             for one, score, label in zip(box, scores, self._labels(classes), strict=True):
                 # A label may have blanks.
                 cells = boxes.write(fields, ["?"], one[None], [score], self._digits).split(" ")
@@ -379,7 +388,8 @@ class Task(PackedTask):
                 lines.append([label if role == "label" else cell for role, cell in pairs])
             lines += [] if len(box) else [[""] * len(columns)]
             index += [id_] * max(1, len(box))
-        return pd.DataFrame(lines, columns=columns, index=pd.Index(index, name="id"), dtype=object)
+        filled = kept.astype(object).loc[index]
+        return filled.assign(**dict(zip(columns, zip(*lines, strict=True), strict=True)))
 
     def _labels(self, classes: np.ndarray) -> list[str]:
         return [self.names[name] for name in classes]
@@ -553,12 +563,33 @@ class Task(PackedTask):
 _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
 
 
+def _string_column(sample: pd.DataFrame) -> str | None:
+    """A sample submission's column of strings; None where a row is a box.
+
+    Raises DataError where several columns may be it.
+    """
+    columns = list(sample.columns)
+    if len(columns) == 1:
+        return columns[0]
+    if boxes.way_of(boxes.roles_in(columns)) is not None:
+        return None
+    likely = [name for name in columns if re.search("pred|string|box", name.lower())]
+    if len(likely) != 1:
+        raise DataError(
+            f"the sample submission has the columns {some_of(columns, 12)}: expected those of a "
+            "box (xmin, ymin, xmax, ymax ..), or one for strings whose name has `pred`, `string` "
+            "or `box` in it"
+        )
+    return likely[0]
+
+
 def _asks_numbers(sample: pd.DataFrame, options) -> bool:
     """Whether the boxes in a sample submission are of classes that are numbers."""
     roles = boxes.roles_of(options.submission, or_middle=True)
-    if len(sample.columns) != 1 or "label" not in roles:
+    name = _string_column(sample) if len(sample.columns) else None
+    if name is None or "label" not in roles:
         return False
-    cells = sample.iloc[:, 0].fillna("").astype(str).str.split()
+    cells = sample[name].fillna("").astype(str).str.split()
     labels = [label for cell in cells for label in cell[roles.index("label") :: len(roles)]]
     return bool(labels) and all(label.isdecimal() for label in labels)
 
