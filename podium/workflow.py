@@ -237,7 +237,7 @@ class Run:
 
     @property
     def task(self) -> dict:
-        """The task's section, less what only says how answers are written."""
+        """The task's section, less how answers are written: a change of that trains nothing."""
         section, written = self.section("task"), self._options.written
         options = {k: v for k, v in section["options"].items() if k not in written}
         return {**section, "options": options}

@@ -89,7 +89,7 @@ rule check_model:
     params:
         model=run.network_of,
         scales=run.scales_of,
-        task=run.task,
+        task=run.section("task"),
         metric=run.section("metric"),
         table_format=run.table_format,
         code=run.code_of("check_model"),

@@ -94,7 +94,7 @@ class TaskOptions(Section):
 
     @property
     def written(self) -> tuple[str, ...]:
-        """Keys that only say how answers are written: a change of them trains nothing."""
+        """Keys that say how answers are written: what learns or scores never sees them."""
         return ()
 
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from podium import config as podium_config
+from podium import tasks
 from podium.config.__main__ import main
 from podium.config.model import Model, with_values
 from podium.errors import ConfigError, did_you_mean
@@ -418,3 +419,9 @@ def test_a_value_on_the_command_line_extends_config_yaml(tmp_path):
     assert done.returncode == 1
     # Everything else is the demo's, so this is the only problem.
     assert "The config has 1 problem:\n  - metric: found 'roc_acu'" in done.stderr
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_what_only_writes_answers_is_an_option_of_the_task(name):
+    options = tasks.options_module(name).Options
+    assert set(options().written) <= set(options.model_fields)

@@ -304,15 +304,15 @@ def test_middles_alone_cannot_be_graded(task):
         ("to be filled", "label score x y w h", None),
     ],
 )
-def test_the_sample_shows_the_form_of_the_strings(cell, submission, problem):
-    module, cls = tasks.options_module("detection"), tasks.task_class("detection")
-    options = module.Options(submission=submission, submission_nothing="none 1 0 0 1 1")
+def test_the_sample_shows_the_form_of_the_strings(task, cell, submission, problem):
+    options = {"submission": submission, "submission_nothing": "none 1 0 0 1 1"}
+    task = tasks.load("detection", options, task.info)
     sample = pd.DataFrame({"PredictionString": ["", cell]}, index=["p0", "p1"], dtype=object)
     if problem is None:
-        cls.check_sample(sample, options, found_of(*SIDES))
+        task.check_asked(sample)
         return
-    with pytest.raises(DataError, match=rf"train\.csv, row 3: .*{problem.replace('+', '.')}"):
-        cls.check_sample(sample, options, found_of(*SIDES))
+    with pytest.raises(DataError, match=rf"row 3: .*{problem.replace('+', '.')}"):
+        task.check_asked(sample)
 
 
 @pytest.mark.parametrize("given", [{"normalised": True}, {"submission_normalised": True}])
@@ -361,14 +361,13 @@ def test_other_columns_of_a_sample_stay_as_they_are(task):
     ids = pd.Index(["p0", "p1"], name="id")
     sample = pd.DataFrame({"PredString": "no_box", "domain": ["a", "b"]}, ids)
     wheat.check_asked(sample)
-    wheat.check_sample(sample, wheat.options, found_of(*SIDES))
     prediction = column(pack(*row) for row in (OTHER, NOTHING))
     filled = wheat.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
     assert filled["PredString"].tolist() == ["12 10 22 20;100 0 120 30", "no_box"]
     assert filled["domain"].tolist() == ["a", "b"]
-    wheat.check_sample(filled, wheat.options, found_of(*SIDES))
+    wheat.check_asked(filled)
     with pytest.raises(DataError, match=r"row 2.*is not of the form"):
-        wheat.check_sample(filled.replace(";", " 1;", regex=True), wheat.options, found_of(*SIDES))
+        wheat.check_asked(filled.replace(";", " 1;", regex=True))
     boxed = sample.drop(columns="PredString").assign(x="", y="", w="", h="")
     filled = wheat.submission(prediction, {}, metrics.load({"name": "map50"}), boxed)
     assert filled.iloc[1].tolist() == ["a", "100", "0", "20", "30"]

@@ -166,7 +166,8 @@ class Options(TaskOptions):
 
     @property
     def written(self):
-        return ("coco_results",)
+        ways = ("between", "normalised", "nothing")  # the classes' names may follow from the rest
+        return ("coco_results", *(f"submission_{way}" for way in ways))
 
     @field_validator("fields", "submission")
     @classmethod

@@ -70,23 +70,6 @@ class Task(PackedTask):
         info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": ids}
         return packed, info
 
-    @classmethod
-    def check_sample(cls, sample, options, found):
-        """See `base.Task.check_sample`: its strings must be of the form that is handed in."""
-        name = _string_column(sample)
-        if name is None:
-            return
-        cells = sample[name].fillna("").astype(str).str.strip()
-        for row, cell in enumerate(cells, start=2):
-            problem = boxes.misfit(cell, options.submission)
-            if problem and cell != options.submission_nothing.strip():
-                raise DataError(
-                    f"competition.sample_submission, {found.table}, row {row}: {cell[:80]!r} is "
-                    f"not of the form {options.submission!r}: {problem}. Set "
-                    "`task.options.submission` to what its parts are, such as `score xmin ymin "
-                    "width height`, or `submission_nothing` to a text that stands for no box"
-                )
-
     def read_solution(self, table, columns, found):
         """Boxes as the training table has them, strings as in a submission, or a COCO file."""
         options = self.options.model_copy(update={"classes": None})  # checked below
@@ -319,9 +302,22 @@ class Task(PackedTask):
     # ---------------------------------------------------------------- writing
 
     def check_asked(self, sample):
-        """See `base.Task.check_asked`: a string holds all boxes of its picture."""
-        if _string_column(sample) is not None:
-            check_row_per_picture(sample)
+        """See `base.Task.check_asked`: strings of the form that is handed in, one a picture."""
+        name = _string_column(sample)
+        if name is None:
+            return
+        check_row_per_picture(sample)
+        options = self.options
+        cells = sample[name].fillna("").astype(str).str.strip()
+        for row, cell in enumerate(cells, start=2):
+            problem = boxes.misfit(cell, options.submission)
+            if problem and cell != options.submission_nothing.strip():
+                raise DataError(
+                    f"row {row}: {cell[:80]!r} is not of the form {options.submission!r}: "
+                    f"{problem}. Set `task.options.submission` to what its parts are, such as "
+                    "`score xmin ymin width height`, or `submission_nothing` to a text that "
+                    "stands for no box"
+                )
 
     def handed_in(self, prediction, pictures):
         """Boxes in pixels, or in shares of their pictures' sides."""

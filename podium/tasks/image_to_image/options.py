@@ -91,6 +91,10 @@ class Options(TaskOptions):
     def target_folders(self):
         return super().target_folders or tuple(self.folder)
 
+    @property
+    def written(self):
+        return ("white",)
+
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
     """Names of the loss terms; `perceptual` where the options name its network."""

@@ -138,7 +138,7 @@ class Options(MaskOptions):
 
     @property
     def written(self):
-        return ("submission_size",)
+        return ("submission", "submission_size")
 
 
 def losses(options: Options, approach: str | None) -> tuple[str, ...]:
