@@ -428,10 +428,11 @@ def test_perfect_maps_are_decided_and_written_right(blobs):
     sent = task.submission(prediction, task.default_decision(), metric, sample)
     assert list(dict.fromkeys(sent.index)) == list(sample.index)
     assert (sent.loc["p0007"] == "").all().all()
-    back = task.read_solution(sent, [tiny.COLUMN], found)
     answers = task.decide(prediction, task.default_decision())
-    for row, answer in zip(back, answers, strict=True):
-        np.testing.assert_array_equal(packed.unpack(row)[0], packed.unpack(answer)[0])
+    for solution in (sent, sent.rename(columns={tiny.COLUMN: "predicted"})):
+        back = task.read_solution(solution, [tiny.COLUMN], found)
+        for row, answer in zip(back, answers, strict=True):
+            np.testing.assert_array_equal(packed.unpack(row)[0], packed.unpack(answer)[0])
     more = sample.assign(Score="1", width=[str(n) for n in range(len(sample))])[::-1]
     filled = task.submission(prediction[::-1], task.default_decision(), metric, more)
     assert list(filled.columns) == [tiny.COLUMN, "Score", "width"]

@@ -196,9 +196,10 @@ def test_ids_name_a_class(tmp_path):
     expected = [f"{id_},{cells[id_]}" for id_, _ in asked]
     assert text.splitlines() == ["Image_Label,mask", *expected]
     solution = split(rows[::-1], "solution", **options)
-    back = task.read_solution(solution, ["mask"], found(tmp_path, ["a", "b"]))
-    for row, stack in zip(back, stacks, strict=False):
-        np.testing.assert_array_equal(unpack(row)[0], stack)
+    for given in (solution, solution.rename(columns={"mask": "predicted"})):
+        back = task.read_solution(given, ["mask"], found(tmp_path, ["a", "b"]))
+        for row, stack in zip(back, stacks, strict=False):
+            np.testing.assert_array_equal(unpack(row)[0], stack)
     strange = split([("a_Gravel", None)], "sample", **options)
     with pytest.raises(DataError, match="an id of the sample submission has the class Gravel"):
         task.submission(prediction[:1], task.default_decision(), None, strange)
@@ -372,6 +373,23 @@ def test_a_pattern_names_the_pictures_of_each_class(tmp_path):
     task, stacks, _ = read(tmp_path, rows.astype(object), [], **options)
     assert task.names == ["house", "tree"]
     np.testing.assert_array_equal(stacks[0], [square(3, 3), square(0, 0)])
+
+
+def test_a_solution_is_in_colours_as_the_training_pictures_are(tmp_path):
+    colours = [(0, 0, 0), (255, 0, 0)]
+    labels = square(1, 2)
+    (tmp_path / "m").mkdir()
+    for id_ in "abc":
+        Image.fromarray(np.array(colours, np.uint8)[labels]).save(tmp_path / "m" / f"{id_}.png")
+    options = {
+        "kind": "labels", "format": "colours", "classes": ["ground", "tree"], "colours": colours,
+        "pattern": "m/{id}.png", "submission": "pictures",
+    }  # fmt: skip
+    table = pd.DataFrame(index=pd.Index(list("abc"), name="id"), dtype=object)
+    task, stacks, _ = read(tmp_path, table, [], **options)
+    solution = table_of([(id_, f"m/{id_}.png") for id_ in "abc"])
+    for row, stack in zip(task.read_solution(solution, [], found(tmp_path)), stacks, strict=True):
+        np.testing.assert_array_equal(unpack(row)[0], stack)
 
 
 def test_pictures_in_colours(tmp_path):

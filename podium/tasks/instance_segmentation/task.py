@@ -79,7 +79,9 @@ class Task(PackedTask):
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
         of_class = self.options.class_column
-        named = [*_without(columns, of_class), *_only(table, of_class)]
+        named = _without(columns, of_class)
+        if not set(named) & set(table.columns):  # a sample submission may call it otherwise
+            named = [*_only(table, of_class), *named]
         name = [*named, self.info["column"]][0]
         known = self.classes if self._several else []
         rows, _ = reading.read_objects(

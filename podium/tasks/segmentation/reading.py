@@ -68,6 +68,8 @@ def cells_of(
         targets.check_columns(table, [class_column], "task.options.class_column")
     # Where the training table has no masks, a solution is in the form of a submission.
     form = options.submission if is_solution and options.needs_no_column else options.format
+    if form == "pictures" and options.format == "colours":
+        form = "colours"  # test pictures are labelled as training pictures are
     places = [f"row {row}" for row in range(2, len(table) + 2)]
     return Cells(table, list(columns), class_column, form, places)
 

@@ -89,10 +89,13 @@ class Task(PackedTask):
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
         faults = Faults(found, self.options.repair, path)
+        others = [name for name in table.columns if name not in self._beside_masks(table)]
         if path is None and not columns:  # the options say where the training masks are
-            columns = [name for name in table.columns if name not in self._beside_masks(table)]
+            columns = others
             if not columns:
                 raise DataError(f"{found.table} has no column of masks")
+        if len(columns) == len(others) == 1:  # which a sample submission may call otherwise
+            columns = others
         cells = cells_of(table, columns, self.options, path, faults, is_solution=True)
         size = self.options.submission_size if cells.format == "runs" else None
         return column(map(pack, Reader(cells, self.names, self.options, faults).stacks(size)))
