@@ -78,7 +78,8 @@ def note_unnamed(paths: Iterable[str], found, pattern: str | None = None) -> Non
         }
         # Folders beside pictures may hold anything.
         others = {path for path in others if not os.path.isdir(path) or named <= others}
-    strays = sorted(others - named - seen)
+    # macOS puts files beside those of an archive.
+    strays = sorted(p for p in others - named - seen if not os.path.basename(p).startswith("."))
     if strays:
         names = some_of([os.path.relpath(path, root) for path in strays])
         problem = f"{len(strays)} masks or clean pictures are of no row of the table"

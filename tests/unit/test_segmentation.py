@@ -352,6 +352,7 @@ def test_masks_of_no_row_are_listed(tmp_path):
     for name in ("masks/a_m.png", "masks/ghost_m.png", "masks/other.png", "train/a.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(255 * square(1, 2)).save(tmp_path / name)
+    (tmp_path / "masks/._a_m.png").write_bytes(b"of macOS")
     options = {"format": "pictures"}
     table = table_of([("a", "masks/a_m.png"), ("b", None)])
     _, _, place = read(tmp_path, table, **options)
