@@ -58,15 +58,26 @@ def parse(text: str, fields: str) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 def _parts(text: str, roles: Sequence[str]) -> list[str]:
     """The words of a string of boxes; commas and semicolons part numbers as blanks do."""
-    words = text.split()
     if not re.search("[,;]", text):
-        return words
-    are_boxes = len(words) % len(roles) == 0 and not any(
-        "," in word or ";" in word
-        for place, word in enumerate(words)
-        if roles[place % len(roles)] != "label"
-    )
-    return words if are_boxes else [word for word in re.split(r"[\s,;]+", text) if word]
+        return text.split()
+    words = [word for word in re.split(r"[,;]*(?:^|\s+|$)[,;]*", text) if word]
+    numbers = [word for place, word in enumerate(words) if roles[place % len(roles)] != "label"]
+    if len(words) % len(roles) == 0:
+        # Labels may have commas in them; numbers with one may be decimals of some countries.
+        if not any(re.search("[,;]", word) for word in numbers):
+            return words
+        if all(re.fullmatch(r"[-+]?\d+,\d+", word) for word in numbers):
+            return words
+    return [word for word in re.split(r"[\s,;]+", text) if word]
+
+
+def labels_in(text: str, fields: str) -> list[str]:
+    """The labels of a prediction string; none where it is of another form."""
+    roles = roles_of(fields, or_middle=True)
+    parts = _parts(text, roles)
+    if "label" not in roles or len(parts) % len(roles) or misfit(text, fields):
+        return []
+    return parts[roles.index("label") :: len(roles)]
 
 
 def write(

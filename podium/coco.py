@@ -148,7 +148,10 @@ def read(path: Path | str, pictures: pd.DataFrame, root: Path | str = "") -> Ann
         for entry, id_, problem in zip(images.entries, rows, problems, strict=True)
         if id_ is None and not problem
     ]
-    elsewhere = _ids_by_stem(others)
+    stems = [_stem(_name_of(entry)) for entry in others]
+    count = Counter(stems)
+    pairs = zip(stems, others, strict=True)
+    elsewhere = {stem: entry["id"] for stem, entry in pairs if count[stem] == 1}
     known = [id_ for id_ in rows if id_ is not None]
     notes = _notes(path, crowds, strays, pictures.index.difference(known, sort=False))
     return Annotations(str(path), listed, list(whole["categories"]), elsewhere, notes)
@@ -258,19 +261,18 @@ def images_of(path: Path | str) -> pd.DataFrame:
     return pd.DataFrame(cells, columns=plain, dtype=object)
 
 
-def image_ids(path: Path | str) -> dict[str, Any]:
-    """The ids of the file's images, by the stem of their file's name, if no other has it."""
+def ids_of_rows(path: Path | str, id_column: str) -> dict[str, Any]:
+    """The images' ids by those of the rows that they are where the file is a table.
+
+    Args:
+        id_column: `competition.id`: a field of the images, or else their id.
+    """
     path = Path(path)
     whole = _whole(path)
     _check(path, whole, "images", ("id",))
-    return _ids_by_stem(whole["images"])
-
-
-def _ids_by_stem(images: Sequence[Mapping]) -> dict[str, Any]:
-    stems = [_stem(_name_of(image)) for image in images]
-    count = Counter(stems)
-    pairs = zip(stems, images, strict=True)
-    return {stem: image["id"] for stem, image in pairs if count[stem] == 1}
+    own = any(id_column in image for image in whole["images"])
+    rows = {image["id"]: image.get(id_column) if own else image["id"] for image in whole["images"]}
+    return {str(id_): number for number, id_ in rows.items() if id_ is not None}
 
 
 def _text(value):
@@ -384,6 +386,7 @@ def results(
     names: Sequence[str],
     category_ids: Mapping[str, Any] | None = None,
     image_ids: Mapping[str, Any] | None = None,
+    row_ids: Mapping[str, Any] | None = None,
 ) -> bytes:
     """COCO's results JSON of detections: `image_id`, `category_id`, `bbox` [x, y, w, h], `score`.
 
@@ -393,11 +396,14 @@ def results(
         category_ids: of the classes; others get the numbers after the last, from 1 in their order.
         image_ids: by the stem of the image's file; for others the row's id, as a number where it is
             written as one. Ids of more rows may be these ids than stems: then all of them are.
+        row_ids: by the rows' ids, where these are known; else `image_ids` tell.
     """
     known = dict(category_ids or {})
     last = max((number for number in known.values() if isinstance(number, int)), default=0)
     new = [name for name in names if name not in known]
     known |= {name: number for number, name in enumerate(new, start=last + 1)}
+    guessed, told = _image_ids(ids, image_ids or {}), row_ids or {}
+    images = [told.get(id_, guess) for id_, guess in zip(ids, guessed, strict=True)]
     lines = [
         {
             "image_id": image,
@@ -405,7 +411,7 @@ def results(
             "bbox": [round(float(value), 3) for value in (*box[:2], *(box[2:] - box[:2]))],
             "score": round(float(score), 6),
         }
-        for image, detections in zip(_image_ids(ids, image_ids or {}), rows, strict=True)
+        for image, detections in zip(images, rows, strict=True)
         for box, score, label in zip(*detections, strict=True)
     ]
     text = ",\n".join(json.dumps(line, ensure_ascii=False) for line in lines)

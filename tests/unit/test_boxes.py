@@ -209,6 +209,21 @@ def test_commas_blanks_and_semicolons_part_numbers(cell, fields):
     assert len(found.objects) == 1 + cell.count(";") + cell.count("\n")
 
 
+def test_separators_belong_to_no_label():
+    for text in ("1 2 3 4 cat; 5 6 7 8 dog; 5 6 7 9 a,b", "1 2 3 4 cat ;5 6 7 8 dog, 5 6 7 9 a,b;"):
+        labels, found, _ = boxes.parse(text, "xmin ymin xmax ymax label")
+        assert labels == ["cat", "dog", "a,b"]
+        assert found[2].tolist() == [5, 6, 7, 9]
+    assert boxes.parse("cat, 1 2 3 4", "label xmin ymin xmax ymax")[0] == ["cat"]
+
+
+@pytest.mark.parametrize("cell", ["10,5 20,7 30,2 40,9", "1 2,5 3 4,5"])
+def test_commas_that_may_be_decimal_points_are_refused(cell):
+    table = table_of([{"id": "a", "bbox": cell}])
+    with pytest.raises(DataError, match="row 2"):
+        read(table, format="string", fields="xmin ymin xmax ymax")
+
+
 def test_a_list_may_begin_with_an_empty_cell():
     table = table_of([{"id": "a", "bbox": "None"}, {"id": "b", "bbox": "[1, 2, 3, 4]"}])
     assert read(table, nothing=("None",)).objects["id"].tolist() == ["b"]

@@ -794,16 +794,19 @@ def test_results_are_written_where_they_are_asked_for(tmp_path):
 
 
 def test_results_have_the_image_ids_of_the_test_set_s_file(tmp_path):
-    images = [{"id": 71, "file_name": "test/u.png"}, {"id": 72, "file_name": "test/t.png"}]
+    """Files may be called as other images are numbered."""
+    files = {1: "2.png", 2: "3.png", 3: "test/1.png"}
+    images = [{"id": id_, "file_name": name} for id_, name in files.items()]
     (tmp_path / "test.json").write_text(json.dumps({"images": images}))
-    found = replace(found_in(tmp_path, boxed(file_of())), test=str(tmp_path / "test.json"))
-    _, task = read("detection", found, coco_results=True)
     row = (np.array([[1, 2, 4, 8]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int16))
-    prediction = column(pack(*row) for _ in range(2))
-    for ids in (["test/t.png", "test/u.png"], ["72", "71"]):
+    prediction = column(pack(*row) for _ in range(3))
+    for name, ids in (("id", ["1", "2", "3"]), ("file_name", files.values()), ("x", list("123"))):
+        given = {"test": str(tmp_path / "test.json"), "id_column": name}
+        found = replace(found_in(tmp_path, boxed(file_of())), **given)
+        _, task = read("detection", found, coco_results=True)
         sample = pd.DataFrame({"P": ""}, pd.Index(ids, name="id"))
         ((_, written),) = task.files(prediction, {}, sample)
-        assert [each["image_id"] for each in json.loads(written)] == [72, 71]
+        assert [each["image_id"] for each in json.loads(written)] == [1, 2, 3]
 
 
 # -------------------------------------------------------------------------------- whole chains

@@ -12,6 +12,7 @@ from podium.config.model import Augment
 from podium.errors import DataError
 from podium.frames import Frames
 from podium.packed import column, pack, unpack
+from podium.submission import rehearse
 from podium.tasks.packed import Found
 from podium.training import augment
 
@@ -349,6 +350,39 @@ def test_a_submission_is_a_row_per_box_where_the_sample_says_so(task):
     assert list(filled.index) == ["p0", "p0", "p1"]
     assert filled.iloc[1].tolist() == ["100", "0", "120", "30", "cat", "0.600000"]
     assert filled.iloc[2].tolist() == [""] * 6
+
+
+def test_samples_of_every_kind_are_rehearsed(task, tmp_path):
+    form = {"id": "id", "separator": None, "encoding": "utf-8"}
+    plain = tasks.load("detection", {}, task.info | {"names": ["cat", "dog"]})
+    for columns in ("PredictionString", "label,xmin,ymin,xmax,ymax,score", "site,x,y,w,h"):
+        empty = "," * columns.count(",")
+        (tmp_path / "s.csv").write_text(f"id,{columns}\np0,{empty}\np1,{empty}\n")
+        rehearse(plain, metrics.load({"name": "map50"}), tmp_path / "s.csv", form)
+
+
+@pytest.mark.parametrize(
+    ("sample", "numbered"),
+    [
+        ({"P": ["0 0.5 1 2 3 4;1 0.5 1 2 3 4"]}, True),
+        ({"P": ["0 0.5 1 2 3 4", "none", None]}, True),
+        ({"P": ["0.0 0.5 1 2 3 4"]}, True),
+        ({"P": ["a 0.5 1 2 3 4"]}, False),
+        ({"P": ["none"]}, False),
+        ({"label": ["0", None], "x": ["1", None], "y": "2", "w": "3", "h": "4"}, True),
+        ({"x": ["1"], "y": "2", "w": "3", "h": "4"}, False),
+    ],
+)
+def test_a_sample_may_call_classes_by_numbers(tmp_path, sample, numbered):
+    for id_, *box in (("p0", 0, 0.5, 0.5, 0.2, 0.2), ("p1", 1, 0.5, 0.5, 0.2, 0.2)):
+        (tmp_path / f"{id_}.txt").write_text(" ".join(map(str, box)))
+    (tmp_path / "data.yaml").write_text("names: [disc, square]")
+    found = found_of(*SIDES)
+    found = Found(found.pictures, tmp_path, "train.csv")
+    options = tasks.options_module("detection").Options(format="yolo", annotations=".")
+    cls, table = tasks.task_class("detection"), found.pictures[[]]
+    _, info = cls.read_targets(table, [], options, pd.DataFrame(sample), found)
+    assert info["names"] == (["0", "1"] if numbered else ["disc", "square"])
 
 
 def test_other_columns_of_a_sample_stay_as_they_are(task):

@@ -66,7 +66,7 @@ class Task(PackedTask):
         packed.index = found.pictures.index
         ids = dict(read.ids or {})
         if coco.is_coco(found.test):
-            ids["image_ids"] = {**ids.get("image_ids", {}), **coco.image_ids(found.test)}
+            ids["row_ids"] = coco.ids_of_rows(found.test, found.id_column)
         info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": ids}
         return packed, info
 
@@ -79,15 +79,21 @@ class Task(PackedTask):
             changed = {"format": "auto", "normalised": options.hands_in_shares}
             options = options.model_copy(update=changed)
             columns = columns or list(table.columns)
+        read = None
         try:
             read = _read(table, columns, options, found)
             self._check_known(read.objects)
-        except PodiumError:
+        except PodiumError as error:
             if options.format == "coco":
                 raise
             if len(columns) > 1 and all(name in table.columns for name in columns):
                 raise
-            read = self._read_strings(table, found)
+            try:
+                read = self._read_strings(table, found)
+            except DataError:
+                if read is not None:  # nothing but a class is strange
+                    raise error from None
+                raise
         return column(pack(*row) for row in read.of(found.pictures.index, self.names))
 
     def _check_known(self, objects: pd.DataFrame) -> None:
@@ -385,7 +391,8 @@ class Task(PackedTask):
             lines += [] if len(box) else [[""] * len(columns)]
             index += [id_] * max(1, len(box))
         filled = kept.astype(object).loc[index]
-        return filled.assign(**dict(zip(columns, zip(*lines, strict=True), strict=True)))
+        filled[columns] = np.array(lines, dtype=object).reshape(-1, len(columns))
+        return filled
 
     def _labels(self, classes: np.ndarray) -> list[str]:
         return [self.names[name] for name in classes]
@@ -581,13 +588,17 @@ def _string_column(sample: pd.DataFrame) -> str | None:
 
 def _asks_numbers(sample: pd.DataFrame, options) -> bool:
     """Whether the boxes in a sample submission are of classes that are numbers."""
-    roles = boxes.roles_of(options.submission, or_middle=True)
-    name = _string_column(sample) if len(sample.columns) else None
-    if name is None or "label" not in roles:
+    if not len(sample.columns):
         return False
-    cells = sample[name].fillna("").astype(str).str.split()
-    labels = [label for cell in cells for label in cell[roles.index("label") :: len(roles)]]
-    return bool(labels) and all(label.isdecimal() for label in labels)
+    name = _string_column(sample)
+    if name is not None:
+        cells = sample[name].dropna().astype(str)
+        labels = [label for cell in cells for label in boxes.labels_in(cell, options.submission)]
+    else:
+        by_role = dict(zip(boxes.roles_in(list(sample.columns)), sample.columns, strict=True))
+        labels = sample[by_role["label"]].dropna().tolist() if "label" in by_role else []
+    numbers = boxes.numbers_of(labels)
+    return bool(labels) and bool((numbers == np.floor(numbers)).all())
 
 
 def _read(table, columns, options, found, names=None, numbered=False) -> Read:
