@@ -221,7 +221,7 @@ def _list(text: str, fields: str) -> tuple[list[str] | None, np.ndarray]:
     Raises ValueError with what is wrong.
     """
     value = _literal(text)
-    value = [value] if isinstance(value, dict) else list(value)
+    value = [value] if isinstance(value, dict) else [part for part in value if part != []]
     if not value:
         return None, np.zeros((0, 4))
     if isinstance(value[0], dict):
@@ -243,7 +243,16 @@ def _list(text: str, fields: str) -> tuple[list[str] | None, np.ndarray]:
     columns = dict(zip(roles, zip(*value, strict=True), strict=True))
     labels = columns.pop("label", None)
     numbers = {role: numbers_of(column) for role, column in columns.items()}
-    return None if labels is None else [plain(label) for label in labels], corners(numbers)
+    return None if labels is None else [_told_label(label) for label in labels], corners(numbers)
+
+
+def _told_label(label) -> str:
+    """A list's label as a text; ValueError for what is none."""
+    if label is None:
+        return ""
+    if not isinstance(label, str | int | float):
+        raise ValueError(f"{label!r} is no class")
+    return plain(label)
 
 
 def _literal(text: str) -> list | tuple | dict:
@@ -402,7 +411,7 @@ def _yolo(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
     """
     names = list(classes or [])
     for path in files.paths:
-        if path == files.folder / class_names.LIST:
+        if path.name == class_names.LIST:
             continue
         id_, problem = files.row_of(path)
         for number, line in enumerate(class_names.lines_of(path), start=1):
@@ -544,7 +553,8 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
             "\nNo number is above 1: are they shares of the picture's sides? Set "
             "`task.options.normalised: true`."
         )
-    of_form = [row for row, what in wrong.items() if not _what(what).startswith("the class ")]
+    of_class = ("the class ", "its class ", "no class")
+    of_form = [row for row, what in wrong.items() if not _what(what).startswith(of_class)]
     are_most = len(said) >= FEW and len(of_form) > len(said) / 2
     if are_most and not hint:
         hint = f"\nMore than half are wrong: is `task.options.format` ({form.format}) another one?"

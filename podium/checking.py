@@ -45,6 +45,9 @@ def check_model(
     submission.rehearse(loaded, chosen, sample, table_format)
     if ":" in metric["name"]:
         call_own_metric(loaded, chosen, manifest.read(targets))
+    elif metric.get("options") and loaded.space == "values":
+        some = loaded.encode(manifest.read(targets))[:2]
+        metrics.score_or_nan(chosen, some, some)  # options may not fit the targets
     table = manifest.read(train)
     pictures = len(table["pictures"].iloc[0]) if settings.pictures else 0
     net = network.build_for(loaded, settings, pictures=pictures, features=0, tabular=0)

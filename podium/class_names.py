@@ -21,7 +21,19 @@ def files_of(folder: Path | str, root: Path | str) -> Iterator[list[Path]]:
     above = [each for each in place.parents if each == top or top in each.parents]
     for each in [place, *above]:
         files = sorted(each.iterdir()) if each.is_dir() else []
-        yield [file for file in files if file.name == LIST or file.suffix.lower() in _ENDINGS]
+        named = [file for file in files if file.name == LIST or file.suffix.lower() in _ENDINGS]
+        yield [file for file in named if file.is_file()]
+
+
+def said(folder: Path | str, root: Path | str) -> str:
+    """What all files that may name classes say of them: another text where `read` may differ."""
+    lines = []
+    for file in (file for files in files_of(folder, root) for file in files):
+        try:
+            lines.append(f"{file}: {_names_in(file)}")
+        except DataError as error:
+            lines.append(str(error))
+    return "\n".join(lines)
 
 
 def read(folder: Path | str, root: Path | str) -> list[str]:
@@ -32,18 +44,32 @@ def read(folder: Path | str, root: Path | str) -> list[str]:
         root: the competition's folder.
 
     Raises:
-        DataError: a file that cannot be read, or several of one folder that differ.
+        DataError: a file that cannot be read, unless another of its folder has the names; several
+            of one folder that differ; a name that is empty, or that of two classes.
     """
     for files in files_of(folder, root):
-        found = {file: names for file in files if (names := _names_in(file))}
+        found, problems = {}, []
+        for file in files:
+            try:
+                found |= {file: names} if (names := _names_in(file)) else {}
+            except DataError as error:
+                problems.append(error)
+        if problems and not found:
+            raise problems[0]
         if len({tuple(names) for names in found.values()}) > 1:
             said = "; ".join(f"{file}: {some_of(names)}" for file, names in found.items())
             raise DataError(
                 f"Several files name the classes, and they differ: {said}. Set "
                 "`task.options.classes` to the names, in the order of their numbers."
             )
-        if found:
-            return next(iter(found.values()))
+        for file, names in found.items():
+            wrong = [name for name in names if not name or names.count(name) > 1]
+            if wrong:
+                raise DataError(
+                    f"{file}: the name {wrong[0]!r} is that of no class, or of several; name each "
+                    "once, or set `task.options.classes`"
+                )
+            return names
     return []
 
 

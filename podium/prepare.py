@@ -201,6 +201,9 @@ def read_tables(
         _collect(faults, lambda: _check_same_ids(test, sample, test_path, sample_path))
     if faults:
         raise DataError(faults[0] if len(faults) == 1 else "\n".join(faults))
+    section = competition["pictures"]
+    if not (train_path or by_class) and set(section["train"]) & set(section["test"]):
+        rows = rows.drop(rows.index.intersection(test.index))  # from the same folder
     train, asked = rows, sample
     if several_rows:
         train, sample, test = (first_rows(table) for table in (rows, sample, test))

@@ -219,11 +219,9 @@ class Run:
                 digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
                 if has_texts and name.lower().endswith((".xml", ".txt")):
                     digest.update(Path(name).read_bytes())
-        if has_texts:
-            folder = self._file(self._options.annotation_folder)
-            for files in class_names.files_of(folder, self.root):
-                for file in files:
-                    digest.update(file.read_bytes())
+        if self._options.classes_folder is not None:
+            folder = self._file(self._options.classes_folder)
+            digest.update(class_names.said(folder, self.root).encode())
         return digest.hexdigest()
 
     # ---------------------------------------------------------------------- params

@@ -1,6 +1,7 @@
 """Where the competition's files are and what their columns mean."""
 
 import os
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -170,6 +171,24 @@ class Competition(Section):
                 "`pictures.folder_per_class: true` needs none, and tasks whose targets are files "
                 "(`target: []`)"
             )
+        section = self.pictures
+        if section.folder_per_class and not self.target:
+            raise ValueError("target: found nothing, expected a name for the folders' classes")
+        if self.train is None:
+            patterns = section.pattern or []
+            columns = [name for p in patterns for name in re.findall(r"{(\w+)", p)]
+            asked = {
+                "group": [self.group] if self.group else [],
+                "tabular": self.tabular,
+                "pictures.columns": section.columns or [],
+                "pictures.pattern": [name for name in columns if name not in ("id", self.id)],
+            }
+            for key, names in asked.items():
+                if names:
+                    raise ValueError(
+                        f"{key}: found {names[0]!r}, a column, but without a training table "
+                        "(`train: null`) there is none; write one with the columns that are needed"
+                    )
         for name in self.categorical:
             if name not in self.tabular:
                 raise ValueError(

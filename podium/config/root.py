@@ -73,9 +73,13 @@ def _tuning_problems(config: Config) -> list[str]:
                     f"(folds.count x folds.repeats is {known})"
                 )
     for name, model in config.models.items():
-        is_fixed = tasks.traits(config.task.name).embeds(model)
+        traits = tasks.traits(config.task.name)
+        idle = [f"loss.{key}" for key in traits.unheeded(model)]
         for path, search in model.search.items():
-            problems += _search_problems(f"models.{name}.search", model, path, search, is_fixed)
+            where = f"models.{name}.search"
+            problems += _search_problems(where, model, path, search, traits.embeds(model))
+            if path in idle:
+                problems.append(f"{where}.{path}: none of the model's loss terms heeds {path}")
     return problems
 
 

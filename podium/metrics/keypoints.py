@@ -6,6 +6,7 @@ the root of the area of the box around its points, or the distance of two points
 
 import numpy as np
 
+from podium.errors import ConfigError
 from podium.metrics import metric
 
 _TASKS = ("keypoints",)
@@ -42,20 +43,21 @@ def oks_map(target, prediction, *, falloff: float | list[float] = OKS_FALLOFF):
 
     Every row has one object and one answer, so that the precision at a threshold is the share of
     rows above it; COCO's own code makes a curve of it, for which answers would need a score.
+
     Args:
-        falloff: COCO's 2 sigma, the same for all points, or a number for each in their order.
+        falloff: COCO's 2 sigma, above 0: one for all points, or one for each in their order.
 
     Raises:
-        ValueError: as many numbers as there are no points.
+        ConfigError: a falloff that is not above 0, or not one for each point.
     """
     distance, size = _distances(target, prediction, None)
-    if np.ndim(falloff) and len(falloff) != distance.shape[1]:
-        raise ValueError(
-            f"oks_map, falloff: found {len(falloff)} numbers, expected one for each of the "
-            f"{distance.shape[1]} points, or a single one"
+    falloffs, points = np.asarray(falloff, dtype=np.float64), distance.shape[1]
+    if (falloffs.ndim and len(falloffs) != points) or not (falloffs > 0).all():
+        raise ConfigError(
+            f"metric.options.falloff: found {falloff}, expected a number above 0, or one for each "
+            f"of the {points} points"
         )
-    falloff = np.asarray(falloff, dtype=np.float64)
-    similarity = np.exp(-(distance**2) / (2 * (size[:, None] * falloff) ** 2))
+    similarity = np.exp(-(distance**2) / (2 * (size[:, None] * falloffs) ** 2))
     similarity = np.nanmean(similarity, axis=1)
     similarity = similarity[np.isfinite(similarity)]
     return np.mean([(similarity >= level).mean() for level in np.arange(0.5, 1.0, 0.05)])

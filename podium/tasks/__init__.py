@@ -118,12 +118,10 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
     if model.resize == "tiles" and approach not in traits.in_tiles:
         who = f"approach: {approach}" if traits.in_tiles else task
         asked.append(("resize", "tiles", "stretch, pad or crop", f"{who} needs whole pictures"))
-    heeded = () if approach in traits.library_losses else traits.loss_keys
-    for key in ("label_smoothing", "gamma", "beta"):
-        if key not in heeded:
-            plain = type(model.loss).model_fields[key].default
-            why = "none of its loss terms heeds it"
-            asked.append((f"loss.{key}", getattr(model.loss, key), plain, why))
+    for key in traits.unheeded(model):
+        plain = type(model.loss).model_fields[key].default
+        why = "none of its loss terms heeds it"
+        asked.append((f"loss.{key}", getattr(model.loss, key), plain, why))
     if traits.is_spatial:
         why = f"places in two pictures of {task} cannot be mixed"
         asked.append(("pictures", model.pictures, True, f"{task} answers with places in them"))

@@ -56,6 +56,8 @@ def note_unnamed(paths: Iterable[str], found, pattern: str | None = None) -> Non
         pattern: the option that names them. Without one all pictures of their folders are meant,
             but for folders that hold the pictures of the rows as well.
     """
+    if pattern is not None and os.path.isabs(pattern):
+        return  # these may lie anywhere
     root = Path(found.root)
     named = {os.path.normpath(root / path) for path in paths}
     seen = {os.path.normpath(path) for path in found.pictures["path"] if path}

@@ -51,6 +51,12 @@ class Traits:
         """A model's approach, the task's default where it names none."""
         return model.approach or next(iter(self.approaches), None)
 
+    def unheeded(self, model) -> list[str]:
+        """Keys of a model's `loss` that none of its terms heeds."""
+        is_own = self.approach_of(model) not in self.library_losses
+        heeded = self.loss_keys if is_own else ()
+        return [key for key in ("label_smoothing", "gamma", "beta") if key not in heeded]
+
     def makes_maps(self, model) -> bool:
         """Whether a model's network answers with maps, made of every stage of its backbone."""
         return self.approach_of(model) in self.map_approaches
@@ -74,6 +80,11 @@ class TaskOptions(Section):
     @property
     def annotation_folder(self) -> str | None:
         """A folder that has a file of targets, small and of text, for each picture."""
+        return None
+
+    @property
+    def classes_folder(self) -> str | None:
+        """That folder, where files beside its own may say what the classes are called."""
         return None
 
     @property

@@ -195,6 +195,7 @@ def test_a_list_tells_the_classes(cell, fields):
         ("[1 2 3 4]", None),
         ("[[ 1.  2.  3.  4.]\n [ 5  6  7  8]]", None),
         ("[1,2,3,4]", None),
+        ("[[], [1,2,3,4], []]", None),
         ("1,2,4,6", "xmin ymin xmax ymax"),
         ("1 2 4 6;5 6 12 14", "xmin ymin xmax ymax"),
         ("1 2 4 6;5 6 12 14;1 2 3 4;1 2 3 5;1 2 3 6", "xmin ymin xmax ymax"),
@@ -459,6 +460,8 @@ def test_lists_of_unlike_boxes_are_named(cell):
         ("[[1, 2, 3, 4], 5]", "entry 2 has 5, expected 4"),
         ("[1, 2, 3]", "3 parts are no multiple of the 4"),
         ("[1, 2, 3, null]", "not four numbers"),
+        ("[{'label': None, 'x': 1, 'y': 2, 'w': 3, 'h': 4}]", "no class"),
+        ("[{'label': [1], 'x': 1, 'y': 2, 'w': 3, 'h': 4}]", r"\[1\] is no class"),
         ("[1, 2, 3, 4", "no list that can be read"),
     ],
 )

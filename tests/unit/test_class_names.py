@@ -57,3 +57,17 @@ def test_yaml_that_names_nothing_says_where(labels, text, problem):
     write(labels / "data.yaml", text)
     with pytest.raises(DataError, match=problem):
         read(labels)
+
+
+def test_what_names_nothing_beside_names_is_no_matter(tmp_path):
+    write(tmp_path / "config.yaml", "names: {exp: 1}")
+    write(tmp_path / "data.yaml", "names: [cat, dog]")
+    (tmp_path / "runs.yaml").mkdir()
+    assert class_names.read(tmp_path, tmp_path) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("names", ["[cat, dog, cat]", "[cat, '']"])
+def test_each_class_has_a_name_of_its_own(tmp_path, names):
+    write(tmp_path / "data.yaml", f"names: {names}")
+    with pytest.raises(DataError, match=r"data\.yaml: the name '(cat)?' is that of no class"):
+        class_names.read(tmp_path, tmp_path)

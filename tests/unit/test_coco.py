@@ -639,8 +639,20 @@ def test_corrected_annotations_of_the_same_length_are_a_change(tmp_path, monkeyp
         (tmp_path / "x" / "voc" / "a.xml").write_text(text)
         digests.append(run.picture_files(None))
     assert digests[0] == digests[2] != digests[1]
-    (tmp_path / "x" / "data.yaml").write_text("names: [cat, dog]")
-    assert run.picture_files(None) != digests[0]
+    names = tmp_path / "x" / "data.yaml"
+    (tmp_path / "x" / "folder.yaml").mkdir()
+    for options, reads_names in (
+        ({"format": "voc"}, False),
+        ({"format": "yolo"}, True),
+        ({"format": "yolo", "classes": ["a"]}, False),
+    ):
+        run.config = load("detection", annotations="voc", **options)
+        digests = []
+        for text in ("names: [cat, dog]", "names: [cat, cow]", "names: [cat, dog]\nnc: 2"):
+            names.write_text(text)
+            digests.append(run.picture_files(None))
+        assert digests[0] == digests[2]
+        assert (digests[0] != digests[1]) == reads_names
 
 
 def test_pictures_that_are_targets_are_inputs(tmp_path, monkeypatch):

@@ -368,6 +368,16 @@ def test_keys_of_a_loss_that_no_term_heeds_are_refused(task, approach, heeded):
     assert refused == {"label_smoothing", "gamma", "beta"} - heeded
 
 
+def test_keys_that_no_term_heeds_are_not_tuned():
+    from podium import config
+    from podium.tasks.detection import tiny
+
+    whole = tiny.config("data")
+    whole["models"]["fcos"]["search"] = {"loss.gamma": {"low": 1, "high": 3}}
+    with pytest.raises(ValueError, match=r"none of the model's loss terms heeds loss\.gamma"):
+        config.load(whole)
+
+
 def test_maps_and_boxes_need_a_backbone_of_timm():
     from podium.tasks import _unfit_keys
 

@@ -253,7 +253,7 @@ def test_similarities_of_points_are_cocos(falloff):
     )
     assert 0.2 < share < 0.9
     assert share == pytest.approx(np.mean(found))
-    with pytest.raises(ValueError, match="found 4 numbers, expected one for each of the 5 points"):
+    with pytest.raises(ConfigError, match=r"\[0.1, 0.1, 0.1, 0.1\], .* each of the 5 points"):
         metrics.load({"name": "oks_map", "options": {"falloff": [0.1] * 4}})(
             target.reshape(30, -1), said.reshape(30, -1)
         )

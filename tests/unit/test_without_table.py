@@ -94,6 +94,40 @@ def test_the_pictures_are_the_rows(tmp_path, task, write):
         prepared(settings, tmp_path / "none")
 
 
+def test_test_pictures_in_the_same_folder_are_no_rows(tmp_path):
+    tiny = importlib.import_module("podium.tasks.segmentation.tiny")
+    root = tmp_path / "data"
+    tiny.write_competition(root, rows=9)
+    whole = tiny.config(str(root))
+    expected = prepared(podium_config.load(whole).model_dump(mode="json"), tmp_path / "with")
+    whole["task"] = {"name": "segmentation", "options": mask_pictures(root, expected)}
+    whole["competition"] |= {"train": None, "target": []}
+    whole["competition"]["pictures"] = {"train": "all", "test": "all"}
+    shutil.copytree(root / "train", root / "all")
+    shutil.copytree(root / "test", root / "all", dirs_exist_ok=True)
+    settings = podium_config.load(whole).model_dump(mode="json")
+    assert list(prepared(settings, tmp_path / "without").index) == list(expected.index)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"group": "patient"}, "group: found 'patient'"),
+        ({"tabular": ["age"]}, "tabular: found 'age'"),
+        ({"pictures": {"columns": "file"}}, "pictures.columns: found 'file'"),
+        ({"pictures": {"pattern": "{site}/{id}.png"}}, "pictures.pattern: found 'site'"),
+        ({"pictures": {"folder_per_class": True}}, "expected a name for the folders' classes"),
+    ],
+)
+def test_columns_need_a_table(changed, problem):
+    whole = importlib.import_module("podium.tasks.segmentation.tiny").config("data")
+    whole["task"] = {"name": "segmentation"}
+    whole["task"]["options"] = {"format": "pictures", "pattern": "masks/{id}.png"}
+    whole["competition"] |= {"train": None, "target": [], **changed}
+    with pytest.raises(ValueError, match=problem):
+        podium_config.load(whole)
+
+
 def test_columns_to_predict_need_a_table():
     tiny = importlib.import_module("podium.tasks.classification.tiny")
     whole = tiny.config("data")

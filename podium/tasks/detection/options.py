@@ -106,7 +106,9 @@ class Options(TaskOptions):
         "ymin, xmax, ymax, width, height, cx, cy. `label cx cy` hands in the middles alone.",
     )
     submission_between: str = Field(
-        " ", description="What stands between two boxes of a submission's string, such as `;`."
+        " ",
+        pattern=r"^[ ,;]+$",
+        description="What stands between two boxes of a submission's string: blanks, `,` or `;`.",
     )
     submission_normalised: bool | None = Field(
         None,
@@ -165,9 +167,14 @@ class Options(TaskOptions):
         return self.annotations if self.format in _A_FILE_EACH else None
 
     @property
+    def classes_folder(self):
+        return self.annotations if self.format == "yolo" and not self.classes else None
+
+    @property
     def written(self):
-        ways = ("between", "normalised", "nothing")  # the classes' names may follow from the rest
-        return ("coco_results", *(f"submission_{way}" for way in ways))
+        ways = ("submission_between", "submission_normalised", "submission_nothing")
+        # What a sample's strings hold may tell what the classes are called.
+        return ("coco_results", *ways, *([] if self.classes_folder else ["submission"]))
 
     @field_validator("fields", "submission")
     @classmethod

@@ -89,13 +89,15 @@ class Options(MaskOptions):
         if template is None:
             return None
         try:
-            words = {word for _, word, _, _ in Formatter().parse(template) if word is not None}
+            parts = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
         except ValueError as error:
             raise ValueError(f"found {template!r}: {error}") from None
-        if "mask" not in words or words - {"label", "score", "mask"}:
+        words = {word for word, _, _ in parts}
+        is_bare = all(not form and not conversion for _, form, conversion in parts)
+        if "mask" not in words or words - {"label", "score", "mask"} or not is_bare:
             raise ValueError(
                 f"found {template!r}, expected {{mask}} in it, and of other braces only {{label}} "
-                "and {score}, such as `{label} {score} {mask}`"
+                "and {score}, with nothing else in them, such as `{label} {score} {mask}`"
             )
         return template
 

@@ -303,8 +303,15 @@ class Task(PackedTask):
 
     def check_asked(self, sample):
         """See `base.Task.check_asked`: a cell holds all objects of its picture."""
-        if self.options.submission:
-            check_row_per_picture(sample)
+        if not self.options.submission:
+            return
+        check_row_per_picture(sample)
+        blanks = [name for name in self.classes if name.split() != [name]]
+        if blanks and "{label}" in self.options.submission:
+            raise DataError(
+                f"the class {blanks[0]!r} has a blank in it, which a cell of objects cannot hold; "
+                "rename it in the training table"
+            )
 
     def submission(self, prediction, decision, metric, sample):
         """A row per object, in the order of the sample's ids; empty cells for none.

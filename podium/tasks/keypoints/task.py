@@ -455,7 +455,7 @@ def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
 
 
 #: Words that stand for numbers in columns of `visible`.
-_ANSWERS = {"True": "1", "true": "1", "False": "0", "false": "0"}
+_ANSWERS = {"true": "1", "false": "0"}
 
 
 def _read(table: pd.DataFrame, columns: list[str], visible: str | None) -> pd.DataFrame:
@@ -464,7 +464,7 @@ def _read(table: pd.DataFrame, columns: list[str], visible: str | None) -> pd.Da
     for point, pair in points_of(columns).items():
         column = (visible or "").replace("*", point)
         if column in table.columns:
-            words = table[[column]].replace(_ANSWERS)
+            words = table[[column]].map(lambda cell: _ANSWERS.get(str(cell).strip().lower(), cell))
             there = targets.read_numbers(words, [column], may_miss=True)[column]
             frame.loc[~(there > 0), list(pair)] = np.nan
     return frame

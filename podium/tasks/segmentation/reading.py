@@ -108,7 +108,7 @@ class Reader:
     def __init__(self, cells: Cells, names: list[str], options, faults: Faults):
         columns = cells.columns
         shown = names[1:] if options.kind == "labels" else names
-        if len(columns) > 1 and list(columns) not in (list(names), list(shown)):
+        if len(columns) > 1 and set(columns) not in (set(names), set(shown)):
             raise ConfigError(
                 f"task.options.classes: found {some_of(names)}, but the target columns, one per "
                 f"class, are {some_of(columns)}"
