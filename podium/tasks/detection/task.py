@@ -601,7 +601,7 @@ def _asks_numbers(sample: pd.DataFrame, options) -> bool:
     return bool(labels) and bool((numbers == np.floor(numbers)).all())
 
 
-def _read(table, columns, options, found, names=None, numbered=False) -> Read:
+def _read(table, columns, options, found, numbered=False) -> Read:
     annotations = options.annotations
     if options.format == "coco" and annotations is None and coco.is_coco(found.table):
         annotations = os.path.abspath(found.table)  # a solution
@@ -617,7 +617,7 @@ def _read(table, columns, options, found, names=None, numbered=False) -> Read:
     )
     return box_tables.read(
         table, columns, form, found.pictures,
-        file=found.table, root=found.root, classes=names or options.classes, repair=options.repair,
+        file=found.table, root=found.root, classes=options.classes, repair=options.repair,
     )  # fmt: skip
 
 
