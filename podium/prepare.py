@@ -97,7 +97,7 @@ def prepare(
             target_table, info = read()
 
     if competition["pictures"]["unlisted"] == "empty":
-        whole = with_unlisted(competition, found.train, found.train_path)
+        whole = with_unlisted(competition, found.train, found.train_path, found.test.index)
         found = replace(found, train=whole)
         job.say(f"{len(found.train):,} training pictures")
     parts = find_pictures(competition, found)
@@ -181,10 +181,12 @@ def read_tables(
             "competition.train: the table is made from the folders "
             "(`pictures.folder_per_class: true`), so set it to null"
         )
-    rows = _collect(
-        faults,
-        lambda: _train_of(competition, None if by_class else train_path, index_train),
-    )
+    rows = None
+    if train_path or by_class:
+        rows = _collect(
+            faults,
+            lambda: _train_of(competition, None if by_class else train_path, index_train),
+        )
     sample = _collect(faults, lambda: _sample_of(competition, sample_path, index_sample))
     test = None
     if test_path:
@@ -199,11 +201,10 @@ def read_tables(
         test = _collect(faults, lambda: _test_from_sample(competition, sample, sample_path))
     if test is not None and sample is not None:
         _collect(faults, lambda: _check_same_ids(test, sample, test_path, sample_path))
+    if not (train_path or by_class) and test is not None:
+        rows = _collect(faults, lambda: table_of_pictures(competition, test.index))
     if faults:
         raise DataError(faults[0] if len(faults) == 1 else "\n".join(faults))
-    section = competition["pictures"]
-    if not (train_path or by_class) and set(section["train"]) & set(section["test"]):
-        rows = rows.drop(rows.index.intersection(test.index))  # from the same folder
     train, asked = rows, sample
     if several_rows:
         train, sample, test = (first_rows(table) for table in (rows, sample, test))
@@ -235,10 +236,8 @@ def _check_root(root: Path) -> None:
 
 
 def _train_of(competition: dict, path: Path | None, index: Callable) -> pd.DataFrame:
-    if path is None and competition["pictures"]["folder_per_class"]:
-        return table_of_folders(competition)
     if path is None:
-        return table_of_pictures(competition)
+        return table_of_folders(competition)
     group = [competition["group"]] if competition["group"] else []
     needed = [
         *competition["target"], *group, *competition["tabular"], *_picture_columns(competition)
@@ -354,10 +353,14 @@ def table_of_folders(competition: dict) -> pd.DataFrame:
     return pd.DataFrame({column: list(rows.values())}, index=index, dtype=object)
 
 
-def table_of_pictures(competition: dict) -> pd.DataFrame:
-    """The training table of a competition without one: a row for each picture."""
+def table_of_pictures(competition: dict, tested: pd.Index) -> pd.DataFrame:
+    """The training table of a competition without one: a row for each picture.
+
+    Args:
+        tested: see `with_unlisted`.
+    """
     none = pd.DataFrame(index=pd.Index([], name="id", dtype=object))
-    table = with_unlisted(competition, none, competition["root"])
+    table = with_unlisted(competition, none, competition["root"], tested)
     if not len(table):
         folders = some_of(competition["pictures"]["train"])
         named = competition["pictures"]["pattern"]
@@ -384,23 +387,25 @@ def ids_in_both(found: Tables) -> list[Problem]:
     ]
 
 
-def with_unlisted(competition: dict, train: pd.DataFrame, path: str) -> pd.DataFrame:
+def with_unlisted(
+    competition: dict, train: pd.DataFrame, path: str, tested: pd.Index
+) -> pd.DataFrame:
     """The training rows, and one for each picture of the training folders that has none.
 
     Args:
         path: of the training table, for messages.
+        tested: ids of the test rows, whose pictures may be in a training folder too.
     """
     section = competition["pictures"]
     read = pictures.id_reader(section, competition["id"], train.index)
     folders = [pictures.Folder(f"{competition['root']}/{name}") for name in section["train"]]
     names = pictures.names_in(train, path, section, competition["id"])
     listed = {place for places in pictures.locate(names, folders)[0] for place in places}
-    ids = dict.fromkeys(
-        read(file)
-        for folder in folders
-        for file in folder.pictures()
-        if f"{folder.path}/{file}" not in listed
-    )
+    ids: dict[str | None, None] = {}
+    for name, folder in zip(section["train"], folders, strict=True):
+        files = (f for f in folder.pictures() if f"{folder.path}/{f}" not in listed)
+        others = tested if name in section["test"] else ()
+        ids |= dict.fromkeys(id_ for id_ in map(read, files) if id_ not in others)
     new = [id_ for id_ in ids if id_ is not None and id_ not in train.index]
     return train.reindex(train.index.append(pd.Index(new, dtype=object)).rename("id"))
 

@@ -370,17 +370,23 @@ def test_pictures_without_a_row_can_be_trained_on_as_empty_ones(tmp_path, patter
     (tmp_path / "train/deep").mkdir(parents=True)
     for name in ("a", "b", "deep/c"):
         Image.new("RGB", (4, 4)).save(tmp_path / f"train/{name}.png")
-    section = {"pattern": pattern, "columns": None, "train": ["train"]}
+    section = {"pattern": pattern, "columns": None, "train": ["train"], "test": ["test"]}
     competition = {"root": str(tmp_path), "id": "Name", "pictures": section}
     train = pd.DataFrame({"size": "1"}, index=pd.Index(known, name="id", dtype=object))
-    whole = with_unlisted(competition, train, "train.csv")
+    whole = with_unlisted(competition, train, "train.csv", pd.Index(new))
     assert list(whole.index) == [*known, *new]
     assert whole["size"].isna().tolist() == [False] * len(known) + [True] * len(new)
+    section["test"] = ["train"]  # where these are pictures of the test set
+    whole = with_unlisted(competition, train, "train.csv", pd.Index(new[:1]))
+    assert list(whole.index) == [*known, *new[1:]]
 
 
 def test_pictures_named_by_other_columns_cannot_be_told_from_their_files(tmp_path):
     (tmp_path / "train").mkdir()
-    section = {"pattern": ["{site}/{id}.png"], "columns": None, "train": ["train"]}
+    section = {
+        "pattern": ["{site}/{id}.png"], "columns": None, "train": ["train"], "test": ["test"],
+    }  # fmt: skip
     competition = {"root": str(tmp_path), "id": "id", "pictures": section}
+    train = pd.DataFrame(index=pd.Index(["a"], name="id"))
     with pytest.raises(DataError, match=r"must be named by the id alone"):
-        with_unlisted(competition, pd.DataFrame(index=pd.Index(["a"], name="id")), "train.csv")
+        with_unlisted(competition, train, "train.csv", train.index)
