@@ -554,7 +554,11 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
             "`task.options.normalised: true`."
         )
     of_class = ("the class ", "its class ", "no class")
-    of_form = [row for row, what in wrong.items() if not _what(what).startswith(of_class)]
+    of_form = [
+        row
+        for row, found in wrong.items()
+        if not all(what.startswith(of_class) for what, _ in found)
+    ]
     are_most = len(said) >= FEW and len(of_form) > len(said) / 2
     if are_most and not hint:
         hint = f"\nMore than half are wrong: is `task.options.format` ({form.format}) another one?"

@@ -60,14 +60,13 @@ def _parts(text: str, roles: Sequence[str]) -> list[str]:
     """The words of a string of boxes; commas and semicolons part numbers as blanks do."""
     if not re.search("[,;]", text):
         return text.split()
-    words = [word for word in re.split(r"[,;]*(?:^|\s+|$)[,;]*", text) if word]
+    words = [word for part in text.split() if (word := part.strip(",;"))]
     numbers = [word for place, word in enumerate(words) if roles[place % len(roles)] != "label"]
-    if len(words) % len(roles) == 0:
-        # Labels may have commas in them; numbers with one may be decimals of some countries.
-        if not any(re.search("[,;]", word) for word in numbers):
-            return words
-        if all(re.fullmatch(r"[-+]?\d+,\d+", word) for word in numbers):
-            return words
+    # Labels may have commas in them; numbers that all have one may be some countries' decimals.
+    is_parted = not any(re.search("[,;]", word) for word in numbers)
+    may_be_decimal = all(re.fullmatch(r"[-+]?\d+,\d+", word) for word in numbers)
+    if len(words) % len(roles) == 0 and (is_parted or may_be_decimal):
+        return words
     return [word for word in re.split(r"[\s,;]+", text) if word]
 
 

@@ -57,20 +57,25 @@ def read(folder: Path | str, root: Path | str) -> list[str]:
         if problems and not found:
             raise problems[0]
         if len({tuple(names) for names in found.values()}) > 1:
-            said = "; ".join(f"{file}: {some_of(names)}" for file, names in found.items())
+            listed = "; ".join(f"{file}: {some_of(names)}" for file, names in found.items())
             raise DataError(
-                f"Several files name the classes, and they differ: {said}. Set "
+                f"Several files name the classes, and they differ: {listed}. Set "
                 "`task.options.classes` to the names, in the order of their numbers."
             )
-        for file, names in found.items():
-            wrong = [name for name in names if not name or names.count(name) > 1]
-            if wrong:
-                raise DataError(
-                    f"{file}: the name {wrong[0]!r} is that of no class, or of several; name each "
-                    "once, or set `task.options.classes`"
-                )
+        if found:
+            file, names = next(iter(found.items()))
+            _check_apart(file, names)
             return names
     return []
+
+
+def _check_apart(file: Path, names: list[str]) -> None:
+    wrong = [name for name in names if not name or names.count(name) > 1]
+    if wrong:
+        raise DataError(
+            f"{file}: the name {wrong[0]!r} is that of no class, or of several; name each once, or "
+            "set `task.options.classes`"
+        )
 
 
 def lines_of(path: Path) -> list[str]:

@@ -270,9 +270,9 @@ def ids_of_rows(path: Path | str, id_column: str) -> dict[str, Any]:
     path = Path(path)
     whole = _whole(path)
     _check(path, whole, "images", ("id",))
-    own = any(id_column in image for image in whole["images"])
-    rows = {image["id"]: image.get(id_column) if own else image["id"] for image in whole["images"]}
-    return {str(id_): number for number, id_ in rows.items() if id_ is not None}
+    images = whole["images"]
+    field = id_column if any(id_column in image for image in images) else "id"
+    return {str(image[field]): image["id"] for image in images if image.get(field) is not None}
 
 
 def _text(value):

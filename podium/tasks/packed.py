@@ -64,6 +64,16 @@ def check_row_per_picture(sample: pd.DataFrame) -> None:
         )
 
 
+def check_without_blanks(classes: Sequence[str], where: str) -> None:
+    """DataError where a class of several words would be several in a submission's cell."""
+    blanks = [name for name in classes if name.split() != [name]]
+    if blanks:
+        raise DataError(
+            f"The class {blanks[0]!r} has a blank in it, which {where} cannot hold; rename it in "
+            "the training table"
+        )
+
+
 class PackedTask(Task):
     """A task whose targets and predictions are object arrays (n,) of packed rows."""
 

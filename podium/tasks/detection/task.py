@@ -16,7 +16,12 @@ from podium.metrics.boxes import found_in, matched, precision_of_class
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
 from podium.tasks.detection.options import TRAITS, losses
-from podium.tasks.packed import PackedTask, check_row_per_picture, fitted_apart
+from podium.tasks.packed import (
+    PackedTask,
+    check_row_per_picture,
+    check_without_blanks,
+    fitted_apart,
+)
 
 #: Share of a box that must be left in the network's picture, and its least side in pixels there.
 VISIBLE, LEAST_SIDE = 0.15, 1.0
@@ -53,7 +58,8 @@ class Task(PackedTask):
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`."""
-        read = _read(table, columns, options, found, numbered=_asks_numbers(sample, options))
+        numbered = options.classes_folder is not None and _asks_numbers(sample, options)
+        read = _read(table, columns, options, found, numbered)
         found.problems.extend(read.problems)
         if not len(read.objects):
             if read.file is not None:
@@ -351,12 +357,8 @@ class Task(PackedTask):
         if name is None:
             return self._rows_of(rows, kept)
         fields, between = self.options.submission, self.options.submission_between
-        blanks = [name for name in self.names if name.split() != [name]]
-        if blanks and "label" in boxes.roles_of(fields, or_middle=True):
-            raise DataError(
-                f"The class {blanks[0]!r} has a blank in it, which a string of boxes cannot hold; "
-                "rename it in the training table"
-            )
+        if "label" in boxes.roles_of(fields, or_middle=True):
+            check_without_blanks(self.names, "a string of boxes")
         texts = [
             boxes.write(fields, self._labels(classes), box, scores, self._digits, between)
             or self.options.submission_nothing

@@ -16,7 +16,12 @@ from podium.tasks import targets
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
 from podium.tasks.instance_segmentation.options import losses as names_of_losses
-from podium.tasks.packed import PackedTask, check_row_per_picture, fitted_apart
+from podium.tasks.packed import (
+    PackedTask,
+    check_row_per_picture,
+    check_without_blanks,
+    fitted_apart,
+)
 
 #: A piece of an object that a transform has cut it in is one of its own from this share of it.
 PIECE = 0.1
@@ -306,12 +311,8 @@ class Task(PackedTask):
         if not self.options.submission:
             return
         check_row_per_picture(sample)
-        blanks = [name for name in self.classes if name.split() != [name]]
-        if blanks and "{label}" in self.options.submission:
-            raise DataError(
-                f"the class {blanks[0]!r} has a blank in it, which a cell of objects cannot hold; "
-                "rename it in the training table"
-            )
+        if "{label}" in self.options.submission:
+            check_without_blanks(self.classes, "a cell of objects")
 
     def submission(self, prediction, decision, metric, sample):
         """A row per object, in the order of the sample's ids; empty cells for none.

@@ -3,13 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from podium.errors import DataError
+from podium.errors import DataError, some_of
 from podium.tasks.faults import Faults
 
 #: Pixels that a point may be beyond the border without a word.
 BORDER = 1.0
-#: Rows that a note of several names.
-SHOWN = 10
 
 
 def checked(
@@ -41,11 +39,11 @@ def checked(
         place = frame[list(pair)].to_numpy(dtype=np.float64)
         in_corner = np.flatnonzero((place == 0).all(axis=1))
         if len(in_corner):
-            rows = ", ".join(f"{row + 2}" for row in in_corner[:SHOWN])
-            rows += ", .." * (len(in_corner) > SHOWN)
-            problem = f"point {name!r} is at 0, 0 in {len(in_corner)} rows: empty their cells, or "
-            problem += "tell by `task.options.visible`, if that means missing"
-            first = str(frame.index[in_corner[0]])
+            problem = (
+                f"point {name!r} is at 0, 0 in {len(in_corner)} rows: empty their cells, or tell "
+                "by `task.options.visible`, if that means missing"
+            )
+            first, rows = str(frame.index[in_corner[0]]), some_of((in_corner + 2).tolist())
             faults.note(first, f"rows {rows}", problem, "kept as it is", harmless=True)
         away = ((place <= -BORDER) | (place > sides - 1 + BORDER)).any(axis=1) & is_seen
         for row in np.flatnonzero(away):
