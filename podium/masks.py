@@ -43,11 +43,18 @@ def is_empty(text: Any) -> bool:
 # ------------------------------------------------------------------------------- run lengths
 
 
-def read_runs(text: Any, size: Size, *, first_pixel: int = 1) -> tuple[np.ndarray, list[str]]:
+def read_runs(
+    text: Any, size: Size, *, first_pixel: int = 1, relative: bool = False
+) -> tuple[np.ndarray, list[str]]:
     """Runs of the text `start length start length ...`, and what is wrong with it.
 
     The runs are those that are usable: sorted, merged where they overlap, cut off where the
     picture ends. Of text that is not all numbers there are none.
+
+    Args:
+        first_pixel: its number.
+        relative: whether a start counts the pixels between the run and the one before, or the
+            beginning of the picture, whatever the number of the first pixel.
     """
     if is_empty(text):
         return _no_runs(), []
@@ -61,7 +68,12 @@ def read_runs(text: Any, size: Size, *, first_pixel: int = 1) -> tuple[np.ndarra
     problems = []
     if len(numbers) % 2:
         problems.append(f"found {len(numbers)} numbers, expected pairs of start and length")
-    runs = numbers[: len(numbers) // 2 * 2].reshape(-1, 2) - (first_pixel, 0)
+    runs = numbers[: len(numbers) // 2 * 2].reshape(-1, 2)
+    if relative:
+        first_pixel = 0
+        ends = np.cumsum(runs.astype(object)).reshape(-1, 2)[:, 1]  # Python's numbers never end
+        runs[:, 0] = (ends - runs[:, 1]).clip(-_FAR, _FAR)
+    runs = runs - (first_pixel, 0)
     usable, faults = _checked(runs, size, first_pixel)
     return usable, problems + faults
 
@@ -105,22 +117,29 @@ def _told(run: np.ndarray, first_pixel: int) -> str:
     return f"start {run[0] + first_pixel}, length {run[1]}"
 
 
-def write_runs(runs: np.ndarray, *, first_pixel: int = 1) -> str:
-    """Runs as the text `start length start length ...`; empty for none."""
+def write_runs(runs: np.ndarray, *, first_pixel: int = 1, relative: bool = False) -> str:
+    """Runs as the text `start length start length ...`, see `read_runs`; empty for none."""
+    if relative:
+        before = np.r_[0, runs.sum(axis=1)][:-1]
+        runs, first_pixel = np.subtract(runs, np.stack([before, 0 * before], axis=1)), 0
     return " ".join(map(str, np.add(runs, (first_pixel, 0)).ravel().tolist()))
 
 
 def decode(
-    text: Any, size: Size, *, order: Order = "columns", first_pixel: int = 1
+    text: Any, size: Size, *, order: Order = "columns", **numbers
 ) -> tuple[np.ndarray, list[str]]:
-    """The mask of run-length text, as far as it can be used, and what is wrong with the text."""
-    runs, problems = read_runs(text, size, first_pixel=first_pixel)
+    """The mask of run-length text, as far as it can be used, and what is wrong with the text.
+
+    Args:
+        numbers: how pixels are numbered, see `read_runs`.
+    """
+    runs, problems = read_runs(text, size, **numbers)
     return mask_of_runs(runs, size, order), problems
 
 
-def encode(mask: np.ndarray, *, order: Order = "columns", first_pixel: int = 1) -> str:
-    """A mask as run-length text."""
-    return write_runs(runs_of_mask(mask, order), first_pixel=first_pixel)
+def encode(mask: np.ndarray, *, order: Order = "columns", **numbers) -> str:
+    """A mask as run-length text; `numbers`: how pixels are numbered, see `read_runs`."""
+    return write_runs(runs_of_mask(mask, order), **numbers)
 
 
 def mask_of_runs(runs: np.ndarray, size: Size, order: Order = "columns") -> np.ndarray:

@@ -10,7 +10,7 @@ from podium.errors import DataError, numbered
 NAMED = 20
 #: What to look at where masks are wrong, by the option `format`.
 OF_MASKS = {
-    "runs": " `order` and `first_pixel` say how pixels are counted.",
+    "runs": " `order`, `first_pixel` and `starts` say how pixels are counted.",
     "pictures": " Pictures in which colours stand for classes need `format: colours`.",
 }
 

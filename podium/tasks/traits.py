@@ -118,8 +118,19 @@ class MaskOptions(TaskOptions):
         "`rows`. Submissions are written the same way.",
     )
     first_pixel: Literal[0, 1] = Field(1, description="The number of the first pixel in runs.")
+    starts: Literal["absolute", "relative"] = Field(
+        "absolute",
+        description="What a run's start says: `absolute`, the number of its first pixel; "
+        "`relative`, how many pixels lie between it and the run before, or the picture's "
+        "beginning, as in SIIM-ACR's pneumothorax competition; there `first_pixel` says nothing.",
+    )
     repair: bool = Field(
         False,
         description="Repair masks that are wrong as far as they can be, listed in "
         "`prepare/problems.csv`, instead of refusing them.",
     )
+
+    @property
+    def numbers(self) -> dict:
+        """How runs number the pixels, see `podium.masks.read_runs`."""
+        return {"first_pixel": self.first_pixel, "relative": self.starts == "relative"}

@@ -252,6 +252,8 @@ def test_rows_of_a_picture_are_its_objects_in_their_order():
     assert not problems
     (along, _), _ = read([("a", "0 2"), ("b", pd.NA)], order="rows", first_pixel=0)
     assert along[0, :2].tolist() == [1, 1]
+    (apart, _), _ = read([("a", "0 1 1 2"), ("b", pd.NA)], starts="relative")
+    assert apart[:, 0].tolist() == [1, 0, 1, 1]
 
 
 def test_what_is_wrong_is_told_by_row_all_at_once():

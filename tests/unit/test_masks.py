@@ -54,6 +54,39 @@ def test_the_text_is_kaggles():
     assert masks.encode(np.zeros(SIZE)) == ""
 
 
+def test_starts_may_count_from_the_run_before():
+    mask = np.zeros(SIZE, np.uint8)
+    mask[1:3, 0] = mask[0, 1] = 1
+    assert masks.encode(mask, relative=True) == "1 2 1 1"
+    assert masks.encode(mask, order="rows", relative=True) == "1 1 4 1 5 1"
+    assert masks.encode(np.zeros(SIZE), relative=True) == ""
+
+
+@settings(deadline=None)
+@given(binary, orders, st.integers(0, 1))
+def test_masks_come_back_from_relative_text(mask, order, first):
+    text = masks.encode(mask, order=order, first_pixel=first, relative=True)
+    found, problems = masks.decode(text, mask.shape, order=order, first_pixel=first, relative=True)
+    assert problems == []
+    np.testing.assert_array_equal(found, mask)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "usable"),
+    [
+        ("1 2 -1 3", "1 run over another, the first at pixel 2", "1 4"),
+        ("20 3 3 2", "1 run past the end: start 26, length 2, but the last pixel", "20 3"),
+        ("-3 5 1 1", "1 run before the first pixel, which is 0: start -3, length 5", "0 2 1 1"),
+        ("1 2 9000000000000000000 9000000000000000000 9000000000000000000 1",
+         "2 runs past the end", "1 2"),
+    ],
+)  # fmt: skip
+def test_wrong_relative_text_is_told_by_its_pixels(text, message, usable):
+    runs, problems = masks.read_runs(text, SIZE, relative=True)
+    assert any(message in problem for problem in problems), problems
+    assert masks.write_runs(runs, relative=True) == usable
+
+
 @pytest.mark.parametrize("text", ["", " ", "nan", "NaN", "-1", None, float("nan")])
 def test_an_empty_mask_has_many_spellings(text):
     found, problems = masks.decode(text, SIZE)

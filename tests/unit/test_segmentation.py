@@ -61,9 +61,12 @@ def test_a_mask_per_picture_pictures_without_one_are_empty(tmp_path):
 
 @pytest.mark.parametrize("order", ["columns", "rows"])
 @pytest.mark.parametrize("first", [0, 1])
-def test_run_lengths_are_counted_as_the_options_say(tmp_path, order, first):
-    text = masks.encode(square(1, 2), order=order, first_pixel=first)
-    task, stacks, _ = read(tmp_path, table_of([("a", text)]), order=order, first_pixel=first)
+@pytest.mark.parametrize("starts", ["absolute", "relative"])
+def test_run_lengths_are_counted_as_the_options_say(tmp_path, order, first, starts):
+    numbers = {"first_pixel": first, "relative": starts == "relative"}
+    text = masks.encode(square(1, 2), order=order, **numbers)
+    options = {"order": order, "first_pixel": first, "starts": starts}
+    task, stacks, _ = read(tmp_path, table_of([("a", text)]), **options)
     np.testing.assert_array_equal(stacks[0][0], square(1, 2))
     prediction = column([pack(255 * stacks[0])])
     sample = SAMPLE.set_axis(["a"])

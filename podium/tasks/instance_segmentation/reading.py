@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -170,8 +171,7 @@ class _Reader:
             return lambda cell: masks.read_coco(cell, size), "columns"
         if self.options.format == "masks":
             return lambda path: _runs_of_picture(path, size), "columns"
-        first = self.options.first_pixel
-        return lambda cell: masks.read_runs(cell, size, first_pixel=first), self.options.order
+        return partial(masks.read_runs, size=size, **self.options.numbers), self.options.order
 
     def labels(self, id_: str, size: masks.Size, rows: list) -> tuple[np.ndarray, np.ndarray]:
         """A label picture from the path of one; its objects are of one class."""

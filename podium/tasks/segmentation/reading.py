@@ -209,7 +209,7 @@ class Reader:
             runs, problems = masks.read_coco(cell, size)
             order: masks.Order = "columns"
         else:
-            runs, problems = masks.read_runs(cell, size, first_pixel=self.options.first_pixel)
+            runs, problems = masks.read_runs(cell, size, **self.options.numbers)
             order = self.options.order
         if self.cells.names is not None and not len(runs) and not problems:
             self._empty.append(f"{place} (id {id_})")

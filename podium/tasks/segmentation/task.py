@@ -319,8 +319,8 @@ class Task(PackedTask):
                     only = "" if len(self._shown) == 1 else f"_{name}"
                     yield id_, name, f"{FOLDER}/{id_}{only}.png", 255 * mask
                     continue
-                order, first = self.options.order, self.options.first_pixel
-                yield id_, name, masks.encode(mask, order=order, first_pixel=first), mask
+                order, numbers = self.options.order, self.options.numbers
+                yield id_, name, masks.encode(mask, order=order, **numbers), mask
 
     @property
     def _is_one_picture(self) -> bool:
