@@ -53,9 +53,13 @@ def at_home(maps: np.ndarray, frames: Frames, row: int, side: tuple[int, int]) -
 
 def placed(prediction, frames: Frames, row: int) -> np.ndarray:
     """A row's maps, a tensor (h, w, maps) of 0 to 1, at home in 255ths, uint8 (maps, H, W)."""
-    maps = np.ascontiguousarray(prediction.permute(2, 0, 1).float().cpu().numpy())
-    home = at_home(maps, frames, row, tuple(frames.sides[row]))
-    return np.rint(255 * home).clip(0, 255).astype(np.uint8)
+    width, height = (int(side) for side in frames.sides[row])
+    placed = np.empty((prediction.shape[2], height, width), np.uint8)
+    for number, place in enumerate(placed):  # one by one: all of a large picture fill the memory
+        seen = np.ascontiguousarray(prediction[None, ..., number].float().cpu().numpy())
+        (home,) = at_home(seen, frames, row, (width, height))
+        place[:] = np.rint(255 * home).clip(0, 255)
+    return placed
 
 
 def mean_of(parts: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
