@@ -66,8 +66,9 @@ def wheat_precision(target, answer, *, ious: list[float] | None = None):
 
 def precision_of_class(
     measures: list[tuple[np.ndarray, ...]], name: int
-) -> tuple[float | None, np.ndarray, np.ndarray, int]:
-    """Average precision at the first threshold, scores and hits best first, and the objects' count.
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, int]:
+    """Average precision at each threshold, scores and hits at the first, best first, and the
+    objects' count.
 
     None for a class without objects.
     """
@@ -75,8 +76,8 @@ def precision_of_class(
     order = np.flatnonzero(classes == name)
     order = order[np.argsort(-scores[order], kind="stable")]
     count = int((there == name).sum())
-    precision = float(precisions(hits[order, :1].T, count)[0]) if count else None
-    return precision, scores[order], hits[order, 0], count
+    found = precisions(np.ascontiguousarray(hits[order].T), count) if count else None
+    return found, scores[order], hits[order, 0], count
 
 
 def matched(target, boxes: np.ndarray, classes: np.ndarray, levels) -> np.ndarray:

@@ -467,6 +467,10 @@ def test_mistakes_lines_and_pictures(task):
     assert dog["precision"] == pytest.approx(1 / 2)
     assert cat["recall"] == pytest.approx(2 / 3)
     assert cat["ap50"] == pytest.approx(67 / 101)
+    for name, key in (("box_map", "ap"), ("map50", "ap50")):
+        metric = metrics.load({"name": name})
+        score = metric(true, metric.measured(true, said))
+        assert np.mean([dog[key], cat[key]]) == pytest.approx(score)
     assert task.answer(said[0], 0.25) == "1 cat, 1 a dog (25% wrong)"
     drawn = task.draw(np.zeros((480, 640, 3), np.uint8), np.array([10, 10]), true[0], said[1])
     seen = {tuple(colour) for colour in drawn.reshape(-1, 3).tolist()}

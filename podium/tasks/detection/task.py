@@ -13,6 +13,7 @@ from podium import box_tables, boxes, coco, views
 from podium.box_tables import Form, Read
 from podium.errors import DataError, PodiumError, did_you_mean, some_of
 from podium.metrics.boxes import found_in, matched, precision_of_class
+from podium.metrics.coco import LEVELS
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
 from podium.tasks.detection.options import TRAITS, losses
@@ -513,15 +514,15 @@ class Task(PackedTask):
         return ["target"]
 
     def errors_by_name(self, target, prediction):
-        """A line per class: objects, average precision at IoU 0.5, recall and precision.
+        """A line per class: objects, average precision (COCO's, and at IoU 0.5), recall, precision.
 
-        Recall and precision are those of boxes with a score of at least `SHOWN`.
+        Recall and precision, at IoU 0.5, are those of boxes with a score of at least `SHOWN`.
         """
         pairs = zip(map(unpack, target), map(unpack, prediction), strict=True)
-        measures = [found_in(true, said, (0.5,)) for true, said in pairs]
+        measures = [found_in(true, said, LEVELS) for true, said in pairs]
         lines = []
         for place, name in enumerate(self.names):
-            precision, scores, hits, objects = precision_of_class(measures, place)
+            precisions, scores, hits, objects = precision_of_class(measures, place)
             kept = scores >= SHOWN
             right, said = int(hits[kept].sum()), int(kept.sum())
             lines.append(
@@ -529,7 +530,8 @@ class Task(PackedTask):
                     "name": name,
                     "rows": sum(int((row[3] == place).any()) for row in measures),
                     "objects": objects,
-                    "ap50": precision,
+                    "ap": None if precisions is None else float(precisions.mean()),
+                    "ap50": None if precisions is None else float(precisions[0]),
                     "recall": right / objects if objects else None,
                     "precision": right / said if said else None,
                 }
