@@ -131,6 +131,9 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
         why = f"{task} answers with pictures that must stay as they are"
         asked += [(f"look.{name}", wanted, False, why) for name, wanted in model.look]
         asked.append(("augment.scales", model.augment.scales, None, why))
+    if approach in traits.bare:
+        why = f"approach: {approach} has no backbone whose weights were learned before"
+        asked.append(("freeze.stages", model.freeze.stages, "none", why))
     if traits.makes_maps(model):
         if is_own_module(model.backbone):
             why = "only these give the feature maps that its network stands on"

@@ -28,6 +28,7 @@ class Traits:
         approaches: what a model's `approach` may be, the default first.
         map_approaches: those of them whose networks answer with maps, which no frozen features
             and no linear probe can make.
+        bare: approaches whose networks have no backbone.
         map_head: keys of a model's `head` that such networks heed.
         loss_keys: keys of a model's `loss`, beside its terms, that any of the terms heeds.
         library_losses: approaches whose terms are those of a library, which heed none of them.
@@ -43,6 +44,7 @@ class Traits:
     makes_pictures: bool = False
     approaches: tuple[str, ...] = ()
     map_approaches: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     map_head: tuple[str, ...] = ()
     loss_keys: tuple[str, ...] = ()
     library_losses: tuple[str, ...] = ()

@@ -218,6 +218,12 @@ ONE_PROBLEM = [
         {"task": "segmentation", "metric": "dice", "competition/tabular": ["age"]},
         "models.net.tabular: found True, expected False: its network looks at pictures only",
     ),
+    (
+        {"task": {"name": "image_to_image", "options": {"recipe": {"name": "gaussian"}}},
+         "metric": "psnr", "competition/target": "clean", "competition/tabular": [],
+         "models/net/approach": "plain", "models/net/weights": "hub", "models/net/freeze": 2},
+        "models.net.freeze.stages: found 2, expected 'none': approach: plain has no backbone",
+    ),
     # weights
     ({"models/net/weights": "file:no.pth"}, "models.net.weights: no file 'no.pth'"),
     (

@@ -16,6 +16,7 @@ TRAITS = Traits(
     makes_pictures=True,
     approaches=("unet", "plain"),
     map_approaches=("unet", "plain"),
+    bare=("plain",),
     map_head=("hidden",),
 )
 
