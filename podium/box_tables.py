@@ -433,7 +433,7 @@ def _class_in_yolo(label: str, names: Sequence[str]) -> tuple[str, str]:
     if not (number >= 0 and number == int(number)):
         return label, f"its class is {label!r}, expected a whole number"
     if names and number >= len(names):
-        return label, f"its class is {label!r}, but there are {len(names)}, from 0 on"
+        return label, f"its class is {label!r}, but those from 0 on are {some_of(names)}"
     return names[int(number)] if names else str(int(number)), ""
 
 

@@ -138,7 +138,10 @@ def test_classes_of_yolo_are_whole_numbers(tmp_path):
     for names, expected in (("cat\r\ndog\r\n", ["cat", "dog"]), ("", ["0", "1"])):
         found = yolo("0.0" + box + "1 0.2 0.2 0.1 0.1", names)
         assert found.objects["label"].tolist() == expected
-    for label, problem in (("2", "'2', but there are 2"), ("-1", "'-1', expected a whole number")):
+    for label, problem in (
+        ("2", "'2', but those from 0 on are cat, dog"),
+        ("-1", "'-1', expected a whole number"),
+    ):
         with pytest.raises(DataError, match=rf"row 1 \('{label} .*: its class is {problem}"):
             yolo(label + box)
     yolo("1" + box)

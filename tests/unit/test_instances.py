@@ -340,11 +340,14 @@ def test_a_folder_holds_a_mask_for_each_object(tmp_path):
     (tmp_path / "a/masks/notes.txt").write_text("by hand")
     (tmp_path / "b/masks").mkdir(parents=True)
     # The table may have a row for each object, as the Data Science Bowl's of 2018 has.
-    cells = [("a", "a/masks"), ("a", "a/masks"), ("b", "b/masks")]
+    cells = [("a", "a/masks"), ("a", "./a/masks/"), ("b", "b/masks")]
     (labels, nothing), problems = read(cells, Options(format="masks"), root=tmp_path)
     np.testing.assert_array_equal(labels, mask[1] + 2 * mask[0])
     assert not nothing.any()
     assert not problems
+    save("a/masks/more/1.png", mask[0])
+    _, (problem,) = read(cells, Options(format="masks"), root=tmp_path)
+    assert problem[2:] == ("a/masks: holds folders, which nothing reads: more", "left out")
 
     save("a/masks/3.png", mask[0] | mask[1])
     save("a/masks/4.png", np.zeros((5, 5)))

@@ -1,6 +1,7 @@
 """Objects of a training table as label pictures and classes."""
 
 import math
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -205,6 +206,10 @@ class _Reader:
             for file in files:
                 if file.suffix.lower() in pictures.ENDINGS:
                     found.append((f"{cell}/{file.name}", file, kind))
+            inner = [file.name for file in files if file.is_dir()]
+            if inner and len(inner) < len(files):
+                problem = f"{cell}: holds folders, which nothing reads: {some_of(inner, 3)}"
+                self.faults.note(id_, row, problem, "left out", harmless=True)
             if files and not any(file.suffix.lower() in pictures.ENDINGS for file in files):
                 problem = f"{cell}: holds no picture, but {some_of([f.name for f in files], 3)}"
                 self.faults.note(id_, row, problem, "taken as a picture without objects")
@@ -216,7 +221,7 @@ def _distinct(rows: list) -> list:
     first = {}
     for row, cell, kind in rows:
         if not masks.is_empty(cell):
-            first.setdefault((str(cell), kind), (row, cell, kind))
+            first.setdefault((os.path.normpath(str(cell)), kind), (row, cell, kind))
     return list(first.values())
 
 
