@@ -1,22 +1,22 @@
 """Pictures: finding them, looking at their headers, decoding them as a person sees them."""
 
+import bisect
 import hashlib
 import math
 import os
 import re
-import string
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from podium import alike
-from podium.errors import DataError, did_you_mean, numbered, some_of
+from podium import alike, patterns
+from podium.errors import DataError, numbered, some_of
 from podium.tables import nearest_files, path_problem
 
 #: What Pillow may decode: pictures only, nothing that runs a program (EPS) or plays (MPEG).
@@ -263,12 +263,41 @@ class Folder:
         key = key.removeprefix("./")
         own = os.path.basename(os.path.normpath(self.path)) + "/"
         # Some tables write the folder's own name before the path.
-        for path in (key, key.removeprefix(own)) if key.startswith(own) else (key,):
+        for path in dict.fromkeys((key, key.removeprefix(own))):
             if path in self.files:
                 return [self.files[path]]
             if path in self._without_ending:
                 return self._without_ending[path]
+            if "*" in path and (found := self._matching(path)):
+                return found
         return self._by_name.get(key, []) if "/" not in key else []
+
+    def _matching(self, form: str) -> list[str]:
+        """The pictures of a form such as `a/*/{n}_*.png`, in which `*` stands for any letters but
+        `/`; one without a folder may be of any."""
+        folder, slash, name = form.rpartition("/")
+        by_path, by_name = self._sorted
+        keys, start = (by_path, form) if slash and "*" not in folder else (by_name, name)
+        start = start.partition("*")[0]
+        expression = re.compile(patterns.LETTERS.join(map(re.escape, form.split("*"))), re.DOTALL)
+        found = []
+        for place in range(bisect.bisect_left(keys, (start,)), len(keys)):
+            key, file = keys[place]
+            if not key.startswith(start):
+                break
+            whole = file if slash else key
+            if expression.fullmatch(whole) or expression.fullmatch(os.path.splitext(whole)[0]):
+                found.append(file)
+        return [self.files[file] for file in found]
+
+    @cached_property
+    def _sorted(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """(path, path) and (name, path) of each picture, as they are looked up, sorted."""
+        keys = [key for key in self.files if os.path.splitext(key)[1].lower() in ENDINGS]
+        return (
+            sorted((key, key) for key in keys),
+            sorted((key.rpartition("/")[2], key) for key in keys),
+        )
 
 
 def _files_below(folder: str) -> list[str]:
@@ -396,13 +425,13 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
     """
     if pictures["columns"]:
         own = [name for name in pictures["columns"] if name != id_column]  # the id is the index
-        _check_known(own, "competition.pictures.columns", table, path)
+        patterns.check_known(own, "competition.pictures.columns", table, path)
         ids = {id_column: table.index.to_numpy(dtype=object)}
         names = table[own].assign(**ids)[pictures["columns"]]
     elif pictures["pattern"]:
         names = pd.DataFrame(
             {
-                pattern: filled(pattern, table, path, id_column)
+                pattern: patterns.filled(pattern, table, path, id_column)
                 for pattern in dict.fromkeys(pictures["pattern"])
             },
             index=table.index,
@@ -450,15 +479,15 @@ def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[
 
     Raises DataError where names of pictures are not made of the id alone.
     """
-    patterns = pictures["pattern"] or []
-    fields = [field for pattern in patterns for field in fields_of(pattern)]
-    others = {*(pictures["columns"] or []), *fields} - {id_column, "id"}
-    if others or len(patterns) > 1:
+    named = pictures["pattern"] or []
+    columns = [column for pattern in named for column in patterns.columns_of(pattern)]
+    others = {*(pictures["columns"] or []), *columns} - {id_column, "id"}
+    if others or len(named) > 1:
         raise DataError(
             "competition.pictures: pictures that no table lists must be named by the id alone (at "
             "most one `pattern`, with `{id}`); or list them in the training table"
         )
-    if not patterns:
+    if not named:
         has_ending = any(os.path.splitext(id_)[1].lower() in ENDINGS for id_ in known)
         has_folder = any("/" in id_ for id_ in known)
 
@@ -467,65 +496,14 @@ def id_reader(pictures: dict, id_column: str, known: Sequence[str]) -> Callable[
             return name if has_ending else os.path.splitext(name)[0]
 
         return name_of
-    parts = [re.escape(text) for text, *_ in string.Formatter().parse(patterns[0])]
-    whole = "(.+)".join([*parts, ""][: len(fields) + 1])
-    ends = os.path.splitext(patterns[0])[1].lower() in ENDINGS
+    expression = patterns.reader_of(named[0])
+    ends = os.path.splitext(named[0])[1].lower() in ENDINGS
 
     def read(file: str) -> str | None:
-        match = re.fullmatch(whole, file if ends else os.path.splitext(file)[0])
-        return match[1] if match else None
+        match = expression.fullmatch(file if ends else os.path.splitext(file)[0])
+        return match["id"] if match else None
 
     return read
-
-
-#: The key of patterns, where it is not another.
-PATTERN = "competition.pictures.pattern"
-
-
-def fields_of(pattern: str, key: str = PATTERN) -> list[str]:
-    """The columns that a pattern such as `{site}/{id}.png` reads; DataError where it is none."""
-    try:
-        fields = [
-            field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None
-        ]
-    except ValueError as error:
-        raise DataError(f"{key}: {pattern!r}: {error}") from None
-    if not fields or "" in fields:
-        raise DataError(
-            f'{key}: {pattern!r} names no column; expected one in braces, such as "{{id}}.jpg"'
-        )
-    return fields
-
-
-def _check_known(names: Sequence[str], key: str, table: pd.DataFrame, path: Path | str) -> None:
-    known = [str(column) for column in table.columns]
-    missing = [f"{name!r}{did_you_mean(name, known)}" for name in names if name not in known]
-    if missing:
-        raise DataError(
-            f"{key}: {path} has no column {', '.join(missing)}; it has {some_of(known, 20)}"
-        )
-
-
-def filled(
-    pattern: str, table: pd.DataFrame, path: Path | str, id_column: str = "id", key: str = PATTERN
-) -> list[str | None]:
-    """The pattern with each row's cells; None where one of them is empty.
-
-    Raises DataError for a pattern that is none, or a column that is not there.
-    """
-    fields = fields_of(pattern, key)
-    own = [field for field in dict.fromkeys(fields) if field not in (id_column, "id")]
-    _check_known(own, f"{key} {pattern!r}", table, path)
-    values = {field: table[field].to_numpy() for field in own}
-    names: list = []
-    for row, id_ in enumerate(table.index):
-        cells = {id_column: id_, "id": id_, **{field: values[field][row] for field in own}}
-        is_whole = all(isinstance(cells[field], str) for field in fields)
-        try:
-            names.append(pattern.format_map(cells) if is_whole else None)
-        except ValueError as error:
-            raise DataError(f"{key}: {pattern!r}: {error}") from None
-    return names
 
 
 def locate(names: pd.DataFrame, folders: Sequence[Folder]) -> tuple[pd.Series, pd.Series]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import alike, coco, manifest, pictures, tables, tasks
+from podium import alike, coco, manifest, patterns, pictures, tables, tasks
 from podium.errors import DataError, numbered, some_of
 from podium.jobs import Job
 
@@ -97,8 +97,9 @@ def prepare(
             target_table, info = read()
 
     if competition["pictures"]["unlisted"] == "empty":
-        whole = with_unlisted(competition, found.train, found.train_path, found.test.index)
-        found = replace(found, train=whole)
+        listed = found.train.drop(columns=_parts_of_ids(competition))
+        whole = with_unlisted(competition, listed, found.train_path, found.test.index)
+        found = replace(found, train=_with_parts(competition, whole, found.train_path))
         job.say(f"{len(found.train):,} training pictures")
     parts = find_pictures(competition, found)
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
@@ -190,7 +191,7 @@ def read_tables(
     sample = _collect(faults, lambda: _sample_of(competition, sample_path, index_sample))
     test = None
     if test_path:
-        needed = [*competition["tabular"], *_picture_columns(competition)]
+        needed = _needed_of(competition)
         test = _collect(
             faults,
             lambda: _indexed(
@@ -203,6 +204,11 @@ def read_tables(
         _collect(faults, lambda: _check_same_ids(test, sample, test_path, sample_path))
     if not (train_path or by_class) and test is not None:
         rows = _collect(faults, lambda: table_of_pictures(competition, test.index))
+    if rows is not None:
+        rows = _collect(faults, lambda: _with_parts(competition, rows, train_path or root))
+    # Test ids may be of another form where nothing asks for their parts.
+    if test is not None and {*_needed_of(competition)} & {*_parts_of_ids(competition)}:
+        test = _collect(faults, lambda: _with_parts(competition, test, test_path or sample_path))
     if faults:
         raise DataError(faults[0] if len(faults) == 1 else "\n".join(faults))
     train, asked = rows, sample
@@ -239,9 +245,7 @@ def _train_of(competition: dict, path: Path | None, index: Callable) -> pd.DataF
     if path is None:
         return table_of_folders(competition)
     group = [competition["group"]] if competition["group"] else []
-    needed = [
-        *competition["target"], *group, *competition["tabular"], *_picture_columns(competition)
-    ]  # fmt: skip
+    needed = [*competition["target"], *group, *_needed_of(competition)]
     return _indexed(competition, path, needed, "competition.train", index)
 
 
@@ -251,7 +255,8 @@ def _indexed(
     table = _read(competition, path, key, may_be_coco=True)
     id_column = tables.id_column_of(table, competition["id"])
     needed = tables.expanded([name for name in needed if name != "id"], list(table.columns))
-    tables.check_columns(table, path, [id_column, *needed])
+    parts = _parts_of_ids(competition)
+    tables.check_columns(table, path, [id_column, *(name for name in needed if name not in parts)])
     return index(table, path, id_column)
 
 
@@ -270,24 +275,41 @@ def _read(competition: dict, path: Path, key: str, may_be_coco: bool = False) ->
         raise DataError(f"{key}: {error}") from None
 
 
+def _needed_of(competition: dict) -> list[str]:
+    """The columns that every row needs, those of test rows too."""
+    return [*competition["tabular"], *_picture_columns(competition)]
+
+
 def _picture_columns(competition: dict) -> list[str]:
     """The columns beside the id that name pictures."""
     section = competition["pictures"]
-    patterns = [field for p in section["pattern"] or [] for field in pictures.fields_of(p)]
-    names = dict.fromkeys([*(section["columns"] or []), *patterns])
+    named = [name for each in section["pattern"] or [] for name in patterns.columns_of(each)]
+    names = dict.fromkeys([*(section["columns"] or []), *named])
     return [name for name in names if name not in (competition["id"], "id")]
+
+
+def _parts_of_ids(competition: dict) -> list[str]:
+    return patterns.parts_of(competition["id_parts"]) if competition["id_parts"] else []
+
+
+def _with_parts(competition: dict, table: pd.DataFrame, path: Path | str) -> pd.DataFrame:
+    """The table and the columns that its ids are parted into."""
+    pattern = competition["id_parts"]
+    return patterns.with_parts(table, pattern, path) if pattern else table
 
 
 def _test_from_sample(competition: dict, sample: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Test rows where there is no test table: the sample submission's ids, and what they need."""
-    needed = [*competition["tabular"], *_picture_columns(competition)]
-    missing = [name for name in dict.fromkeys(needed) if name not in sample.columns]
+    needed = _needed_of(competition)
+    parts = _parts_of_ids(competition)
+    needed = [name for name in dict.fromkeys(needed) if name not in parts]
+    missing = [name for name in needed if name not in sample.columns]
     if missing:
         raise DataError(
             f"competition.test: without a test table the rows of {path} are the test rows, but it "
             f"has no column {some_of(missing)}; name the test table"
         )
-    return sample.loc[~sample.index.duplicated(), list(dict.fromkeys(needed))]
+    return sample.loc[~sample.index.duplicated(), needed]
 
 
 def _check_same_ids(

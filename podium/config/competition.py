@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from podium import patterns
 from podium.config.section import Names, Section
-from podium.errors import did_you_mean
+from podium.errors import DataError, did_you_mean
 
 
 class Pictures(Section):
@@ -32,7 +33,9 @@ class Pictures(Section):
     pattern: Names | None = Field(
         None,
         description="Path of a picture with `{column}` for a value of its row, such as "
-        '"{id}.jpg" or "{site}/{id}_{view}.png". Several patterns: several pictures per row.',
+        '"{id}.jpg" or "{site}/{id}_{view}.png". `{id:0>4}` writes 7 as 0007, `{id[0]}` is the '
+        'first letter, and `*` stands for any letters of a name: "{id}_*.png". Several patterns: '
+        "several pictures per row.",
     )
     folder_per_class: bool = Field(
         False,
@@ -116,6 +119,12 @@ class Competition(Section):
         'the tasks that answer with these. `*` stands for any letters: `"*_x"`. `[]` where '
         "`task.options.annotations` or `pattern` says where the targets are."
     )
+    id_parts: str | None = Field(
+        None,
+        description="What ids are made of, such as `{patient}_{view}`: each part is a column that "
+        "`group`, `tabular`, `folds` and `pictures.pattern` may name. Of several ways to part an "
+        "id the one with the shortest first part is taken, and so on.",
+    )
     group: str | None = Field(
         None,
         description="Rows that share this column's value (a patient, a site) never sit in two "
@@ -155,6 +164,16 @@ class Competition(Section):
             for name in self.tabular
             if name in taken
         ]
+        try:
+            parts = patterns.parts_of(self.id_parts) if self.id_parts else []
+        except DataError as error:
+            raise ValueError(str(error).removeprefix("competition.")) from None
+        taken["id"] = "the id"
+        problems += [
+            f"id_parts: found {name!r}, which is {taken[name]}; call the part otherwise"
+            for name in parts
+            if name in taken
+        ]
         if self.group in self.target:
             problems.append(
                 f"group: found {self.group!r}, which is a target; each fold would lack classes"
@@ -175,11 +194,12 @@ class Competition(Section):
         if section.folder_per_class and not self.target:
             raise ValueError("target: found nothing, expected a name for the folders' classes")
         if self.train is None:
-            patterns = section.pattern or []
-            columns = [name for p in patterns for name in re.findall(r"{(\w+)", p)]
+            named = section.pattern or []
+            columns = [name for each in named for name in re.findall(r"{(\w+)", each)]
+            parts = patterns.parts_of(self.id_parts) if self.id_parts else []
             asked = {
-                "group": [self.group] if self.group else [],
-                "tabular": self.tabular,
+                "group": [self.group] if self.group not in (None, *parts) else [],
+                "tabular": [name for name in self.tabular if name not in parts],
                 "pictures.columns": section.columns or [],
                 "pictures.pattern": [name for name in columns if name not in ("id", self.id)],
             }

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import pictures
+from podium import patterns, pictures
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
 
 
@@ -43,7 +43,7 @@ def with_paths(
             f"{key}: says where the masks are, so competition.target must be [], found "
             f"{some_of(columns)}"
         )
-    paths = pictures.filled(pattern, table, found.table, found.id_column, key)
+    paths = patterns.filled(pattern, table, found.table, found.id_column, key)
     return table.assign(**{name: paths})
 
 

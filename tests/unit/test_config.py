@@ -292,6 +292,14 @@ ONE_PROBLEM = [
         {"competition/pictures": {"pattern": "{id}.png", "columns": "file"}},
         "competition.pictures: give only one of `columns`, `pattern` and `folder_per_class`",
     ),
+    (
+        {"competition/id_parts": "{y}_{view}"},
+        "competition.id_parts: found 'y', which is a target; call the part otherwise",
+    ),
+    (
+        {"competition/id_parts": "{patient}_{"},
+        "competition.id_parts: '{patient}_{': ",
+    ),
     ({"competition/train": None}, "competition.train: found nothing, expected the training table"),
     (
         {"competition/categorical": ["wieght"]},

@@ -309,6 +309,14 @@ def tree(tmp_path):
         (".hidden", []),
         ("../train/1.jpg", []),
         ("", []),
+        ("sub/deep/x*.jpeg", ["sub/deep/x.y.jpeg"]),
+        ("sub/*/x.*", ["sub/deep/x.y.jpeg"]),
+        ("train/sub/*/x.y", ["sub/deep/x.y.jpeg"]),
+        ("x*", ["sub/deep/x.y.jpeg"]),
+        ("*/3*", ["a/3.png", "b/3.png"]),
+        ("sub/*", ["sub/2.PNG"]),
+        ("*/deep/*.PNG", []),
+        ("no*", []),
     ],
 )
 def test_a_name_is_found_in_nested_folders(tree, name, found):

@@ -390,3 +390,25 @@ def test_pictures_named_by_other_columns_cannot_be_told_from_their_files(tmp_pat
     train = pd.DataFrame(index=pd.Index(["a"], name="id"))
     with pytest.raises(DataError, match=r"must be named by the id alone"):
         with_unlisted(competition, train, "train.csv", train.index)
+
+
+def test_parts_of_ids_are_columns(files):
+    settings = {"id_parts": "{kind}{number}", "group": "number", "tabular": ["kind"]}
+    files.prepare(**settings, pictures={"pattern": "{kind}{number}*g"})
+    train, test = files.read("train"), files.read("test")
+    assert manifest.columns(train, ["kind", "number"]).iloc[1].tolist() == ["t", "r1"]
+    assert train["group"].tolist() == [f"r{row}" for row in range(ROWS)]
+    assert manifest.columns(test, ["kind"])["kind"].tolist() == ["t"] * TEST_ROWS
+    assert list(test.iloc[0]["pictures"]) == [f"{files.root}/test/te0.png"]
+
+
+def test_test_ids_may_be_of_another_form_where_their_parts_are_not_needed(files):
+    settings = {"id_parts": "tr{number}", "group": "number"}
+    message = files.fault(**settings, tabular=["number"])
+    assert "test.csv: 4 ids are not of the form 'tr{number}'" in message
+    assert "test.csv: 4 ids" in files.fault(**settings, pictures={"pattern": "*{number}.png"})
+    table = (files.root / "train.csv").read_bytes()
+    files.columns("train.csv", number="1")
+    assert "train.csv has a column 'number' already" in files.fault(**settings)
+    files.write("train.csv", table)
+    assert files.prepare(**settings).read("train")["group"].iloc[3] == "3"
