@@ -133,6 +133,6 @@ class MaskOptions(TaskOptions):
     )
 
     @property
-    def numbers(self) -> dict:
+    def counting(self) -> dict:
         """How runs number the pixels, see `podium.masks.read_runs`."""
         return {"first_pixel": self.first_pixel, "relative": self.starts == "relative"}

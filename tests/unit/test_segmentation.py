@@ -448,11 +448,36 @@ def test_pixels_that_are_not_labelled_are_told_apart(tmp_path):
         ({"kind": "masks"}, "needs `kind: labels`"),
         ({"ignore": [[0, 0, 0]]}, "expected numbers with `format: pictures`"),
         ({"ignore": [1]}, "1 stands for a class"),
+        ({"numbers": [1, 2, 255]}, "255 stands for a class"),
+        ({"numbers": [1, 2]}, "found 2, expected one for each of the 3 `classes`"),
+        ({"numbers": [1, 2, 1]}, "expected each once"),
+        ({"numbers": [1, 2, 3], "format": "runs"}, "numbers: needs `kind: labels` and"),
     ],
 )
 def test_what_is_not_labelled_must_be_no_class(options, said):
     with pytest.raises(ValueError, match=said):
         tasks.options_module("segmentation").Options(**LABELS | {"ignore": [255]} | options)
+
+
+def test_classes_may_have_other_numbers(tmp_path):
+    """As in ADE20K, where 0 is not labelled, or in pictures of three shades."""
+    labels = square(0, 0) + 2 * square(3, 3)
+    for numbers in ([1, 2, 3], [0, 128, 255], [7, 300, 0]):
+        picture = np.array(numbers, np.uint16)[labels]
+        Image.fromarray(picture).save(tmp_path / "a.png")
+        own = {**LABELS, "numbers": numbers, "submission": "pictures"}
+        task, stacks, _ = read(tmp_path, table_of([("a", "a.png")]), **own)
+        np.testing.assert_array_equal(stacks[0].argmax(0), labels)
+        prediction, sample = column([pack(255 * stacks[0])]), SAMPLE.set_axis(["a"])
+        ((name, content),) = task.files(prediction, task.default_decision(), sample)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(masks.read_labels(tmp_path / name), picture)
+    with pytest.raises(DataError, match=r"holds 300, expected 7, 8, 0, or .*ignore` names; `task"):
+        read(tmp_path, table_of([("a", "a.png")]), **LABELS, numbers=[7, 8, 0])
+    task, stacks, _ = read(tmp_path, table_of([("a", "a.png")]), **LABELS, numbers=[7, 8, 300],
+                           ignore=[0])  # fmt: skip
+    np.testing.assert_array_equal(stacks[0].argmax(0), np.array([0, 2, 3])[labels])
 
 
 def test_masks_are_handed_in_as_pictures(tmp_path):

@@ -172,7 +172,7 @@ class _Reader:
             return lambda cell: masks.read_coco(cell, size), "columns"
         if self.options.format == "masks":
             return lambda path: _runs_of_picture(path, size), "columns"
-        return partial(masks.read_runs, size=size, **self.options.numbers), self.options.order
+        return partial(masks.read_runs, size=size, **self.options.counting), self.options.order
 
     def labels(self, id_: str, size: masks.Size, rows: list) -> tuple[np.ndarray, np.ndarray]:
         """A label picture from the path of one; its objects are of one class."""

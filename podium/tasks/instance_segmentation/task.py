@@ -372,8 +372,8 @@ class Task(PackedTask):
         labels, scores, classes = answer
         names, template = self._names_of(classes), self.options.submission
         if template is None:
-            runs, numbers = masks.runs_of_labels(labels, self.options.order), self.options.numbers
-            return [masks.write_runs(each, **numbers) for each in runs], names, scores
+            runs, counting = masks.runs_of_labels(labels, self.options.order), self.options.counting
+            return [masks.write_runs(each, **counting) for each in runs], names, scores
         runs = masks.runs_of_labels(labels)
         words = [
             template.format(

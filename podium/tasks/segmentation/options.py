@@ -36,7 +36,7 @@ class Options(MaskOptions):
         description="Names of the classes in their order. Unset: the values of `class_column`, the "
         "classes that ids name, the categories of `annotations` in the file's order (of `labels` "
         "behind `background`), the target columns, or `mask`. Of pictures of labels: the names of "
-        "0, 1, 2 ...",
+        "0, 1, 2 ..., or of `numbers`.",
     )
     class_column: str | None = Field(
         None,
@@ -75,6 +75,11 @@ class Options(MaskOptions):
     colours: list[tuple[int, int, int]] | None = Field(
         None, description="Red, green and blue of each class, for `format: colours`."
     )
+    numbers: list[Annotated[int, Field(ge=0, le=65535)]] | None = Field(
+        None,
+        description="Of pictures of labels: the number of each class, where these are not 0, 1, 2 "
+        "..., such as `[1, 2, 3]` or `[0, 128, 255]`; pictures that are handed in have them too.",
+    )
     ignore: list[Annotated[int, Field(ge=0)] | tuple[int, int, int]] = Field(
         [],
         description="Of pictures of labels: numbers (`[255]`), or colours with `format: colours`, "
@@ -100,6 +105,7 @@ class Options(MaskOptions):
             raise ValueError(
                 f"pattern: needs `format: pictures` or `colours`, found {self.format!r}"
             )
+        self._check_numbers()
         self._check_ignored()
         if self.id_pattern is None:
             return self
@@ -117,6 +123,19 @@ class Options(MaskOptions):
             )
         return self
 
+    def _check_numbers(self) -> None:
+        if self.numbers is None:
+            return
+        if self.kind != "labels" or self.format != "pictures":
+            raise ValueError("numbers: needs `kind: labels` and `format: pictures`")
+        if len(self.numbers) != len(set(self.numbers)):
+            raise ValueError(f"numbers: found {self.numbers}, expected each once")
+        if self.classes and len(self.numbers) != len(self.classes):
+            raise ValueError(
+                f"numbers: found {len(self.numbers)}, expected one for each of the "
+                f"{len(self.classes)} `classes`"
+            )
+
     def _check_ignored(self) -> None:
         if not self.ignore:
             return
@@ -128,7 +147,8 @@ class Options(MaskOptions):
                 raise ValueError(
                     f"ignore: found {value}, expected {wanted} with `format: {self.format}`"
                 )
-            named = self.colours if self.format == "colours" else range(len(self.classes or []))
+            named = self.numbers or range(len(self.classes or []))
+            named = self.colours if self.format == "colours" else named
             if value in (named or []):
                 raise ValueError(f"ignore: {value} stands for a class")
 

@@ -209,7 +209,7 @@ class Reader:
             runs, problems = masks.read_coco(cell, size)
             order: masks.Order = "columns"
         else:
-            runs, problems = masks.read_runs(cell, size, **self.options.numbers)
+            runs, problems = masks.read_runs(cell, size, **self.options.counting)
             order = self.options.order
         if self.cells.names is not None and not len(runs) and not problems:
             self._empty.append(f"{place} (id {id_})")
@@ -233,21 +233,31 @@ class Reader:
             labels, problems = masks.read_colours(path, [*self.options.colours, *ignored], size)
             is_ignored = labels >= len(self.names)
         else:
-            labels, problems = masks.read_labels(path, size), []
-            is_ignored = np.isin(labels, ignored)
+            said, problems = masks.read_labels(path, size), []
+            is_ignored = np.isin(said, ignored)
+            labels = np.full(size, -1, np.int32)
+            for number, value in enumerate(numbers_of(self.options, len(self.names))):
+                labels[said == value] = number
         labels[is_ignored] = 0
         unknown = (labels < 0) | (labels >= len(self.names))
         if unknown.any() and not problems:
-            values = np.unique(labels[unknown]).tolist()
+            values = np.unique(said[unknown]).tolist()
+            known = some_of(self.options.numbers or [f"0 to {len(self.names) - 1}"], 12)
             problems = [
-                f"holds {some_of(values)}, expected 0 to {len(self.names) - 1}, or what "
-                "`task.options.ignore` names"
+                f"holds {some_of(values)}, expected {known}, or what `task.options.ignore` names; "
+                "`task.options.numbers` says which number a class has"
             ]
         for problem in problems:
             self.faults.note(id_, place, f"{path.name}: {problem}", "taken as the first class")
         labels[unknown] = 0
         labels[is_ignored] = len(self.names)
         np.maximum(stack, labels == np.arange(len(stack))[:, None, None], out=stack)
+
+
+def numbers_of(options, count: int) -> np.ndarray:
+    """The number that each of `count` classes has in a picture of labels, uint8 or uint16."""
+    numbers = np.array(options.numbers or range(count))
+    return numbers.astype(np.min_scalar_type(numbers.max()))
 
 
 def check_not_all_empty(seen: np.ndarray, names: list[str], cells: Cells, options, faults) -> None:

@@ -22,6 +22,7 @@ from podium.tasks.segmentation.reading import (
     cells_of,
     check_not_all_empty,
     class_names,
+    numbers_of,
 )
 
 #: Thresholds of probability that are tried.
@@ -312,15 +313,20 @@ class Task(PackedTask):
             if self.options.submission_size is not None:
                 stack = masks.resized(stack, self.options.submission_size)
             if self._is_one_picture:
-                yield id_, LABELS, f"{FOLDER}/{id_}.png", stack.argmax(axis=0).astype(np.uint8)
+                picture = self._numbers[stack.argmax(axis=0)]
+                yield id_, LABELS, f"{FOLDER}/{id_}.png", picture
                 continue
             for name, mask in zip(self._shown, self._classes_in(stack), strict=True):
                 if self.options.submission == "pictures":
                     only = "" if len(self._shown) == 1 else f"_{name}"
                     yield id_, name, f"{FOLDER}/{id_}{only}.png", 255 * mask
                     continue
-                order, numbers = self.options.order, self.options.numbers
-                yield id_, name, masks.encode(mask, order=order, **numbers), mask
+                order, counting = self.options.order, self.options.counting
+                yield id_, name, masks.encode(mask, order=order, **counting), mask
+
+    @property
+    def _numbers(self) -> np.ndarray:
+        return numbers_of(self.options, len(self.names))
 
     @property
     def _is_one_picture(self) -> bool:
