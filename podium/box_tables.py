@@ -157,7 +157,7 @@ def read(
             said, notes = _without_strays(said, pictures, path)
             notes += files.missing(pictures.index)
     else:
-        said, normalised = _in_table(table, columns, form, file), form.normalised
+        (said, notes), normalised = _in_table(table, columns, form, file), form.normalised
     said = said[~said["label"].isin(form.nothing)].reset_index(drop=True)
     if normalised:
         sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
@@ -170,7 +170,10 @@ def read(
 # ------------------------------------------------------------------------------------- tables
 
 
-def _in_table(table: pd.DataFrame, columns: Sequence[str], form: Form, file: str) -> pd.DataFrame:
+def _in_table(
+    table: pd.DataFrame, columns: Sequence[str], form: Form, file: str
+) -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:
+    """A line for each box of a table, and notes of rows that lack one."""
     label, box, kind = _columns_of(table, columns, form)
     cells = [_text(table[name]) for name in box]
     filled = np.logical_or.reduce([cell != "" for cell in cells])
@@ -185,14 +188,31 @@ def _in_table(table: pd.DataFrame, columns: Sequence[str], form: Form, file: str
         ]
         numbers = dict(zip(WAYS[kind], map(numbers_of, cells), strict=True))
         said[list(CORNERS)] = corners(numbers)
-        return said[filled].reset_index(drop=True)
+        lacking = ~filled & (label is not None) & said["label"].isin(said["label"][filled])
+        lacking &= (said["label"] != "") & ~said["label"].isin(form.nothing)
+        beside = lacking & said["id"].isin(said["id"][filled])
+        notes = _without_boxes(said[lacking & ~beside])
+        return said[filled | beside].reset_index(drop=True), notes
     fields = form.fields or FIELDS[kind]
     roles_of(fields)
     filled &= ~np.isin(cells[0].astype(str), form.nothing)
     lines = []
     for entry, cell in zip(said[filled].itertuples(index=False), cells[0][filled], strict=True):
         lines += _in_cell(entry, cell, kind, fields)
-    return pd.DataFrame(lines, columns=[*_SAID, *CORNERS])
+    return pd.DataFrame(lines, columns=[*_SAID, *CORNERS]), []
+
+
+def _without_boxes(said: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """A note of rows whose class has boxes elsewhere, and that have none."""
+    if not len(said):
+        return []
+    first = said.iloc[0]
+    problem = (
+        f"{len(said)} rows name a class but no box, the first {first['label']} in row "
+        f"{first['row']}"
+    )
+    action = "taken as pictures without objects"
+    return [(str(first["file"]), some_of(said["id"].tolist()), problem, action)]
 
 
 def _in_cell(entry, cell: str, kind: str, fields: str) -> list[tuple]:
@@ -375,6 +395,11 @@ def _voc(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
             raise DataError(f"{path} is no XML that can be read: {error}") from None
         for element in tree.iter():  # some tools put all names into a namespace
             element.tag = element.tag.rpartition("}")[2]
+        if tree.tag != "annotation" and tree.find(".//object") is None:
+            raise DataError(
+                f"{path} is no annotation of Pascal VOC: it begins with <{tree.tag}>, expected "
+                "<annotation>"
+            )
         id_, problem = files.row_of(path, tree.findtext("filename") or path.name)
         problem = problem or _size_problem(tree, sides.get(id_, (0, 0)))
         for number, thing in enumerate(tree.iter("object"), start=1):
@@ -467,7 +492,8 @@ def _without_strays(
 
 
 def _files(folder: Path, ending: str) -> list[Path]:
-    found = sorted(folder.rglob(f"*{ending}")) if folder.is_dir() else []
+    below = folder.rglob(f"*{ending}") if folder.is_dir() else ()
+    found = sorted(path for path in below if path.is_file())
     if not found:
         raise DataError(
             f"task.options.annotations: {folder} "

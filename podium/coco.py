@@ -285,7 +285,7 @@ def _whole(path: Path) -> Mapping:
         whole = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no COCO file: {error}") from None
     return whole if isinstance(whole, Mapping) else {}
 

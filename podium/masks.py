@@ -238,8 +238,11 @@ def read_coco(segmentation: Any, size: Size) -> tuple[np.ndarray, list[str]]:
         except (ValueError, TypeError):
             problems.append(f"polygon {number + 1}: found {polygon!r:.40}, expected x, y, x, y ...")
             continue
-        if len(points) < 3 or not np.isfinite(points).all():
+        if len(points) < 3:
             problems.append(f"polygon {number + 1}: found {len(points)} points, expected 3 or more")
+            continue
+        if not np.isfinite(points).all():
+            problems.append(f"polygon {number + 1}: holds {points[~np.isfinite(points)][0]}")
             continue
         low, high = points.min(axis=0), points.max(axis=0)
         if (low < -1).any() or (high > np.array(size[::-1]) + 1).any():
@@ -279,7 +282,9 @@ def _read_counts(segmentation: Mapping, size: Size) -> tuple[np.ndarray, list[st
         counts = np.array(counts, dtype=np.int64).reshape(-1)
     except (ValueError, TypeError, IndexError, OverflowError):
         return _no_runs(), [f"counts: found {counts!r:.40}, expected run lengths or COCO's text"]
-    if (counts < 0).any() or counts.sum() != size[0] * size[1]:
+    if (counts < 0).any():
+        return _no_runs(), [f"counts: found {counts[counts < 0][0]}, expected 0 or more"]
+    if counts.sum() != size[0] * size[1]:
         return _no_runs(), [
             f"counts: they add up to {counts.sum()}, but the picture, {size[1]} x {size[0]}, has "
             f"{size[0] * size[1]} pixels"

@@ -82,6 +82,7 @@ class Inspection:
         bytes: size of the file.
         digest: of the decoded pixels: equal digests are equal pictures.
         problem: why it cannot be read, or empty.
+        turned: whether it is stored another way up than it is seen, by its EXIF orientation.
         small: the pixels of `alike.small_grey`.
     """
 
@@ -91,6 +92,7 @@ class Inspection:
     bytes: int = 0
     digest: str = ""
     problem: str = ""
+    turned: bool = False
     small: bytes = b""
 
 
@@ -105,13 +107,14 @@ def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
                 pixels = _as_seen(image)
             except Exception as error:
                 raise PictureError(f"cannot be decoded: {_reason(error)}") from None
+            turned = _orientation(image) != 1
     except FileNotFoundError:
         return Inspection(problem="does not exist")
     except PictureError as error:
         return Inspection(mode=mode, bytes=size, problem=str(error))
     height, width = pixels.shape[:2]
     small = alike.small_grey(pixels).tobytes()
-    return Inspection(width, height, mode, size, digest_of(pixels), small=small)
+    return Inspection(width, height, mode, size, digest_of(pixels), turned=turned, small=small)
 
 
 def digest_of(pixels: np.ndarray) -> str:

@@ -20,7 +20,7 @@ from podium.errors import DataError, numbered, some_of
 from podium.jobs import Job
 
 #: What the manifest says of a picture.
-MANIFEST = ("width", "height", "mode", "bytes", "digest", "problem")
+MANIFEST = ("width", "height", "mode", "bytes", "digest", "problem", "turned")
 #: Pictures that a thread takes at once.
 PIECE = 16
 
@@ -105,6 +105,8 @@ def prepare(
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped)
     listed += ids_in_both(found)
+    if traits.is_spatial:
+        listed += turned_pictures(parts, competition["root"])
     places = found_in(parts["train"], competition, found.train_path, found.test_path)
     if reads_pictures:
         target_table, info = read(places)
@@ -409,6 +411,16 @@ def ids_in_both(found: Tables) -> list[Problem]:
     ]
 
 
+def turned_pictures(parts: dict[str, pd.DataFrame], root: str) -> list[Problem]:
+    """Pictures that are stored another way up, where targets are places in them."""
+    turned = [id_ for part in parts.values() for id_ in part.index[part["turned"].to_numpy(bool)]]
+    if not turned:
+        return []
+    problem = f"{len(turned)} pictures are stored turned or mirrored (EXIF orientation)"
+    action = "seen upright, and boxes, masks and points taken to be of the upright picture"
+    return [Problem(root, some_of(turned), problem, action)]
+
+
 def with_unlisted(
     competition: dict, train: pd.DataFrame, path: str, tested: pd.Index
 ) -> pd.DataFrame:
@@ -474,6 +486,7 @@ def _manifest_of(
         part[name] = 0
     part["mode"] = ""
     part["digest"] = ""
+    part["turned"] = False
     part["problem"] = problem
     part["group"] = groups_of(table, group)
     own = table.where(table.notna(), None).astype(object)

@@ -121,6 +121,34 @@ def test_a_cell_holds_all_boxes_of_a_picture():
         agrees(read(named, **form))
 
 
+def test_rows_that_lack_their_box_are_told():
+    empty = dict.fromkeys(["xmin", "ymin", "xmax", "ymax", "label"], pd.NA)
+    rows = [
+        {"id": "a", "xmin": 1, "ymin": 2, "xmax": 3, "ymax": 4, "label": "dog"},
+        {"id": "b", **empty, "label": "dog"},
+        {"id": "c", **empty, "label": "none"},
+        {"id": "c", **empty},
+    ]
+    found = read(table_of(rows))
+    assert len(found.objects) == 1
+    ((_, ids, problem, action),) = found.problems
+    assert (ids, action) == ("b", "taken as pictures without objects")
+    assert problem == "1 rows name a class but no box, the first dog in row 3"
+    with pytest.raises(DataError, match=r"row 6 \(xmin .*\), id a: not four numbers"):
+        read(table_of([*rows, {"id": "a", **empty, "label": "dog"}]))
+
+
+def test_xml_of_another_kind_is_named(tmp_path):
+    (tmp_path / "folder.xml").mkdir()
+    (tmp_path / "a.xml").write_text("<html><p/></html>")
+    with pytest.raises(
+        DataError, match=r"a\.xml is no annotation of Pascal VOC: it begins with <h"
+    ):
+        read(PICTURES[[]], root=tmp_path, format="voc", annotations=".")
+    (tmp_path / "a.xml").write_text("<annotation/>")
+    assert not len(read(PICTURES[[]], root=tmp_path, format="voc", annotations=".").objects)
+
+
 @pytest.mark.parametrize("text", ["<annotation>", '<?xml version="1.0" encoding="none"?><a/>'])
 def test_xml_that_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / "a.xml").write_text(text)

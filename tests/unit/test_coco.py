@@ -404,7 +404,7 @@ def test_images_that_are_not_of_their_pictures_size_are_wrong(tmp_path):
     ["{}", "[1]", "no", '{"images": [{}]}', '{"images": [1]}', '{"images": {}}',
      '{"images": [{"id": [1]}]}', '{"images": [{"id": 1}], "categories": [{"id": 2}]}',
      '{"images": [], "categories": [], "annotations": [{"image_id": {}}]}',
-     '{"images": [], "categories": [], "annotations": [null]}'],
+     '{"images": [], "categories": [], "annotations": [null]}', "[" * 100_000],
 )  # fmt: skip
 def test_other_files_are_none(tmp_path, text):
     found = found_in(tmp_path, {})

@@ -73,6 +73,14 @@ def task_of(channels=3, **options):
 # ------------------------------------------------------------------------------------- reading
 
 
+def test_pictures_that_cannot_be_read_are_no_inputs(tmp_path):
+    table, found = competition(tmp_path, [smooth(24, 32), smooth(24, 32, seed=1)])
+    found.pictures.loc["p0", ["width", "height"]] = 0
+    targets, info = read(table, found)
+    assert list(info["inputs"].values()) == [str(tmp_path / "train/p1.png")]
+    assert len(targets) == 2
+
+
 def test_targets_are_the_clean_pictures(tmp_path):
     clean = [smooth(24, 32), smooth(20, 28, seed=1)]
     table, found = competition(tmp_path, clean)

@@ -228,6 +228,8 @@ def test_a_rectangle_is_exact_and_several_polygons_are_one_object():
         (None, "found None, expected polygons"),
         ([[1, 2, 3]], "polygon 1: found [1, 2, 3], expected x, y"),
         ([[1, 2, 3, 4]], "polygon 1: found 2 points, expected 3 or more"),
+        ([[0, 0, 1, float("nan"), 1, 3]], "polygon 1: holds nan"),
+        ({"size": [4, 6], "counts": [30, -6]}, "counts: found -6, expected 0 or more"),
         ([[0, 0, 9, 0, 9, 3]], "reaches from 0, 0 to 9, 3, but the picture is 6 x 4"),
         ({"size": [6, 4], "counts": [24]}, "its size is 4 x 6, but the picture is 6 x 4"),
         ({"size": [4, 6], "counts": [3, 4]}, "add up to 7, but the picture, 6 x 4, has 24"),

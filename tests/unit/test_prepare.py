@@ -11,7 +11,7 @@ from podium import manifest
 from podium.config.competition import Competition
 from podium.errors import DataError
 from podium.jobs import Job
-from podium.prepare import prepare, with_unlisted
+from podium.prepare import prepare, turned_pictures, with_unlisted
 from podium.tracking.spool import Spool
 
 ROWS, TEST_ROWS = 8, 4
@@ -412,3 +412,18 @@ def test_test_ids_may_be_of_another_form_where_their_parts_are_not_needed(files)
     assert "train.csv has a column 'number' already" in files.fault(**settings)
     files.write("train.csv", table)
     assert files.prepare(**settings).read("train")["group"].iloc[3] == "3"
+
+
+def test_turned_pictures_are_told_where_targets_are_places(files):
+    path = files.root / "train/tr2.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (6, 4), 2).save(path, exif=exif)
+    files.prepare()
+    train = files.read("train")
+    assert train.index[train["turned"]].tolist() == ["tr2"]
+    assert train.loc["tr2", ["width", "height"]].tolist() == [4, 6]
+    assert files.problems.empty
+    (told,) = turned_pictures({"train": train, "test": files.read("test")}, "data")
+    assert told.row == "tr2"
+    assert told.problem == "1 pictures are stored turned or mirrored (EXIF orientation)"

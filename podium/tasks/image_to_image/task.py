@@ -54,11 +54,15 @@ class Task(PackedTask):
         clean = _read_all(names, folders, options, found)
         grey = all(is_grey for _, is_grey in clean) if options.grey == "auto" else options.grey
         rows = [_packed(*one, 1 if grey else 3) for one in clean]
-        paths = found.pictures["path"].tolist()
+        paths = map(str, found.pictures["path"])
         info = {
             "names": list(columns or sample.columns[-1:]),
             "channels": 1 if grey else 3,
-            "inputs": {_key(row): str(path) for row, path in zip(rows, paths, strict=True)},
+            "inputs": {
+                _key(row): path
+                for row, path, width in zip(rows, paths, found.pictures["width"], strict=True)
+                if width  # can be read
+            },
         }
         return pd.DataFrame({"packed": rows}, index=found.pictures.index), info
 
