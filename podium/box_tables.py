@@ -30,7 +30,7 @@ from podium.boxes import (
     roles_of,
     way_of,
 )
-from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of, turned
 from podium.pictures import Finder
 
 #: Pixels that a box may reach beyond its picture without being wrong.
@@ -331,12 +331,16 @@ def _columns_of(
 
 def _cells_of(table: pd.DataFrame, names: Sequence[str], kind: str) -> tuple[list[str], str]:
     """The column whose cells hold whole boxes, and whether they are a `string` or a `list`."""
-    lists = [
-        n for n in names if any(cell[:1] in ("[", "(", "{") for cell in _text(table[n]) if cell)
-    ]
+    lists = [name for name in names if _are_lists(_text(table[name]))]
     if kind in ("auto", "list") and len(lists) == 1:
         return lists, "list"
     return (list(names), "string") if kind in ("auto", "string") and len(names) == 1 else ([], kind)
+
+
+def _are_lists(cells: np.ndarray) -> bool:
+    """Whether most of the cells that are not of words alone begin with a bracket."""
+    begin = [cell[:1] in ("[", "(", "{") for cell in cells if re.search(r"[\d[({]", cell)]
+    return 2 * sum(begin) > len(begin)
 
 
 def _text(cells: pd.Series) -> np.ndarray:
@@ -414,7 +418,10 @@ def _size_problem(tree: ElementTree.Element, sides: Sequence[int]) -> str:
     said = numbers_of(tree.findtext(f"size/{side}", "") for side in ("width", "height"))
     if not all(side > 0 for side in (*said, *sides)) or tuple(said) == tuple(sides):
         return ""
-    return f"its size is {said[0]:g} x {said[1]:g}, but the picture is {sides[0]} x {sides[1]}"
+    return (
+        f"its size is {said[0]:g} x {said[1]:g}, but the picture is {sides[0]} x {sides[1]}"
+        f"{turned(said, sides)}"
+    )
 
 
 def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:

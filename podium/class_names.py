@@ -4,7 +4,8 @@ Darknet and its successors write the names, in the order of the numbers, into a 
 `obj.names`) or into the YAML of the data set (`data.yaml`: `names: [cat, dog]`, or `{0: cat}`).
 """
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,18 @@ def read(folder: Path | str, root: Path | str) -> list[str]:
     return []
 
 
+def alike(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of names that differ in capitals, accents, blanks and such alone, as slips do."""
+    first: dict[str, str] = {}
+    pairs = []
+    for name in names:
+        plain = unicodedata.normalize("NFKD", name).casefold()
+        key = "".join(letter for letter in plain if letter.isalnum())
+        if key and first.setdefault(key, name) != name:
+            pairs.append((first[key], name))
+    return pairs
+
+
 def _check_apart(file: Path, names: list[str]) -> None:
     wrong = [name for name in names if not name or names.count(name) > 1]
     if wrong:
@@ -120,4 +133,10 @@ def _in_yaml(path: Path) -> list[str]:
             "set `task.options.classes`"
         )
     by_number = {int(number): str(name) for number, name in names.items()}
-    return [by_number.get(number, str(number)) for number in range(max(by_number, default=-1) + 1)]
+    unnamed = sorted({*range(max(by_number, default=-1))} - {*by_number})
+    if unnamed:
+        raise DataError(
+            f"{path}: `names` has none for {some_of(unnamed)}; name every number from 0 on, or set "
+            "`task.options.classes`"
+        )
+    return [by_number[number] for number in sorted(by_number)]

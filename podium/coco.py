@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from podium.boxes import Detections
-from podium.errors import ConfigError, DataError, numbered, some_of
+from podium.errors import ConfigError, DataError, numbered, some_of, turned
 from podium.pictures import Finder
 
 
@@ -336,7 +336,10 @@ def _size_problem(image: Mapping, sides: tuple[int, int]) -> str:
     said = tuple(number(image.get(name)) for name in ("width", "height"))
     if not all(side > 0 for side in (*said, *sides)) or said == tuple(sides):
         return ""
-    return f"its image is {said[0]:g} x {said[1]:g}, but the picture is {sides[0]} x {sides[1]}"
+    return (
+        f"its image is {said[0]:g} x {said[1]:g}, but the picture is {sides[0]} x {sides[1]}"
+        f"{turned(said, sides)}"
+    )
 
 
 def _notes(

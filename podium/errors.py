@@ -44,6 +44,13 @@ def some_of(items: Sequence, most: int = 5) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
+def turned(said: Sequence, seen: Sequence) -> str:
+    """The end of a sentence that tells two sizes, where one is the other on its side."""
+    if said[0] == said[1] or tuple(said) != tuple(seen)[::-1]:
+        return ""
+    return ", turned (pictures are seen upright, as their EXIF orientation says)"
+
+
 def numbered(problems: Sequence[str]) -> str:
     """Problems as lines of a list, one per line."""
     return "\n".join(f"  - {problem}" for problem in problems)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from podium.errors import DataError, some_of
+from podium.errors import DataError, some_of, turned
 
 Order = Literal["columns", "rows"]
 Size = tuple[int, int]
@@ -224,7 +224,7 @@ def read_coco(segmentation: Any, size: Size) -> tuple[np.ndarray, list[str]]:
     middles it holds; (0, 0) is the corner of the picture. A text is read as JSON.
     """
     if isinstance(segmentation, str):
-        with contextlib.suppress(ValueError):  # what is no JSON is named below
+        with contextlib.suppress(ValueError, RecursionError):  # what is no JSON is named below
             segmentation = json.loads(segmentation)
     if isinstance(segmentation, Mapping):
         return _read_counts(segmentation, size)
@@ -432,6 +432,8 @@ def read_colours(
 
 
 _PLACES = np.array([256 * 256, 256, 1])
+#: EXIF's tag of how a picture is turned.
+_ORIENTATION = 0x0112
 
 
 def _values(
@@ -442,6 +444,8 @@ def _values(
 
     try:
         with Image.open(path) as image:
+            is_turned = image.getexif().get(_ORIENTATION, 1) > 4
+            _check_size(image.size[:: -1 if is_turned else 1], size)  # before it fills the memory
             image = ImageOps.exif_transpose(image)
             image = _mask_in(image) if as_mask else image
             if colours or image.mode in ("RGBA", "CMYK", "YCbCr", "LAB", "HSV"):
@@ -453,15 +457,21 @@ def _values(
         raise MaskError(f"does not exist, looked for as {path}") from None
     except UnidentifiedImageError:
         raise MaskError("is not a picture of a known format, or its header is broken") from None
+    except MaskError:
+        raise
     # Broken files make the decoders raise anything from EOFError to struct.error.
     except Exception as error:
         raise MaskError(f"cannot be read: {error}") from None
-    if size is not None and values.shape[:2] != tuple(size):
-        raise MaskError(
-            f"is {values.shape[1]} x {values.shape[0]} pixels, but its picture is "
-            f"{size[1]} x {size[0]}"
-        )
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _check_size(sides: tuple[int, int], size: Size | None) -> None:
+    """MaskError unless a picture's width and height are those of the picture that it belongs to."""
+    if size is not None and sides != (size[1], size[0]):
+        raise MaskError(
+            f"is {sides[0]} x {sides[1]} pixels, but its picture is {size[1]} x {size[0]}"
+            f"{turned(sides, size[::-1])}"
+        )
 
 
 def _mask_in(image):

@@ -115,7 +115,8 @@ def prepare(
     listed += [Problem(*each) for each in places.problems]
     sample = Path(competition["root"], competition["sample_submission"])
     asked = found_in(parts["test"], competition, str(sample))
-    task_class.check_sample(found.asked, options, asked)
+    task_class.check_sample(found.asked, options, asked, info)
+    listed += [Problem(*each) for each in asked.problems]
 
     for path, part in ((train, parts["train"]), (test, parts["test"])):
         manifest.write(path, part)

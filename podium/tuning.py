@@ -10,6 +10,9 @@ folds, like everything that is fitted on out-of-fold scores.
 """
 
 import contextlib
+import json
+import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from podium import manifest
 from podium.config.experiment import SearchRange, Tuning
 from podium.config.model import Model
 from podium.errors import PodiumError
+
+log = logging.getLogger("podium")
 
 _FOLD_SCORES, _GENERATION = "fold_scores", "generation"
 
@@ -49,13 +54,20 @@ class Study:
         """The Optuna study; made by whoever comes first."""
         import optuna
         from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+        from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
+        journal = self.folder / "journal.log"
+        lock = JournalFileSymlinkLock(str(journal))  # held by whoever writes a line
         with FileLock(self.folder / "study.lock"):
+            lock.acquire()
+            try:
+                cut_to_whole_lines(journal)
+            finally:
+                lock.release()
             return optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(self.folder / "journal.log"))),
+                storage=JournalStorage(JournalFileBackend(str(journal), lock)),
                 study_name="study",
                 direction="maximize" if self.maximize else "minimize",
                 load_if_exists=True,
@@ -75,6 +87,28 @@ class Study:
         return {path: of(search) for path, search in sorted(self.search.items())}
 
 
+def cut_to_whole_lines(journal: Path) -> None:
+    """Cut a journal off before its first line that is no JSON, as a full disk or a power cut leaves
+    it; Optuna would refuse the whole of it."""
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    whole = 0
+    for line in content.splitlines(keepends=True):
+        try:
+            json.loads(line)
+        except ValueError:
+            break
+        if not line.endswith(b"\n"):
+            break
+        whole += len(line)
+    if whole < len(content):
+        log.warning(
+            "%s was not written to its end: what follows byte %d is forgotten", journal, whole
+        )
+        os.truncate(journal, whole)
+
+
 @contextlib.contextmanager
 def claimed_trial(study: Study, opened, deadline: float | None) -> Iterator:
     """The next trial for this worker, held for the block; None when the study is complete.
@@ -87,11 +121,10 @@ def claimed_trial(study: Study, opened, deadline: float | None) -> Iterator:
             unfinished = [trial for trial in trials if not trial.state.is_finished()]
             if not unfinished:
                 past = deadline is not None and time.time() > deadline
-                count = min(study.workers, study.tuning.trials - len(trials))
-                if count <= 0 or (past and trials):
+                if len(trials) >= study.tuning.trials or (past and trials):
                     yield None
                     return
-                _ask(study, opened, count)
+                _ask(study, opened)
                 continue
             for trial in unfinished:
                 lock = FileLock(study.folder / f"trial{trial.number}.lock", blocking=False)
@@ -113,24 +146,39 @@ def claimed_trial(study: Study, opened, deadline: float | None) -> Iterator:
         time.sleep(0.3)  # trials of this generation are still running elsewhere
 
 
-def _ask(study: Study, opened, count: int) -> None:
-    """Ask for a generation of trials at once, from finished generations only."""
+def _ask(study: Study, opened) -> None:
+    """Ask for the rest of a generation of trials, from finished generations only.
+
+    They are sampled apart and then written, a line for each: whoever goes on after a kill in
+    between samples the same.
+    """
     import optuna
 
-    done = len(opened.get_trials(deepcopy=False))
-    seed = int(np.random.SeedSequence([study.tuning.seed, done]).generate_state(1)[0])
+    trials = opened.get_trials(deepcopy=False)
+    generation = len(trials) // study.workers
+    first = generation * study.workers
+    seed = int(np.random.SeedSequence([study.tuning.seed, first]).generate_state(1)[0])
     if study.tuning.sampler == "random":
-        opened.sampler = optuna.samplers.RandomSampler(seed=seed)
+        sampler = optuna.samplers.RandomSampler(seed=seed)
     else:
         startup = min(10, max(3, study.tuning.trials // 3))
-        opened.sampler = optuna.samplers.TPESampler(
+        sampler = optuna.samplers.TPESampler(
             seed=seed, constant_liar=True, n_startup_trials=startup
         )
+    apart = optuna.create_study(direction=opened.direction, sampler=sampler)
+    apart.add_trials(trials[:first])
     distributions = study.distributions()
-    generation = done // study.workers
-    for _ in range(count):
-        trial = opened.ask(fixed_distributions=distributions)
-        trial.set_user_attr(_GENERATION, generation)
+    count = min(study.workers, study.tuning.trials - first)
+    asked = [apart.ask(fixed_distributions=distributions) for _ in range(count)]
+    for trial in asked[len(trials) - first :]:
+        opened.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.RUNNING,
+                params=trial.params,
+                distributions=distributions,
+                user_attrs={_GENERATION: generation},
+            )
+        )
 
 
 def is_pruned(study: Study, trials: list, generation: int, values: dict[int, float]) -> bool:

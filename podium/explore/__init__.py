@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import manifest
+from podium import class_names, manifest
 from podium.explore.findings import Finding, count, worst_first
 
 #: The sample is the same in every run, whatever the config's seeds.
@@ -48,32 +48,32 @@ def explore(
     folder.mkdir(parents=True)
     tables = {"train": manifest.read(train), "test": manifest.read(test)}
     task = tasks.load(task_choice["name"], task_choice["options"], manifest.read_json(target_info))
-    target = read_target(task, manifest.read(targets).loc[tables["train"].index])
     seen = {name: manifest.readable(table) for name, table in tables.items()}
-    readable = target.at(np.flatnonzero(tables["train"]["problem"] == ""))
+    rows = seen["train"] if len(seen["train"]) else tables["train"]
+    target = read_target(task, manifest.read(targets).loc[rows.index])
 
     told, found = explore_target(target, folds, folder)
-    task.draw_targets(tables["train"], target.array, folder)
-    found += [Finding(*each) for each in task.findings_in_pictures(tables["train"], target.array)]
+    task.draw_targets(rows, target.array, folder)
+    found += [Finding(*each) for each in task.findings_in_pictures(rows, target.array)]
     summary = {"rows": {name: len(table) for name, table in tables.items()}, "target": told}
-    found += _unreadable(tables)
+    found += [*_unreadable(tables), *_alike_names([*task.names, *task.info.get("classes", [])])]
     if len(seen["train"]):
-        looks, summary["sampled"] = _look(seen, task, readable, folder, job)
+        looks, summary["sampled"] = _look(seen, task, target, folder, job)
         for name, part in {
             "pictures": lambda: appearance.explore_appearance(
                 seen["train"], seen["test"], looks, folder
             ),
             "duplicates": lambda: duplicates.explore_duplicates(
-                seen["train"], seen["test"], readable, looks, folds, folder
+                seen["train"], seen["test"], target, looks, folds, folder
             ),
             "leaks": lambda: leaks.explore_leaks(
-                seen["train"], seen["test"], readable, folds, folder
+                seen["train"], seen["test"], target, folds, folder
             ),
         }.items():
             summary[name], more = part()
             found += more
     summary["columns"], more = columns.explore_columns(
-        tables["train"], tables["test"], target, tabular, folder
+        rows, tables["test"], target, tabular, folder
     )
     found = worst_first([*found, *more])
     manifest.write_json(summary_out, summary)
@@ -114,6 +114,18 @@ def _look(seen: dict[str, pd.DataFrame], task, target, folder: Path, job) -> tup
         for name in seen
     }
     return looks, {**sampled, "sheets": drawn, "groups_shown": len(picked), "groups": len(groups)}
+
+
+def _alike_names(names: list[str]) -> list[Finding]:
+    pairs = class_names.alike(names)
+    if not pairs:
+        return []
+    text = (
+        "In capitals, accents, blanks or signs: most often a slip that makes two classes of one. "
+        "If so, mend the table."
+    )
+    rows = [{"name": one, "other name": other} for one, other in pairs[:20]]
+    return [Finding(2, f"{count(len(pairs), 'pair')} of names that hardly differ", text, rows)]
 
 
 def _unreadable(tables: dict[str, pd.DataFrame]) -> list[Finding]:

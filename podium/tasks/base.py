@@ -103,11 +103,13 @@ class Task(ABC):
         return targets
 
     @classmethod  # noqa: B027
-    def check_sample(cls, sample: pd.DataFrame, options: Any, found) -> None:
-        """Compare the sample submission, indexed by `index_sample`, with the test pictures.
+    def check_sample(cls, sample: pd.DataFrame, options: Any, found, info: dict) -> None:
+        """Compare the sample submission, indexed by `index_sample`, with what is known.
 
         Args:
-            found: of the test pictures, see `podium.tasks.packed.Found`.
+            found: of the test pictures, see `podium.tasks.packed.Found`; its problems may be added
+                to.
+            info: what `read_targets` found out.
 
         Raises:
             DataError: it asks for what these pictures do not have.

@@ -575,7 +575,7 @@ def test_a_sample_must_ask_for_pixels_that_there_are(tmp_path):
     def check(height, width):
         ids = pixel_ids({"b": (9, 9), "a": (height, width)})
         sample = pd.DataFrame({"value": "0", "id": ids})
-        cls.check_sample(cls.index_sample(sample, "s.csv", "id", options), options, found)
+        cls.check_sample(cls.index_sample(sample, "s.csv", "id", options), options, found, {})
 
     check(2, 3)
     with pytest.raises(DataError, match=r"sample_submission, s\.csv: picture 'a' is 3 x 2 pixels"):

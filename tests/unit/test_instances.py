@@ -256,6 +256,27 @@ def test_rows_of_a_picture_are_its_objects_in_their_order():
     assert apart[:, 0].tolist() == [1, 0, 1, 1]
 
 
+def test_a_row_without_a_mask_beside_others_is_listed():
+    _, (problem,) = read([("a", "1 2"), ("a", ""), ("b", "")])
+    assert problem == (
+        "train.csv", "row 3 (id a)", "1 rows have no mask, but their pictures have other rows",
+        "left out",
+    )  # fmt: skip
+
+
+def test_more_objects_than_can_be_told_apart_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(reading, "MOST", 2)
+    cells = [("a", "1 1"), ("a", "3 1"), ("a", "5 1")]
+    with pytest.raises(DataError, match=r"row 4 \(id a\): object 3 of .* at most 2 are told"):
+        read(cells)
+    (labels,), problems = read(cells, repair=True)
+    assert labels.max() == 2
+    assert problems[0][3] == "all but 2 left out"
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: holds 23 objects, at most 2"):
+        read([("a", "a.png")], Options(format="labels"), root=tmp_path)
+
+
 def test_what_is_wrong_is_told_by_row_all_at_once():
     cells = [("a", "1 2 3"), ("a", "1 x"), ("b", "20 9"), ("b", "1 4"), ("b", "2 6"), ("c", "3 -1")]
     with pytest.raises(DataError) as error:
@@ -741,7 +762,8 @@ def test_unknown_and_empty_classes_are_refused_or_left_out():
     rows, _, problems = read_kinds(cells, classes=["disc", "drop"], repair=True)
     assert rows[0][1].tolist() == [0]
     assert rows[1][0].max() == 0
-    assert [action for *_, action in problems] == ["left out"] * 2
+    assert [action for *_, action in problems] == ["left out"] * 3
+    assert "1 rows have no mask, but their pictures have other rows" in problems[2]
     with pytest.raises(DataError, match=r"solution\.csv: .*\n.*row 2 .*its class is 'x'"):
         read_kinds([("a", "1 2", "x")], names=["disc", "drop"], file="solution.csv")
     with pytest.raises(ConfigError, match=r"class_column: found nothing.*solution\.csv"):

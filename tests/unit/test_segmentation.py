@@ -269,11 +269,21 @@ def test_a_competition_whose_ids_name_a_class_is_prepared_and_handed_in(tmp_path
     task = tasks.load("segmentation", settings["task"]["options"],
                       manifest.read_json(out / "target.json"))  # fmt: skip
     assert task.names == ["disc", "none"]
+    assert "asked for" not in (out / "problems.csv").read_text()
     metric, sample = metrics.load({"name": "dice"}), root / "sample_submission.csv"
     submission.rehearse(task, metric, sample, settings["competition"])
     sample.write_text(sample.read_text().replace("_none", "_None"))
     with pytest.raises(DataError, match=r"sample_submission.csv: an id .* has the class None"):
         submission.rehearse(task, metric, sample, settings["competition"])
+    sample.write_text(sample.read_text().replace("_None", "_none"))
+    train = root / "train.csv"
+    train.write_text(train.read_text().replace("p0002.png_disc", "p0002.png_Disc"))
+    prepare_all(settings, out)
+    told = pd.read_csv(out / "problems.csv").iloc[-1]
+    assert told["row"] == "Disc"
+    assert told["problem"].startswith(
+        '1 classes of the training table are asked for nowhere (did you mean "disc"?)'
+    )
 
 
 def test_a_column_per_class(tmp_path):

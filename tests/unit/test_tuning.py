@@ -101,6 +101,20 @@ def test_the_trial_of_a_killed_worker_is_taken_over_as_it_was(tmp_path):
     assert all(trial.state == TrialState.COMPLETE for trial in killed.open().get_trials())
 
 
+def test_a_journal_that_was_cut_is_read_as_far_as_it_goes(tmp_path):
+    """As a full disk or a power cut leaves it; and one that was written on behind the cut."""
+    undisturbed = study(tmp_path / "a")
+    work(undisturbed)
+    lines = (tmp_path / "a/journal.log").read_bytes().splitlines(keepends=True)
+    half = len(lines) // 2
+    for number, rest in enumerate((lines[half][:25], lines[half][:25] + lines[half], b"\0" * 30)):
+        broken = study(tmp_path / f"b{number}")
+        broken.folder.mkdir()
+        (broken.folder / "journal.log").write_bytes(b"".join(lines[:half]) + rest)
+        work(broken)
+        assert params(broken) == params(undisturbed)
+
+
 def test_tuned_weights_of_losses_join_the_terms_that_are_not_tuned():
     asked = []
 

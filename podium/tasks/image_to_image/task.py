@@ -192,7 +192,7 @@ class Task(PackedTask):
         return sample.set_axis(pixels.split(sample[id_column])[0])
 
     @classmethod
-    def check_sample(cls, sample, options, found):
+    def check_sample(cls, sample, options, found, info):
         """See `base.Task.check_sample`: pixels must be within their pictures."""
         if options.submission == "files":
             return

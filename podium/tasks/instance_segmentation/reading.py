@@ -19,6 +19,8 @@ from podium.tasks.faults import Faults
 #: Pixels that two objects may share for it to be repaired without being asked. Polygons may share
 #: an edge: as many pixels as a square of the smaller one's area is wide.
 SLIVER = 2
+#: Objects of a picture that 16 bits can tell apart.
+MOST = 2**16 - 1
 
 
 def read_objects(
@@ -79,6 +81,9 @@ def read_objects(
         problem = f"{len(reader.empty)} annotations have a mask without a pixel"
         empty = some_of(list(dict.fromkeys(reader.empty)))
         found.problems.append((faults.file, empty, problem, "left out"))
+    if reader.bare:
+        problem = f"{len(reader.bare)} rows have no mask, but their pictures have other rows"
+        found.problems.append((faults.file, some_of(reader.bare), problem, "left out"))
     reader.faults.stop_if_masks_are_wrong(options.format)
     return rows, list(names)
 
@@ -126,12 +131,14 @@ class _Reader:
     Attributes:
         names: of the classes; none: all objects are of one.
         empty: names of COCO's objects that have no pixel, as polygons smaller than one.
+        bare: names of rows without a mask, whose pictures have other rows.
     """
 
     def __init__(self, options, faults: Faults, names: list[str]):
         self.options, self.faults, self.found = options, faults, faults.found
         self.names = names
         self.empty: list[str] = []
+        self.bare: list[str] = []
 
     def objects(self, id_: str, size: masks.Size, rows: list) -> tuple[np.ndarray, np.ndarray]:
         """A label picture and classes from a cell per object."""
@@ -139,6 +146,8 @@ class _Reader:
         numbers, runs, spare, classes = [], [], [], []
         for row, cell, kind in rows:
             if masks.is_empty(cell):
+                if len(rows) > 1:
+                    self.bare.append(f"{row} (id {id_})")
                 continue
             if self.names and kind not in self.names:
                 said = repr(kind) if kind else "empty"
@@ -158,6 +167,10 @@ class _Reader:
                 classes.append(self.names.index(kind) if self.names else 0)
             elif not problems:
                 self.empty.append(f"{row} (id {id_})")
+        if len(runs) > MOST:
+            problem = f"object {MOST + 1:,} of its picture, at most {MOST:,} are told apart"
+            self.faults.note(id_, numbers[MOST], problem, f"all but {MOST:,} left out")
+            runs = runs[:MOST]
         labels, overlaps = masks.labels_of_runs(runs, size, order)
         for owner, other, pixels in overlaps:
             shared = f"{pixels} pixel{'s' if pixels > 1 else ''}"
@@ -186,6 +199,11 @@ class _Reader:
                 self.faults.note(id_, row, f"{cell}: {error}", "taken as a picture without objects")
                 break
             labels[np.isin(labels, self.options.ignore)] = 0
+            count = len(np.unique(labels[labels > 0]))
+            if count > MOST:
+                problem = f"{cell}: holds {count:,} objects, at most {MOST:,} are told apart"
+                self.faults.note(id_, row, problem, "taken as a picture without objects")
+                break
             if labels.min() < 0:
                 self.faults.note(id_, row, f"{cell}: holds {labels.min()}", "taken as 0")
             compact = _compact(labels)

@@ -61,8 +61,22 @@ def read_points(path: Path, found, repair: bool) -> tuple[pd.DataFrame, list[str
     return table, coordinates
 
 
+def _are_names(listed) -> bool:
+    return isinstance(listed, list) and all(isinstance(name, str | int | float) for name in listed)
+
+
 def _names_of(annotations: coco.Annotations) -> tuple[list[str], list[str]]:
     """The points' names, and the categories that have them, of those whose objects have points."""
+    wrong = [
+        f"{each['name']}: {each['keypoints']!r:.60}"
+        for each in annotations.categories
+        if each.get("keypoints") and not _are_names(each["keypoints"])
+    ]
+    if wrong:
+        raise DataError(
+            f"{annotations.path}: expected a list of texts as `keypoints` of a category, found\n"
+            f"{numbered(wrong)}"
+        )
     named = {
         str(each["name"]): [str(name) for name in each["keypoints"]]
         for each in annotations.categories

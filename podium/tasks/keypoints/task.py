@@ -445,7 +445,9 @@ def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
     for name, axes in found.items():
         for axis in {"x", "y"} - set(axes):
             there = next(iter(axes.values()))
-            problems.append(f"{there!r} has no column for {axis}{did_you_mean(name, set(found))}")
+            problems.append(
+                f"{there!r} has no column for {axis}{did_you_mean(name, set(found) - {name})}"
+            )
     if problems:
         raise ConfigError(
             "competition.target: points are pairs of columns, such as nose_x and nose_y:\n"

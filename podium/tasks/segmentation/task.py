@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from podium import coco, framing, masks, run_order, tables, views
-from podium.errors import DataError, some_of
+from podium.errors import DataError, did_you_mean, some_of
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
 from podium.tasks.faults import Faults
@@ -86,6 +86,24 @@ class Task(PackedTask):
             tables.index_by_id(sample, path, id_column)  # no mask is asked for twice
             return class_ids.split(sample, path, id_column, options)
         return super().index_sample(sample, path, id_column, options)
+
+    @classmethod
+    def check_sample(cls, sample, options, found, info):
+        """See `base.Task.check_sample`: classes that it never asks for are listed."""
+        column = class_ids.class_column_of(options)
+        if column not in sample:
+            return
+        asked = [str(name) for name in sample[column].unique()]
+        names = info["names"][1:] if options.kind == "labels" else info["names"]
+        others = [name for name in names if name not in asked]
+        if len(others) in (0, len(names)):  # a sample without classes has something else there
+            return
+        problem = (
+            f"{len(others)} classes of the training table are asked for nowhere"
+            f"{did_you_mean(others[0], asked)}; if they are slips, mend them, or name all classes "
+            "in task.options.classes"
+        )
+        found.problems.append((found.table, some_of(others), problem, "learned all the same"))
 
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
