@@ -3,7 +3,6 @@
 import glob
 import os
 import re
-import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -44,7 +43,32 @@ def with_paths(
             f"{some_of(columns)}"
         )
     paths = patterns.filled(pattern, table, found.table, found.id_column, key)
+    if "*" in pattern:
+        paths = _matching(paths, table.index, re.split(r"[{*]", pattern)[0], found, key)
     return table.assign(**{name: paths})
+
+
+def _matching(
+    paths: Sequence[str | None], ids: Iterable[str], start: str, found, key: str
+) -> list[str | None]:
+    """Paths with `*` as those of the only pictures that they fit; what fits none stays as it is.
+
+    Args:
+        start: what all of them begin with.
+    """
+    below = os.path.dirname(start)
+    folder = pictures.Folder(os.path.join(found.root, below))
+    whole, several = [], []
+    for id_, path in zip(ids, paths, strict=True):
+        files = [] if path is None else folder.find(os.path.relpath(path, below or "."))
+        if len(files) > 1:
+            several.append(f"id {id_!r}: {path!r} may be {some_of(files, 3)} of {folder.path}")
+        whole.append(os.path.join(below, files[0]) if files else path)
+    if several:
+        raise DataError(
+            f"{key}: {len(several)} rows have several pictures:\n{numbered(several[:5])}"
+        )
+    return whole
 
 
 def note_unnamed(paths: Iterable[str], found, pattern: str | None = None) -> None:
@@ -63,8 +87,8 @@ def note_unnamed(paths: Iterable[str], found, pattern: str | None = None) -> Non
     seen = {os.path.normpath(path) for path in found.pictures["path"] if path}
     if pattern is not None:
         parts = (
-            glob.escape(text) + "*" * (field is not None)
-            for text, field, *_ in string.Formatter().parse(pattern)
+            "*".join(map(glob.escape, piece.text.split("*"))) + "*" * (piece.column is not None)
+            for piece in patterns.pieces(pattern)
         )
         there = root.glob(re.sub(r"\*+", "*", "".join(parts)))
         others = {os.path.normpath(path) for path in there}

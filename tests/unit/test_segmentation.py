@@ -406,6 +406,28 @@ def test_a_solution_is_in_colours_as_the_training_pictures_are(tmp_path):
         np.testing.assert_array_equal(unpack(row)[0], stack)
 
 
+def test_names_of_masks_may_have_more_than_the_id(tmp_path):
+    for name in ("a_v1", "b_v2", "c_v1"):
+        (tmp_path / "m").mkdir(exist_ok=True)
+        Image.fromarray(255 * square(1, 2)).save(tmp_path / f"m/{name}.png")
+    table = pd.DataFrame(index=pd.Index(["a", "b"], name="id"), dtype=object)
+    options = {"format": "pictures", "pattern": "m/{id}_*.png"}
+    _, stacks, place = read(tmp_path, table, [], **options)
+    assert [stack.any() for stack in stacks] == [True, True, False]
+    ((_, names, problem, _),) = place.problems
+    assert (names, problem) == (
+        "m/c_v1.png",
+        "1 masks or clean pictures are of no row of the table",
+    )
+    Image.fromarray(255 * square(1, 2)).save(tmp_path / "m/a_v2.png")
+    with pytest.raises(DataError, match=r"id 'a': 'm/a_\*\.png' may be a_v1\.png, a_v2\.png of"):
+        read(tmp_path, table, [], **options)
+    for name in ("a_v2", "b_v2"):
+        (tmp_path / f"m/{name}.png").unlink()
+    with pytest.raises(DataError, match=r"row 3 .*m/b_\*\.png: does not exist"):
+        read(tmp_path, table, [], **options)
+
+
 def test_pictures_in_colours(tmp_path):
     colours = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
     labels = square(0, 0) + 2 * square(3, 3)
