@@ -30,11 +30,13 @@ from podium.boxes import (
     roles_of,
     way_of,
 )
-from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of, turned
+from podium.errors import ConfigError, DataError, count, did_you_mean, numbered, some_of, turned
 from podium.pictures import Finder
 
 #: Pixels that a box may reach beyond its picture without being wrong.
 BORDER = 1.0
+#: What is wrong with a row that has no box where its picture has others.
+BARE = "a class without a box (`task.options.nothing` names the classes that have none)"
 #: Problems that a message shows.
 SHOWN = 20
 #: Among fewer boxes than this, no share of wrong ones says that the format is another one.
@@ -188,9 +190,11 @@ def _in_table(
         ]
         numbers = dict(zip(WAYS[kind], map(numbers_of, cells), strict=True))
         said[list(CORNERS)] = corners(numbers)
-        lacking = ~filled & (label is not None) & said["label"].isin(said["label"][filled])
-        lacking &= (said["label"] != "") & ~said["label"].isin(form.nothing)
+        if label is None:
+            return said[filled].reset_index(drop=True), []
+        lacking = ~filled & said["label"].isin(set(said["label"][filled]) - {"", *form.nothing})
         beside = lacking & said["id"].isin(said["id"][filled])
+        said["problem"] = np.where(beside, BARE, "")
         notes = _without_boxes(said[lacking & ~beside])
         return said[filled | beside].reset_index(drop=True), notes
     fields = form.fields or FIELDS[kind]
@@ -208,7 +212,7 @@ def _without_boxes(said: pd.DataFrame) -> list[tuple[str, str, str, str]]:
         return []
     first = said.iloc[0]
     problem = (
-        f"{len(said)} rows name a class but no box, the first {first['label']} in row "
+        f"{count(len(said), 'row')} with a class but no box, the first {first['label']} in row "
         f"{first['row']}"
     )
     action = "taken as pictures without objects"
@@ -316,7 +320,7 @@ def _columns_of(
             box, way = [by_role[role] for role in WAYS[named]], named
             way = way if form.format == "auto" else form.format
         else:
-            box, way = _cells_of(table, [name for name in given if name != label], form.format)
+            box, way = _cells_of(table, [name for name in given if name != label], form)
     if box:
         rest = [name for name in given if name not in (*box, label)]
         if label is not None or len(rest) <= 1:
@@ -329,18 +333,21 @@ def _columns_of(
     )
 
 
-def _cells_of(table: pd.DataFrame, names: Sequence[str], kind: str) -> tuple[list[str], str]:
+def _cells_of(table: pd.DataFrame, names: Sequence[str], form: Form) -> tuple[list[str], str]:
     """The column whose cells hold whole boxes, and whether they are a `string` or a `list`."""
-    lists = [name for name in names if _are_lists(_text(table[name]))]
+    kind, lists = form.format, list(names)
+    if kind != "list" or len(names) > 1:
+        lists = [name for name in names if _are_lists(_text(table[name]), form.nothing)]
     if kind in ("auto", "list") and len(lists) == 1:
         return lists, "list"
     return (list(names), "string") if kind in ("auto", "string") and len(names) == 1 else ([], kind)
 
 
-def _are_lists(cells: np.ndarray) -> bool:
-    """Whether most of the cells that are not of words alone begin with a bracket."""
-    begin = [cell[:1] in ("[", "(", "{") for cell in cells if re.search(r"[\d[({]", cell)]
-    return 2 * sum(begin) > len(begin)
+def _are_lists(cells: np.ndarray, nothing: Sequence[str]) -> bool:
+    """Whether half of the cells begin with a bracket, but for those of words alone or nothing."""
+    told = [cell for cell in cells if re.search(r"[\d[({]", cell) and cell not in nothing]
+    begin = [cell[:1] in ("[", "(", "{") for cell in told]
+    return 2 * sum(begin) >= max(len(begin), 1)
 
 
 def _text(cells: pd.Series) -> np.ndarray:
@@ -399,12 +406,12 @@ def _voc(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
             raise DataError(f"{path} is no XML that can be read: {error}") from None
         for element in tree.iter():  # some tools put all names into a namespace
             element.tag = element.tag.rpartition("}")[2]
-        if tree.tag != "annotation" and tree.find(".//object") is None:
+        id_, problem = files.row_of(path, tree.findtext("filename") or path.name)
+        if tree.tag.lower() != "annotation" and tree.find(".//object") is None and id_ in sides:
             raise DataError(
                 f"{path} is no annotation of Pascal VOC: it begins with <{tree.tag}>, expected "
                 "<annotation>"
             )
-        id_, problem = files.row_of(path, tree.findtext("filename") or path.name)
         problem = problem or _size_problem(tree, sides.get(id_, (0, 0)))
         for number, thing in enumerate(tree.iter("object"), start=1):
             values = [thing.findtext(f"bndbox/{corner}", "") for corner in CORNERS]
@@ -457,15 +464,16 @@ def _yolo(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
             yield (str(path), number, id_, label, repr(line), *box, problem or strange)
 
 
-def _class_in_yolo(label: str, names: Sequence[str]) -> tuple[str, str]:
+def _class_in_yolo(label: str, names: Sequence[str | None]) -> tuple[str, str]:
     """The class that a number means, and what is wrong with it; `0.0` is 0."""
     (number,) = numbers_of([label])
     if np.isnan(number) and label in names:
         return label, ""
     if not (number >= 0 and number == int(number)):
         return label, f"its class is {label!r}, expected a whole number"
-    if names and number >= len(names):
-        return label, f"its class is {label!r}, but those from 0 on are {some_of(names)}"
+    if names and (number >= len(names) or names[int(number)] is None):
+        known = ["(none)" if name is None else name for name in names]
+        return label, f"its class is {label!r}, but those from 0 on are {some_of(known)}"
     return names[int(number)] if names else str(int(number)), ""
 
 
@@ -531,7 +539,7 @@ def _checked(
     note(~exists & (told == ""), "there is no such picture")
     unread = exists & ~is_seen  # such a row is left out, or the run stops for it
     numbers = np.isfinite(box).all(axis=1)
-    note(exists & is_seen & ~numbers, "not four numbers")
+    note(exists & is_seen & ~numbers & (told != BARE), "not four numbers")
     label = said["label"].fillna("").to_numpy(dtype=object)
     note((label == "") & (told == ""), "no class")
     if classes is not None:

@@ -4,6 +4,7 @@ Darknet and its successors write the names, in the order of the numbers, into a 
 `obj.names`) or into the YAML of the data set (`data.yaml`: `names: [cat, dog]`, or `{0: cat}`).
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ from podium.errors import DataError, some_of
 
 #: The list that lies among the annotations, and is none of them.
 LIST = "classes.txt"
+#: Accents of Latin, Greek and Cyrillic letters, as signs of their own; blanks but between digits.
+_ACCENTS, _BLANKS = (
+    re.compile("[\u0300-\u036f]"),
+    re.compile(r"(?<=[^\W\d])[\s_-]+(?=\w)|(?<=\w)[\s_-]+(?=[^\W\d])"),
+)
 _ENDINGS = (".names", ".yaml", ".yml")
 
 
@@ -37,8 +43,10 @@ def said(folder: Path | str, root: Path | str) -> str:
     return "\n".join(lines)
 
 
-def read(folder: Path | str, root: Path | str) -> list[str]:
+def read(folder: Path | str, root: Path | str) -> list[str | None]:
     """The names of the nearest file that has any; none where no file has.
+
+    A number that a YAML leaves out has None.
 
     Args:
         folder: of the annotations.
@@ -71,19 +79,23 @@ def read(folder: Path | str, root: Path | str) -> list[str]:
 
 
 def alike(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of names that differ in capitals, accents, blanks and such alone, as slips do."""
+    """Pairs of names that differ in capitals, accents or blanks alone, as slips do.
+
+    Names of one letter are not compared: `a` and `A` may be two.
+    """
     first: dict[str, str] = {}
     pairs = []
     for name in names:
-        plain = unicodedata.normalize("NFKD", name).casefold()
-        key = "".join(letter for letter in plain if letter.isalnum())
-        if key and first.setdefault(key, name) != name:
+        plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", name)).casefold()
+        key = _BLANKS.sub("", plain.strip())
+        if len(key) > 1 and first.setdefault(key, name) != name:
             pairs.append((first[key], name))
     return pairs
 
 
-def _check_apart(file: Path, names: list[str]) -> None:
-    wrong = [name for name in names if not name or names.count(name) > 1]
+def _check_apart(file: Path, names: list[str | None]) -> None:
+    given = [name for name in names if name is not None]
+    wrong = [name for name in given if not name or given.count(name) > 1]
     if wrong:
         raise DataError(
             f"{file}: the name {wrong[0]!r} is that of no class, or of several; name each once, or "
@@ -99,7 +111,7 @@ def lines_of(path: Path) -> list[str]:
         raise DataError(f"{path} is no text in UTF-8: {error.reason}; save it as such") from None
 
 
-def _names_in(path: Path) -> list[str]:
+def _names_in(path: Path) -> list[str | None]:
     if path.suffix.lower() in (".yaml", ".yml"):
         return _in_yaml(path)
     names = [line.strip() for line in lines_of(path)]
@@ -108,7 +120,7 @@ def _names_in(path: Path) -> list[str]:
     return names
 
 
-def _in_yaml(path: Path) -> list[str]:
+def _in_yaml(path: Path) -> list[str | None]:
     """`names` of a data set's YAML; none where it has another content."""
     import yaml
 
@@ -133,10 +145,4 @@ def _in_yaml(path: Path) -> list[str]:
             "set `task.options.classes`"
         )
     by_number = {int(number): str(name) for number, name in names.items()}
-    unnamed = sorted({*range(max(by_number, default=-1))} - {*by_number})
-    if unnamed:
-        raise DataError(
-            f"{path}: `names` has none for {some_of(unnamed)}; name every number from 0 on, or set "
-            "`task.options.classes`"
-        )
-    return [by_number[number] for number in sorted(by_number)]
+    return [by_number.get(number) for number in range(max(by_number, default=-1) + 1)]

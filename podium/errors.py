@@ -44,6 +44,11 @@ def some_of(items: Sequence, most: int = 5) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
+def count(number: int, noun: str, nouns: str | None = None) -> str:
+    """`1 row`, `2,099 rows`."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def turned(said: Sequence, seen: Sequence) -> str:
     """The end of a sentence that tells two sizes, where one is the other on its side."""
     if said[0] == said[1] or tuple(said) != tuple(seen)[::-1]:

@@ -432,8 +432,6 @@ def read_colours(
 
 
 _PLACES = np.array([256 * 256, 256, 1])
-#: EXIF's tag of how a picture is turned.
-_ORIENTATION = 0x0112
 
 
 def _values(
@@ -444,9 +442,10 @@ def _values(
 
     try:
         with Image.open(path) as image:
-            is_turned = image.getexif().get(_ORIENTATION, 1) > 4
-            _check_size(image.size[:: -1 if is_turned else 1], size)  # before it fills the memory
+            if size is not None and sorted(image.size) != sorted(size):
+                _check_size(image.size, size)  # before it fills the memory
             image = ImageOps.exif_transpose(image)
+            _check_size(image.size, size)
             image = _mask_in(image) if as_mask else image
             if colours or image.mode in ("RGBA", "CMYK", "YCbCr", "LAB", "HSV"):
                 image = image.convert("RGB")

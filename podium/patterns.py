@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podium.errors import DataError, did_you_mean, numbered, some_of
+from podium.errors import DataError, count, did_you_mean, numbered, some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,22 +59,24 @@ class Piece:
 @lru_cache
 def pieces(pattern: str, key: str = PICTURES) -> tuple[Piece, ...]:
     """The pieces of a pattern; DataError where it is none."""
-    found = []
     try:
-        for text, field, form, conversion in string.Formatter().parse(pattern):
-            column, place = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", field or "").groups()
-            if field is not None and (not column or conversion):
-                raise DataError(_names_no_column(pattern, key))
-            found.append(Piece(text, column or None, place and int(place), form or ""))
+        parsed = list(string.Formatter().parse(pattern))
     except ValueError as error:
         raise DataError(f"{key}: {pattern!r}: {error}") from None
-    if all(piece.column is None for piece in found):
-        raise DataError(_names_no_column(pattern, key))
+    found = []
+    for text, field, form, conversion in parsed:
+        column, place = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", field or "").groups()
+        if conversion not in (None, "s"):
+            raise DataError(f"{key}: {pattern!r}: `!{conversion}` cannot be used")
+        found.append(Piece(text, column, place and int(place), form or ""))
+        if field is None:
+            found[-1] = Piece(text)
+    if all(piece.column is None for piece in found) or "" in [piece.column for piece in found]:
+        such = "{patient}_{view}" if key == PARTS else "{id}.jpg"
+        raise DataError(
+            f'{key}: {pattern!r} names no column; expected one in braces, such as "{such}"'
+        )
     return tuple(found)
-
-
-def _names_no_column(pattern: str, key: str) -> str:
-    return f'{key}: {pattern!r} names no column; expected one in braces, such as "{{id}}.jpg"'
 
 
 def columns_of(pattern: str, key: str = PICTURES) -> list[str]:
@@ -124,16 +126,17 @@ def reader_of(pattern: str, key: str = PICTURES) -> re.Pattern:
 
     DataError where no part of the pattern is the whole id.
     """
-    whole, seen = "", False
+    forms = [piece.form for piece in pieces(pattern, key) if piece.column and piece.place is None]
+    if not forms:
+        raise DataError(f"{key}: {pattern!r} must have {{id}} in it, so that a name tells the id")
+    plainest, whole = min(forms, key=len), ""
     for piece in pieces(pattern, key):
         whole += LETTERS.join(map(re.escape, piece.text.split("*")))
         if piece.column is None:
             continue
-        is_id = piece.place is None and not piece.form
-        whole += "(?P=id)" if is_id and seen else "(?P<id>.+)" if is_id else ".+"
-        seen |= is_id
-    if not seen:
-        raise DataError(f"{key}: {pattern!r} must have {{id}} in it, so that a name tells the id")
+        is_id = piece.place is None and piece.form == plainest
+        again = "(?P<id>" in whole
+        whole += "(?P=id)" if is_id and again else "(?P<id>.+)" if is_id else ".+"
     return re.compile(whole, re.DOTALL)
 
 
@@ -169,11 +172,12 @@ def with_parts(table: "pd.DataFrame", pattern: str, path: Path | str) -> "pd.Dat
         form += (f"(?P={part})" if again else f"(?P<{part}>.+?)") if part else ""
     expression = re.compile(form, re.DOTALL)
     found = [expression.fullmatch(id_) for id_ in table.index]
-    wrong = [repr(id_) for id_, match in zip(table.index, found, strict=True) if match is None]
+    ids = (id_ for id_, match in zip(table.index, found, strict=True) if match is None)
+    wrong = [repr(id_) for id_ in dict.fromkeys(ids)]
     if wrong:
         more = f"\n  ... and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
         raise DataError(
-            f"{path}: {len(wrong)} ids are not of the form {pattern!r} ({PARTS}):\n"
+            f"{path}: {count(len(wrong), 'id')} not of the form {pattern!r} ({PARTS}):\n"
             f"{numbered(wrong[:NAMED])}{more}"
         )
     rows = [match.groups() for match in found]

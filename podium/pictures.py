@@ -103,11 +103,13 @@ def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
         size = os.stat(path).st_size
         with _open(path, max_pixels) as image:
             mode = image.mode
+            # Pillow turns a TIFF while it decodes it, and forgets that it did.
+            turned = image.format == "TIFF" and _orientation(image) != 1
             try:
                 pixels = _as_seen(image)
             except Exception as error:
                 raise PictureError(f"cannot be decoded: {_reason(error)}") from None
-            turned = _orientation(image) != 1
+            turned = turned or _orientation(image) != 1
     except FileNotFoundError:
         return Inspection(problem="does not exist")
     except PictureError as error:
@@ -260,8 +262,12 @@ class Folder:
         files = self.files.values()
         return [file for file in files if os.path.splitext(file)[1].lower() in ENDINGS]
 
-    def find(self, name: str) -> list[str]:
-        """The files, relative to the folder, that a name may mean: one, none, or too many."""
+    def find(self, name: str, wild: bool = False) -> list[str]:
+        """The files, relative to the folder, that a name may mean: one, none, or too many.
+
+        Args:
+            wild: whether `*` in the name stands for any letters, as in a pattern.
+        """
         key = _key(name)
         key = key.removeprefix("./")
         own = os.path.basename(os.path.normpath(self.path)) + "/"
@@ -271,7 +277,7 @@ class Folder:
                 return [self.files[path]]
             if path in self._without_ending:
                 return self._without_ending[path]
-            if "*" in path and (found := self._matching(path)):
+            if wild and (found := self._matching(path)):
                 return found
         return self._by_name.get(key, []) if "/" not in key else []
 
@@ -279,27 +285,33 @@ class Folder:
         """The pictures of a form such as `a/*/{n}_*.png`, in which `*` stands for any letters but
         `/`; one without a folder may be of any."""
         folder, slash, name = form.rpartition("/")
-        by_path, by_name = self._sorted
+        by_path, by_name, by_end = self._sorted
+        stem, ending = os.path.splitext(name)
+        end = (stem if ending.lower() in ENDINGS else name).rpartition("*")[2][::-1]
         keys, start = (by_path, form) if slash and "*" not in folder else (by_name, name)
         start = start.partition("*")[0]
+        if len(end) > len(start):
+            keys, start = by_end, end
         expression = re.compile(patterns.LETTERS.join(map(re.escape, form.split("*"))), re.DOTALL)
         found = []
         for place in range(bisect.bisect_left(keys, (start,)), len(keys)):
             key, file = keys[place]
             if not key.startswith(start):
                 break
-            whole = file if slash else key
+            whole = file if slash else file.rpartition("/")[2]
             if expression.fullmatch(whole) or expression.fullmatch(os.path.splitext(whole)[0]):
                 found.append(file)
         return [self.files[file] for file in found]
 
     @cached_property
-    def _sorted(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """(path, path) and (name, path) of each picture, as they are looked up, sorted."""
+    def _sorted(self) -> tuple[list[tuple[str, str]], ...]:
+        """Each picture by its path, its name and its name without the ending read backwards: what
+        it is found by, and the path, sorted."""
         keys = [key for key in self.files if os.path.splitext(key)[1].lower() in ENDINGS]
         return (
             sorted((key, key) for key in keys),
             sorted((key.rpartition("/")[2], key) for key in keys),
+            sorted((os.path.splitext(key)[0].rpartition("/")[2][::-1], key) for key in keys),
         )
 
 
@@ -528,7 +540,8 @@ def locate(names: pd.DataFrame, folders: Sequence[Folder]) -> tuple[pd.Series, p
                 missing.append(f"{column!r} is empty")
                 continue
             folder, files = next(
-                ((f, files) for f in folders if (files := f.find(name))), (folders[0], [])
+                ((f, files) for f in folders if (files := f.find(name, "*" in str(column)))),
+                (folders[0], []),
             )
             if len(files) > 1:
                 ambiguous.append(

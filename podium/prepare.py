@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from podium import alike, coco, manifest, patterns, pictures, tables, tasks
-from podium.errors import DataError, numbered, some_of
+from podium.errors import DataError, count, numbered, some_of
 from podium.jobs import Job
 
 #: What the manifest says of a picture.
@@ -99,7 +99,8 @@ def prepare(
     if competition["pictures"]["unlisted"] == "empty":
         listed = found.train.drop(columns=_parts_of_ids(competition))
         whole = with_unlisted(competition, listed, found.train_path, found.test.index)
-        found = replace(found, train=_with_parts(competition, whole, found.train_path))
+        source = f"{found.train_path}, with the pictures that it does not list"
+        found = replace(found, train=_with_parts(competition, whole, source))
         job.say(f"{len(found.train):,} training pictures")
     parts = find_pictures(competition, found)
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
@@ -417,7 +418,8 @@ def turned_pictures(parts: dict[str, pd.DataFrame], root: str) -> list[Problem]:
     turned = [id_ for part in parts.values() for id_ in part.index[part["turned"].to_numpy(bool)]]
     if not turned:
         return []
-    problem = f"{len(turned)} pictures are stored turned or mirrored (EXIF orientation)"
+    pictures = count(len(turned), "picture")
+    problem = f"{pictures} stored turned or mirrored (EXIF orientation)"
     action = "seen upright, and boxes, masks and points taken to be of the upright picture"
     return [Problem(root, some_of(turned), problem, action)]
 

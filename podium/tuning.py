@@ -58,9 +58,14 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
-        journal = self.folder / "journal.log"
+        # The lock is a link to it, which must lead somewhere for a dead process's to be given up.
+        journal = (self.folder / "journal.log").absolute()
         lock = JournalFileSymlinkLock(str(journal))  # held by whoever writes a line
         with FileLock(self.folder / "study.lock"):
+            journal.touch()
+            link = Path(f"{journal}.lock")
+            if link.is_symlink() and not link.exists():  # of a folder that was moved
+                link.unlink()
             lock.acquire()
             try:
                 cut_to_whole_lines(journal)
@@ -90,8 +95,6 @@ class Study:
 def cut_to_whole_lines(journal: Path) -> None:
     """Cut a journal off before its first line that is no JSON, as a full disk or a power cut leaves
     it; Optuna would refuse the whole of it."""
-    if not journal.exists():
-        return
     content = journal.read_bytes()
     whole = 0
     for line in content.splitlines(keepends=True):

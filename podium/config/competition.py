@@ -1,7 +1,7 @@
 """Where the competition's files are and what their columns mean."""
 
 import os
-import re
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -122,8 +122,9 @@ class Competition(Section):
     id_parts: str | None = Field(
         None,
         description="What ids are made of, such as `{patient}_{view}`: each part is a column that "
-        "`group`, `tabular`, `folds` and `pictures.pattern` may name. Of several ways to part an "
-        "id the one with the shortest first part is taken, and so on.",
+        "`group`, `tabular`, `folds` and, where a table lists all pictures, `pictures.pattern` may "
+        "name. Of several ways to part an id the one with the shortest first part is taken, and so "
+        "on.",
     )
     group: str | None = Field(
         None,
@@ -164,10 +165,7 @@ class Competition(Section):
             for name in self.tabular
             if name in taken
         ]
-        try:
-            parts = patterns.parts_of(self.id_parts) if self.id_parts else []
-        except DataError as error:
-            raise ValueError(str(error).removeprefix("competition.")) from None
+        parts = self._columns(patterns.parts_of, self.id_parts)
         taken["id"] = "the id"
         problems += [
             f"id_parts: found {name!r}, which is {taken[name]}; call the part otherwise"
@@ -182,6 +180,13 @@ class Competition(Section):
             raise ValueError("\n".join(problems))
         return self
 
+    @staticmethod
+    def _columns(read: Callable[[str], list[str]], pattern: str | None) -> list[str]:
+        try:
+            return read(pattern) if pattern else []
+        except DataError as error:
+            raise ValueError(str(error).removeprefix("competition.")) from None
+
     @model_validator(mode="after")
     def _table_or_folders(self):
         if self.train is None and self.target and not self.pictures.folder_per_class:
@@ -195,8 +200,8 @@ class Competition(Section):
             raise ValueError("target: found nothing, expected a name for the folders' classes")
         if self.train is None:
             named = section.pattern or []
-            columns = [name for each in named for name in re.findall(r"{(\w+)", each)]
-            parts = patterns.parts_of(self.id_parts) if self.id_parts else []
+            columns = [name for each in named for name in self._columns(patterns.columns_of, each)]
+            parts = self._columns(patterns.parts_of, self.id_parts)
             asked = {
                 "group": [self.group] if self.group not in (None, *parts) else [],
                 "tabular": [name for name in self.tabular if name not in parts],

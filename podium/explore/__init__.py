@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from podium import class_names, manifest
-from podium.explore.findings import Finding, count, worst_first
+from podium.errors import count
+from podium.explore.findings import Finding, worst_first
 
 #: The sample is the same in every run, whatever the config's seeds.
 SEED = 0

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from podium import figures
-from podium.errors import some_of
-from podium.explore.findings import Finding, count, number, share
+from podium.errors import count, some_of
+from podium.explore.findings import Finding, number, share
 from podium.explore.samples import Looks
 from podium.explore.targets import describe_values
 

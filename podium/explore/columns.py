@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from podium import figures, manifest
-from podium.errors import some_of
+from podium.errors import count, some_of
 from podium.explore.appearance import difference
-from podium.explore.findings import Finding, count, share
+from podium.explore.findings import Finding, share
 from podium.explore.leaks import neighbours_agree, tells
 from podium.explore.targets import Target, describe_values
 from podium.tabular import is_numeric, numbers_of

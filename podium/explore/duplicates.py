@@ -8,8 +8,9 @@ import pandas as pd
 from podium import figures
 from podium.alike import Pairs, near_pairs
 from podium.blocks import keep_near
+from podium.errors import count
 from podium.explore import samples
-from podium.explore.findings import Finding, count
+from podium.explore.findings import Finding
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
 

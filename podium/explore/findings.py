@@ -34,11 +34,6 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: -finding.severity)
 
 
-def count(number: int, noun: str, nouns: str | None = None) -> str:
-    """`1 row`, `2,099 rows`."""
-    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
-
-
 def share(part: float, whole: float) -> str:
     """`12 %`, with a digit more below ten per cent; `0 %` of nothing."""
     percent = 100 * part / whole if whole else 0.0

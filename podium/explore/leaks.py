@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from podium import figures
-from podium.explore.findings import Finding, count, share
+from podium.errors import count
+from podium.explore.findings import Finding, share
 from podium.explore.targets import Target, skew
 
 #: Standard errors beyond chance before a leak is suspected.

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from podium import figures
-from podium.explore.findings import count, number
+from podium.errors import count
+from podium.explore.findings import number
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
 from podium.tasks.base import KINDS

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from podium import figures
-from podium.errors import some_of
-from podium.explore.findings import Finding, count, number, share
+from podium.errors import count, some_of
+from podium.explore.findings import Finding, number, share
 from podium.tasks.base import KINDS, NAMED_KINDS
 
 #: Labels whose co-occurrence is drawn.
@@ -51,13 +51,6 @@ class Target:
     def codes(self) -> np.ndarray:
         """A class per row, (n,): equal targets have equal codes."""
         return np.unique(self.matrix, axis=0, return_inverse=True)[1].reshape(-1)
-
-    def at(self, rows: np.ndarray) -> "Target":
-        """The target of some rows, by their places."""
-        labels = self.labels.iloc[rows]
-        return Target(
-            self.kind, self.names, self.array[rows], self.numbers[rows], labels, self.told
-        )
 
 
 def read_target(task, targets: pd.DataFrame) -> Target:

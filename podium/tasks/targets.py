@@ -60,7 +60,7 @@ def _matching(
     folder = pictures.Folder(os.path.join(found.root, below))
     whole, several = [], []
     for id_, path in zip(ids, paths, strict=True):
-        files = [] if path is None else folder.find(os.path.relpath(path, below or "."))
+        files = [] if path is None else folder.find(os.path.relpath(path, below or "."), wild=True)
         if len(files) > 1:
             several.append(f"id {id_!r}: {path!r} may be {some_of(files, 3)} of {folder.path}")
         whole.append(os.path.join(below, files[0]) if files else path)

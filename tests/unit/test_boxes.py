@@ -133,8 +133,8 @@ def test_rows_that_lack_their_box_are_told():
     assert len(found.objects) == 1
     ((_, ids, problem, action),) = found.problems
     assert (ids, action) == ("b", "taken as pictures without objects")
-    assert problem == "1 rows name a class but no box, the first dog in row 3"
-    with pytest.raises(DataError, match=r"row 6 \(xmin .*\), id a: not four numbers"):
+    assert problem == "1 row with a class but no box, the first dog in row 3"
+    with pytest.raises(DataError, match=r"row 6 \(xmin .*\), id a: a class without a box"):
         read(table_of([*rows, {"id": "a", **empty, "label": "dog"}]))
 
 
@@ -146,6 +146,8 @@ def test_xml_of_another_kind_is_named(tmp_path):
     ):
         read(PICTURES[[]], root=tmp_path, format="voc", annotations=".")
     (tmp_path / "a.xml").write_text("<annotation/>")
+    (tmp_path / "b.xml").write_text("<Annotation><filename>b.png</filename></Annotation>")
+    (tmp_path / "sitemap.xml").write_text("<urls/>")  # of no picture
     assert not len(read(PICTURES[[]], root=tmp_path, format="voc", annotations=".").objects)
 
 
@@ -166,6 +168,12 @@ def test_classes_of_yolo_are_whole_numbers(tmp_path):
     for names, expected in (("cat\r\ndog\r\n", ["cat", "dog"]), ("", ["0", "1"])):
         found = yolo("0.0" + box + "1 0.2 0.2 0.1 0.1", names)
         assert found.objects["label"].tolist() == expected
+    (tmp_path / "data.yaml").write_text("names: {0: cat, 2: dog}")
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "a.txt").write_text("1" + box)
+    with pytest.raises(DataError, match=r"its class is '1', but those .* are cat, \(none\), dog"):
+        read(PICTURES[[]], root=tmp_path, format="yolo", annotations=".")
+    (tmp_path / "data.yaml").unlink()
     for label, problem in (
         ("2", "'2', but those from 0 on are cat, dog"),
         ("-1", "'-1', expected a whole number"),
@@ -259,6 +267,19 @@ def test_commas_that_may_be_decimal_points_are_refused(cell):
 def test_a_list_may_begin_with_an_empty_cell():
     table = table_of([{"id": "a", "bbox": "None"}, {"id": "b", "bbox": "[1, 2, 3, 4]"}])
     assert read(table, nothing=("None",)).objects["id"].tolist() == ["b"]
+    rows = [
+        {"id": id_, "bbox": cell}
+        for id_, cell in zip("abc", ["[1, 2, 3, 4]", "0", "0"], strict=True)
+    ]
+    for form in ({}, {"format": "list"}, {"format": "list", "box": ("bbox",)}):
+        assert read(table_of(rows), nothing=("0",), **form).objects["id"].tolist() == ["a"]
+
+
+def test_a_bracket_among_strings_makes_no_lists():
+    cells = ["dog 1 2 3 4", "cat 1 2 3 4", "[[1, 2, 3, 4]]"]
+    rows = [{"id": id_, "boxes": cell} for id_, cell in zip("abc", cells, strict=True)]
+    with pytest.raises(DataError, match=r"1 of 3 boxes are wrong:\n  - row 4 \('\[\[1"):
+        read(table_of(rows))
 
 
 def test_files_of_other_programs(tmp_path):

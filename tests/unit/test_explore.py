@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from podium import manifest, masks, tasks
+from podium.errors import count
 from podium.explore import columns, duplicates, explore, leaks, samples
 from podium.explore.appearance import difference
-from podium.explore.findings import Finding, count, share, worst_first
+from podium.explore.findings import Finding, share, worst_first
 from podium.explore.targets import Target
 from podium.pictures import inspect
 from podium.prepare import found_in

@@ -259,9 +259,11 @@ def test_rows_of_a_picture_are_its_objects_in_their_order():
 def test_a_row_without_a_mask_beside_others_is_listed():
     _, (problem,) = read([("a", "1 2"), ("a", ""), ("b", "")])
     assert problem == (
-        "train.csv", "row 3 (id a)", "1 rows have no mask, but their pictures have other rows",
+        "train.csv",
+        "row 3 (id a)",
+        "1 row without a mask beside others of the picture",
         "left out",
-    )  # fmt: skip
+    )
 
 
 def test_more_objects_than_can_be_told_apart_are_refused(monkeypatch, tmp_path):
@@ -763,7 +765,7 @@ def test_unknown_and_empty_classes_are_refused_or_left_out():
     assert rows[0][1].tolist() == [0]
     assert rows[1][0].max() == 0
     assert [action for *_, action in problems] == ["left out"] * 3
-    assert "1 rows have no mask, but their pictures have other rows" in problems[2]
+    assert "1 row without a mask beside others of the picture" in problems[2]
     with pytest.raises(DataError, match=r"solution\.csv: .*\n.*row 2 .*its class is 'x'"):
         read_kinds([("a", "1 2", "x")], names=["disc", "drop"], file="solution.csv")
     with pytest.raises(ConfigError, match=r"class_column: found nothing.*solution\.csv"):

@@ -22,7 +22,8 @@ def test_cells_are_written_as_formats_say():
     [
         ("{id[1]}/{id}.jpg", "id '7' of t.csv: '7' has no letter 1, counted from 0"),
         ("{id:04d}.jpg", "{id:0>4} writes 7 as 0007"),
-        ("{id!r}.jpg", "names no column"),
+        ("{id!r}.jpg", "'{id!r}.jpg': `!r` cannot be used"),
+        ("{}.jpg", "competition.pictures.pattern: '{}.jpg' names no column; expected one in"),
         ("{[0]}.jpg", "names no column"),
         ("{site.name}.jpg", "t.csv has no column 'site.name'"),
     ],
@@ -42,6 +43,8 @@ def test_what_cannot_be_written_is_told(pattern, said):
         ("{id}/{id}.png", "q/r.png", None),
         ("*/{id}_*.png", "x/q_1.png", "q"),
         ("*/{id}_*.png", "q_1.png", None),
+        ("{id:0>4}.png", "0007.png", "0007"),
+        ("{id:0>4}/{id}.png", "0007/7.png", "7"),
     ],
 )
 def test_names_tell_their_id(pattern, name, id_):
@@ -51,7 +54,7 @@ def test_names_tell_their_id(pattern, name, id_):
 
 def test_a_name_without_a_whole_id_tells_none():
     with pytest.raises(DataError, match=r"must have \{id\} in it"):
-        patterns.reader_of("{id[0]}/{id:0>4}.jpg")
+        patterns.reader_of("{id[0]}/{id[1]}.jpg")
 
 
 def test_ids_are_parted():
@@ -68,11 +71,13 @@ def test_ids_are_parted():
 
 def test_ids_that_cannot_be_parted_are_named():
     with pytest.raises(DataError) as error:
-        patterns.with_parts(table([f"{n}" for n in range(7)] + ["a_b"]), "{a}_{b}", "t.csv")
-    assert "t.csv: 7 ids are not of the form '{a}_{b}' (competition.id_parts)" in str(error.value)
+        patterns.with_parts(table([*"0123456", "a_b", *"0123"]), "{a}_{b}", "t.csv")
+    assert "t.csv: 7 ids not of the form '{a}_{b}' (competition.id_parts)" in str(error.value)
     assert "... and 2 more" in str(error.value)
     with pytest.raises(DataError, match="has a column 'a' already"):
         patterns.with_parts(table(["a_b"], a=["1"]), "{a}_{b}", "t.csv")
+    with pytest.raises(DataError, match=r"such as \"\{patient\}_\{view\}\""):
+        patterns.parts_of("a")
     for wrong in ("{a:0>4}", "{a[0]}_{b}", "{a}_*"):
         with pytest.raises(DataError, match="expected names of parts in braces"):
             patterns.parts_of(wrong)

@@ -309,6 +309,15 @@ def tree(tmp_path):
         (".hidden", []),
         ("../train/1.jpg", []),
         ("", []),
+    ],
+)
+def test_a_name_is_found_in_nested_folders(tree, name, found):
+    assert Folder(tree).find(name) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
         ("sub/deep/x*.jpeg", ["sub/deep/x.y.jpeg"]),
         ("sub/*/x.*", ["sub/deep/x.y.jpeg"]),
         ("train/sub/*/x.y", ["sub/deep/x.y.jpeg"]),
@@ -317,10 +326,24 @@ def tree(tmp_path):
         ("sub/*", ["sub/2.PNG"]),
         ("*/deep/*.PNG", []),
         ("no*", []),
+        ("*/*.y.jpeg", []),
+        ("*.y.jpeg", ["sub/deep/x.y.jpeg"]),
+        ("*y", ["sub/deep/x.y.jpeg"]),
+        ("sub/*/*.y", ["sub/deep/x.y.jpeg"]),
     ],
 )
-def test_a_name_is_found_in_nested_folders(tree, name, found):
-    assert Folder(tree).find(name) == found
+def test_stars_stand_for_any_letters_of_a_name(tree, name, found):
+    assert Folder(tree).find(name, wild=True) == found
+    assert not Folder(tree).find(name)
+
+
+def test_stars_of_cells_are_letters(tree):
+    (tree / "a/q*.png").touch()
+    (tree / "q1.png").touch()
+    names = names_in(_table(f=["q*"]), "t.csv", {**PICTURES, "columns": ["f"]}, "id")
+    assert locate(names, [Folder(tree)])[0].tolist() == [[f"{tree}/a/q*.png"]]
+    names = names_in(_table(f=["q"]), "t.csv", {**PICTURES, "pattern": ["{f}1*"]}, "id")
+    assert locate(names, [Folder(tree)])[0].tolist() == [[f"{tree}/q1.png"]]
 
 
 def test_a_link_in_a_circle_ends(tree):

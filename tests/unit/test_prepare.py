@@ -405,7 +405,7 @@ def test_parts_of_ids_are_columns(files):
 def test_test_ids_may_be_of_another_form_where_their_parts_are_not_needed(files):
     settings = {"id_parts": "tr{number}", "group": "number"}
     message = files.fault(**settings, tabular=["number"])
-    assert "test.csv: 4 ids are not of the form 'tr{number}'" in message
+    assert "test.csv: 4 ids not of the form 'tr{number}'" in message
     assert "test.csv: 4 ids" in files.fault(**settings, pictures={"pattern": "*{number}.png"})
     table = (files.root / "train.csv").read_bytes()
     files.columns("train.csv", number="1")
@@ -426,4 +426,4 @@ def test_turned_pictures_are_told_where_targets_are_places(files):
     assert files.problems.empty
     (told,) = turned_pictures({"train": train, "test": files.read("test")}, "data")
     assert told.row == "tr2"
-    assert told.problem == "1 pictures are stored turned or mirrored (EXIF orientation)"
+    assert told.problem == "1 picture stored turned or mirrored (EXIF orientation)"

@@ -282,7 +282,7 @@ def test_a_competition_whose_ids_name_a_class_is_prepared_and_handed_in(tmp_path
     told = pd.read_csv(out / "problems.csv").iloc[-1]
     assert told["row"] == "Disc"
     assert told["problem"].startswith(
-        '1 classes of the training table are asked for nowhere (did you mean "disc"?)'
+        '1 class of the training table asked for nowhere (did you mean "disc"?)'
     )
 
 
@@ -483,6 +483,7 @@ def test_pixels_that_are_not_labelled_are_told_apart(tmp_path):
         ({"numbers": [1, 2, 255]}, "255 stands for a class"),
         ({"numbers": [1, 2]}, "found 2, expected one for each of the 3 `classes`"),
         ({"numbers": [1, 2, 1]}, "expected each once"),
+        ({"numbers": [1, 2], "classes": None}, "found 2, expected one for each of the 0 `classes`"),
         ({"numbers": [1, 2, 3], "format": "runs"}, "numbers: needs `kind: labels` and"),
     ],
 )

@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState
 
 from podium import manifest
@@ -278,3 +280,18 @@ def test_parameters_that_will_not_do_are_bad_ones_and_not_the_end(
 
 def test_folds_that_do_not_define_the_metric_do_not_count(tmp_path, monkeypatch):
     assert run_of(tmp_path, monkeypatch, [float("nan"), 0.6]).scores() == ({1: 0.6}, "")
+
+
+def test_a_lock_that_a_dead_worker_left_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("relative")
+    folder.mkdir()
+    lock = folder / "journal.log.lock"
+    lock.symlink_to("elsewhere")
+    assert work(study(folder, trials=1)) == 1
+    lock.symlink_to((folder / "journal.log").absolute())
+    old = time.time() - 3600
+    os.utime(lock, (old, old), follow_symlinks=False)
+    os.utime(folder / "journal.log", (old, old))
+    monkeypatch.setattr(JournalFileSymlinkLock.__init__, "__defaults__", (0.2,))
+    assert work(study(folder, trials=2)) == 1

@@ -490,6 +490,7 @@ def _read_all(names: pd.Series, folders: list[str], options, found) -> list[tupl
     places = [Folder(os.path.normpath(found.root / name)) for name in folders]
     sides = found.pictures[["width", "height"]].to_numpy(dtype=int)
     used: list[str] = []
+    is_wild = "*" in (options.pattern or "")
 
     def read(place: int):
         picture, problem = found_for(place)
@@ -503,7 +504,7 @@ def _read_all(names: pd.Series, folders: list[str], options, found) -> list[tupl
             return nothing, ""
         name = names.iloc[place]
         files, folder = next(
-            ((files, f) for f in places if (files := f.find(str(name)))), ([], places[0])
+            ((files, f) for f in places if (files := f.find(str(name), is_wild))), ([], places[0])
         )
         if len(files) != 1:
             what = f"may be {some_of(files, 3)} of" if files else "is no picture in"

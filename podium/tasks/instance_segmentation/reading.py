@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from podium import coco, masks, pictures
-from podium.errors import ConfigError, some_of
+from podium.errors import ConfigError, count, some_of
 from podium.masks import MaskError
 from podium.packed import pack
 from podium.tasks import targets
@@ -82,7 +82,7 @@ def read_objects(
         empty = some_of(list(dict.fromkeys(reader.empty)))
         found.problems.append((faults.file, empty, problem, "left out"))
     if reader.bare:
-        problem = f"{len(reader.bare)} rows have no mask, but their pictures have other rows"
+        problem = f"{count(len(reader.bare), 'row')} without a mask beside others of the picture"
         found.problems.append((faults.file, some_of(reader.bare), problem, "left out"))
     reader.faults.stop_if_masks_are_wrong(options.format)
     return rows, list(names)

@@ -130,10 +130,10 @@ class Options(MaskOptions):
             raise ValueError("numbers: needs `kind: labels` and `format: pictures`")
         if len(self.numbers) != len(set(self.numbers)):
             raise ValueError(f"numbers: found {self.numbers}, expected each once")
-        if self.classes and len(self.numbers) != len(self.classes):
+        if len(self.numbers) != len(self.classes or []):
             raise ValueError(
                 f"numbers: found {len(self.numbers)}, expected one for each of the "
-                f"{len(self.classes)} `classes`"
+                f"{len(self.classes or [])} `classes`"
             )
 
     def _check_ignored(self) -> None:

@@ -238,15 +238,15 @@ class Reader:
             labels = np.full(size, -1, np.int32)
             for number, value in enumerate(numbers_of(self.options, len(self.names))):
                 labels[said == value] = number
+            values = np.unique(said[(labels < 0) & ~is_ignored]).tolist()
+            known = some_of(self.options.numbers or [f"0 to {len(self.names) - 1}"], 12)
+            if values:
+                problems = [
+                    f"holds {some_of(values)}, expected {known}, or what `task.options.ignore` "
+                    "names; `task.options.numbers` says which number a class has"
+                ]
         labels[is_ignored] = 0
         unknown = (labels < 0) | (labels >= len(self.names))
-        if unknown.any() and not problems:
-            values = np.unique(said[unknown]).tolist()
-            known = some_of(self.options.numbers or [f"0 to {len(self.names) - 1}"], 12)
-            problems = [
-                f"holds {some_of(values)}, expected {known}, or what `task.options.ignore` names; "
-                "`task.options.numbers` says which number a class has"
-            ]
         for problem in problems:
             self.faults.note(id_, place, f"{path.name}: {problem}", "taken as the first class")
         labels[unknown] = 0

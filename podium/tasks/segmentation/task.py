@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from podium import coco, framing, masks, run_order, tables, views
-from podium.errors import DataError, did_you_mean, some_of
+from podium.errors import DataError, count, did_you_mean, some_of
 from podium.packed import column, pack, unpack
 from podium.tasks import targets
 from podium.tasks.faults import Faults
@@ -91,7 +91,7 @@ class Task(PackedTask):
     def check_sample(cls, sample, options, found, info):
         """See `base.Task.check_sample`: classes that it never asks for are listed."""
         column = class_ids.class_column_of(options)
-        if column not in sample:
+        if column not in sample or options.classes:
             return
         asked = [str(name) for name in sample[column].unique()]
         names = info["names"][1:] if options.kind == "labels" else info["names"]
@@ -99,9 +99,9 @@ class Task(PackedTask):
         if len(others) in (0, len(names)):  # a sample without classes has something else there
             return
         problem = (
-            f"{len(others)} classes of the training table are asked for nowhere"
-            f"{did_you_mean(others[0], asked)}; if they are slips, mend them, or name all classes "
-            "in task.options.classes"
+            f"{count(len(others), 'class', 'classes')} of the training table asked for nowhere"
+            f"{did_you_mean(others[0], asked)}: mend what is a slip, or name all classes in "
+            "task.options.classes"
         )
         found.problems.append((found.table, some_of(others), problem, "learned all the same"))
 
