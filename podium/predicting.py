@@ -53,17 +53,23 @@ def predict_fold(
         "oof": (train_table, readable.index[in_valid], model["fold"]),
         "test": (test_table, test_table.index[test_table["problem"] == ""], -1),
     }
-    for kind, (table, ids, fold) in parts.items():
+    looked_at = {}
+    for kind, (table, ids, _) in parts.items():
         part = "train" if kind == "oof" else "test"
-        rows = _rows(
-            table,
-            ids,
-            model["encoder"],
-            open_seen(inputs.get(f"{part}_images"), inputs.get(f"{part}_features")),
+        seen = open_seen(inputs.get(f"{part}_images"), inputs.get(f"{part}_features"))
+        looked_at[kind] = _rows(table, ids, model["encoder"], seen, settings, loaded)
+    progress = job.progress(sum(map(len, looked_at.values())), "predicting")
+    for kind, (_, ids, fold) in parts.items():
+        bad, values = over_views(
+            net,
+            looked_at[kind],
+            view_names,
             settings,
             loaded,
+            target[in_train],
+            device,
+            progress.advance,
         )
-        bad, values = over_views(net, rows, view_names, settings, loaded, target[in_train], device)
         if len(bad):
             raise PodiumError(
                 f"{model_name}, fold {model['fold']}: the prediction for {ids[bad[0]]!r} is not a "
@@ -105,10 +111,13 @@ def _rows(table, ids, encoder: dict | None, seen, settings: Model, task) -> Rows
     return Rows(seen, places, tabular, None, None, frames)
 
 
-def over_views(net, rows: Rows, names, settings: Model, task, train_target, device):
+def over_views(net, rows: Rows, names, settings: Model, task, train_target, device, done=None):
     """Places of rows whose prediction is not finite, and predictions, merged over the views.
 
     (n, names) float32, or packed rows (n,).
+
+    Args:
+        done: called with how many rows, or tiles, each batch had.
     """
     if not len(rows):
         empty = column([]) if task.is_packed else np.zeros((0, len(task.names)), np.float32)
@@ -136,6 +145,8 @@ def over_views(net, rows: Rows, names, settings: Model, task, train_target, devi
             for name, (_, raw) in zip(names, batches, strict=True)
         ]
         merged = task.merged(seen)
+        if done is not None:
+            done(len(which))
         if torch.is_tensor(merged):
             finite = merged.flatten(1).isfinite().all(1).cpu().numpy()
             bad += [row for row, fine in zip(which, finite, strict=True) if not fine]

@@ -20,18 +20,24 @@ TASK = {"name": "classification", "options": {}}
 
 
 class Job:
-    """A job on the CPU that says nothing."""
+    """A job on the CPU that says nothing, and remembers how far it came."""
 
     threads = 1
+    done, total = 0, 0
     spool = SimpleNamespace(metric=lambda *_, **__: None)
 
     def device(self) -> str:
         """The CPU."""
         return "cpu"
 
-    def progress(self, *_):
-        """Nothing to watch."""
-        return SimpleNamespace(advance=lambda *_: None)
+    def progress(self, work, *_):
+        """Counts."""
+        self.total = work if isinstance(work, int) else len(work)
+        return self
+
+    def advance(self, count=1):
+        """So much more is done."""
+        self.done += count
 
 
 @pytest.fixture
@@ -84,14 +90,16 @@ def inputs(folder, **more) -> dict:
 
 def predict(folder, names=("identity",), **more) -> dict[str, predictions.Predictions]:
     outputs = {kind: str(folder / f"{kind}-predictions.parquet") for kind in ("oof", "test")}
+    job = Job()
     predict_fold(
         inputs=inputs(folder, **more),
         model_name="m",
         task=TASK,
         view_names=list(names),
         outputs=outputs,
-        job=Job(),
+        job=job,
     )
+    assert job.done == job.total > 0
     return {kind: predictions.read(path) for kind, path in outputs.items()}
 
 
