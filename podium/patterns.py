@@ -65,12 +65,13 @@ def pieces(pattern: str, key: str = PICTURES) -> tuple[Piece, ...]:
         raise DataError(f"{key}: {pattern!r}: {error}") from None
     found = []
     for text, field, form, conversion in parsed:
-        column, place = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", field or "").groups()
+        if field is None:
+            found.append(Piece(text))
+            continue
+        column, place = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", field).groups()
         if conversion not in (None, "s"):
             raise DataError(f"{key}: {pattern!r}: `!{conversion}` cannot be used")
-        found.append(Piece(text, column, place and int(place), form or ""))
-        if field is None:
-            found[-1] = Piece(text)
+        found.append(Piece(text, column, place and int(place), form))
     if all(piece.column is None for piece in found) or "" in [piece.column for piece in found]:
         such = "{patient}_{view}" if key == PARTS else "{id}.jpg"
         raise DataError(

@@ -97,8 +97,8 @@ def prepare(
             target_table, info = read()
 
     if competition["pictures"]["unlisted"] == "empty":
-        listed = found.train.drop(columns=_parts_of_ids(competition))
-        whole = with_unlisted(competition, listed, found.train_path, found.test.index)
+        bare = found.train.drop(columns=_parts_of_ids(competition))
+        whole = with_unlisted(competition, bare, found.train_path, found.test.index)
         source = f"{found.train_path}, with the pictures that it does not list"
         found = replace(found, train=_with_parts(competition, whole, source))
         job.say(f"{len(found.train):,} training pictures")

@@ -122,8 +122,8 @@ def _alike_names(names: list[str]) -> list[Finding]:
     if not pairs:
         return []
     text = (
-        "In capitals, accents, blanks or signs: most often a slip that makes two classes of one. "
-        "If so, mend the table."
+        "In capitals, accents, blanks, `-` or `_` alone: most often a slip that makes two classes "
+        "of one. If so, mend the table."
     )
     rows = [{"name": one, "other name": other} for one, other in pairs[:20]]
     return [Finding(2, f"{count(len(pairs), 'pair')} of names that hardly differ", text, rows)]
