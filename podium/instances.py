@@ -18,8 +18,10 @@ from podium import masks
 MAPS = ("foreground", "border", "distance")
 #: Pixels around a pixel in which two objects meet: 1 makes borders of two pixels at least.
 REACH = 1
-#: Pixels that an object must grow from: of fewer, noise makes several objects of one.
-SEED = 5
+#: Least area of an object where nothing else is said: noise has fewer pixels.
+SMALL = 5
+#: Deviation in pixels of the Gaussian that takes the noise off where objects grow from.
+SMOOTHING = 1.0
 #: What the surest of several models has more than its weight in a vote, as a share of half of all.
 TIE = 0.01
 
@@ -84,37 +86,39 @@ def objects_in(
     maps: np.ndarray,
     *,
     threshold: float = 0.5,
-    seed: float = 0.5,
+    rise: float = 0.1,
     depth: float = 0.5,
     min_area: int = 0,
 ) -> tuple[np.ndarray, ...]:
     """Objects from maps (3, or 3 and one for each class, height, width), 0 to 1, by a watershed.
 
-    An object grows from where it is surely inside of one, over the foreground, up to where it
+    An object grows from a peak of how sure its inside is, over the foreground, up to where it
     meets the next. Its class is that of the largest mean within it.
 
     Args:
         threshold: of the foreground.
-        seed: how sure to be of the inside, a mean of how deep a pixel is and of a foreground
-            without borders; higher parts more.
-        depth: share of the former in that mean, 0 to 1.
+        rise: how far a peak must rise above the pass to any higher one (its dynamic: Grimaud 1992),
+            above 0; lower parts more.
+        depth: the inside is a mean of how deep a pixel is, which has this share, 0 to 1, and of a
+            foreground without borders.
         min_area: objects of fewer pixels are left out.
 
     Returns:
         Labels, uint16, and scores, float32 (objects,): their mean foreground. Of several classes
         the scores are times the mean of the class, and the classes, int16 (objects,), follow.
     """
-    from scipy.ndimage import label
+    from scipy.ndimage import gaussian_filter, label
+    from skimage.morphology import local_maxima, reconstruction
     from skimage.segmentation import watershed
 
     foreground, border, deep = maps[: len(MAPS)]
     inside = (1 - depth) * foreground * (1 - border) + depth * deep
+    inside = gaussian_filter(inside, SMOOTHING)
     mask = foreground > threshold
-    seeds, count = label(mask & (inside > seed))
-    area = np.bincount(seeds.ravel())
-    seeds[area[seeds] < SEED] = 0
+    peaks = local_maxima(reconstruction(inside - np.float32(rise), inside))
+    seeds, count = label(peaks & mask)
     pieces, _ = label(mask)
-    # A piece of the foreground without a seed is an object as well.
+    # A piece of the foreground without a peak is an object as well.
     seeded = np.unique(pieces[seeds > 0])
     alone = mask & ~np.isin(pieces, seeded)
     seeds = np.where(alone, pieces + count, seeds)

@@ -1,4 +1,5 @@
-"""Making pictures alike before anything learns of them: of several cameras, stains or scanners."""
+"""What pictures look like, of several cameras, stains or scanners: their kinds, and making them
+alike before anything learns of them."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +7,25 @@ import numpy as np
 
 #: Share of the pixels that may become black, and white, where contrast is stretched.
 CLIPPED = 0.005
+#: Mean difference of a picture's largest and smallest channel from which it is in colour.
+COLOUR = 8
+#: Mean luminance from which a picture is bright.
+BRIGHT = 128
+#: Pixels a side that are looked at to tell a picture's kind.
+SEEN = 128
+
+
+def kind_of(picture: np.ndarray) -> str:
+    """`dark grey`, `bright grey`, `dark colour` or `bright colour`.
+
+    Args:
+        picture: uint8 (height, width, 3).
+    """
+    rows, columns = (max(1, side // SEEN) for side in picture.shape[:2])
+    some = picture[::rows, ::columns]
+    light = "bright" if _luminance(np.ascontiguousarray(some)).mean() >= BRIGHT else "dark"
+    cast = (some.max(2) - some.min(2)).mean()
+    return f"{light} {'colour' if cast >= COLOUR else 'grey'}"
 
 
 def changed(picture: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -5,6 +5,7 @@
 - `pictures`: list of paths, relative to the working directory or absolute, in a fixed order;
 - `width`, `height` (pixels, as seen), `mode` (Pillow's) and `bytes` of the first picture;
 - `turned`: whether the first picture is stored another way up than it is seen (EXIF orientation);
+- `look`: the kind of picture that the first one is (`looks.kind_of`), empty if it cannot be read;
 - `digest`: of the decoded pixels of all pictures: equal digests are equal pictures;
 - `digests`: the list of each picture's own: rows that share one share a fold;
 - `alike`, in train: a name that rows of nearly equal pictures share, NA for the others;

@@ -23,6 +23,7 @@ class Rows:
             repeats are averaged into the predictions.
         blocks: (n,) rows that are resampled together: one group, or equal pictures.
         fingerprint: of the fold map.
+        looks: (n,) kinds of the rows' first pictures (`looks.kind_of`), where anyone asks.
     """
 
     ids: np.ndarray
@@ -30,6 +31,7 @@ class Rows:
     folds: np.ndarray
     blocks: np.ndarray
     fingerprint: str
+    looks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,6 +60,7 @@ def read_rows(task: Task, fold_map: Path, train: Path, targets: Path) -> Rows:
         splits(first["fold"].to_numpy(), blocks),
         blocks,
         folds.fingerprint(frame),
+        table["look"].to_numpy(),
     )
 
 

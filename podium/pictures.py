@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from podium import alike, patterns
+from podium import alike, looks, patterns
 from podium.errors import DataError, numbered, some_of
 from podium.tables import nearest_files, path_problem
 
@@ -84,6 +84,7 @@ class Inspection:
         problem: why it cannot be read, or empty.
         turned: whether it is stored another way up than it is seen, by its EXIF orientation.
         small: the pixels of `alike.small_grey`.
+        look: the kind of picture, see `looks.kind_of`.
     """
 
     width: int = 0
@@ -94,6 +95,7 @@ class Inspection:
     problem: str = ""
     turned: bool = False
     small: bytes = b""
+    look: str = ""
 
 
 def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
@@ -115,8 +117,16 @@ def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
     except PictureError as error:
         return Inspection(mode=mode, bytes=size, problem=str(error))
     height, width = pixels.shape[:2]
-    small = alike.small_grey(pixels).tobytes()
-    return Inspection(width, height, mode, size, digest_of(pixels), turned=turned, small=small)
+    return Inspection(
+        width,
+        height,
+        mode,
+        size,
+        digest_of(pixels),
+        turned=turned,
+        small=alike.small_grey(pixels).tobytes(),
+        look=looks.kind_of(pixels),
+    )
 
 
 def digest_of(pixels: np.ndarray) -> str:

@@ -20,7 +20,7 @@ from podium.errors import DataError, count, numbered, some_of
 from podium.jobs import Job
 
 #: What the manifest says of a picture.
-MANIFEST = ("width", "height", "mode", "bytes", "digest", "problem", "turned")
+MANIFEST = ("width", "height", "mode", "bytes", "digest", "problem", "turned", "look")
 #: Pictures that a thread takes at once.
 PIECE = 16
 
@@ -488,6 +488,7 @@ def _manifest_of(
     for name in ("width", "height", "bytes"):
         part[name] = 0
     part["mode"] = ""
+    part["look"] = ""
     part["digest"] = ""
     part["turned"] = False
     part["problem"] = problem

@@ -8,6 +8,8 @@ Writes `metrics.json`:
 - `in_sample`: with thresholds fitted on all rows; `optimism`: by how much that is better;
 - `decision`: fitted on all rows; `fold_decisions`: what each fold's rows were decided by;
 - `folds`: list of `{"fold", "score", "rows"}`; `fold_std`: their standard deviation;
+- `looks`: list of `{"look", "score", "rows"}`, the score of each kind of picture (dark or bright,
+  grey or in colour), the rarest last; empty where all are of one kind;
 - `secondary`: other metrics that fit the task, name to score;
 - `verdict`: `{"name", "text", "by"}` of the learning curves, `select` (`last` or `best`: whose
   epoch's weights were kept) and `selection_gain`: what keeping each fold's best epoch is worth
@@ -148,9 +150,23 @@ def score(
         "fold_decisions": {str(fold): each for fold, each in fitted.fold_decisions.items()},
         "folds": by_fold,
         "fold_std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        "looks": look_scores(metric, rows, fitted),
         "secondary": secondary_scores(decider, rows, fitted),
     }
     return result, fitted
+
+
+def look_scores(metric: Metric, rows: oof.Rows, fitted: CrossFit) -> list[dict]:
+    """Score of each kind of picture, see the module's docstring."""
+    kinds, counts = np.unique(rows.looks, return_counts=True)
+    if len(kinds) < 2:
+        return []
+    found = []
+    for kind in kinds[np.argsort(-counts, kind="stable")]:
+        held = rows.looks == kind
+        value = score_or_nan(metric, rows.target[held], fitted.scored[held])
+        found.append({"look": kind, "score": finite(value), "rows": int(held.sum())})
+    return found
 
 
 def decided(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> np.ndarray:

@@ -261,6 +261,12 @@ class Model(Section):
         description="Which rows an epoch shows: each once; classes equally often (oversampling), "
         "by the root of their counts, or as often as the rarest (undersampling).",
     )
+    sampling_by: Literal["classes", "looks"] = Field(
+        "classes",
+        description="The classes of `sampling`: the target's, or how a row's first picture looks, "
+        "dark or bright, grey or in colour. With looks any task can show rare stains, cameras or "
+        "lights more often.",
+    )
     augment: Annotated[Augment, Short("preset")] = Field(
         default_factory=Augment, description="Augmentation of the training pictures."
     )

@@ -15,6 +15,8 @@ from podium.explore.targets import describe_values
 MOST_FOR_CHANNELS = 300
 #: Rows below which train and test are not compared.
 LEAST_ROWS = 30
+#: How many pictures of the commonest kind there are for each of one that is called rare.
+RARE = 5
 
 
 def explore_appearance(
@@ -30,6 +32,7 @@ def explore_appearance(
     summary = {name: describe_part(table, looks[name]) for name, table in parts.items()}
     found = [*_size_findings(train), *_blank_findings(parts, looks), *_depth_findings(train, looks)]
     found.append(_channel_finding(summary["train"]))
+    found += _kind_findings(parts)
     if "test" in parts:
         found += _novelties(train, test)
         found += _shift_findings(measures(train, looks["train"]), measures(test, looks["test"]))
@@ -154,6 +157,23 @@ def _channel_finding(part: dict) -> Finding:
         text += f"{numbers} If that goes with the target, models will use it."
         return Finding(1, "Grey and coloured pictures are mixed", text)
     return Finding(1, "Pictures are in colour", f"Channels: {numbers}")
+
+
+def _kind_findings(parts: dict[str, pd.DataFrame]) -> list[Finding]:
+    """How many pictures are dark or bright, grey or in colour, where one kind is rare."""
+    counts = {name: table["look"].value_counts() for name, table in parts.items()}
+    train = counts["train"]
+    if len(train) < 2 or train.iloc[0] < RARE * train.iloc[-1]:
+        return []
+    kinds = dict.fromkeys(kind for each in counts.values() for kind in each.index)
+    rows = [{"kind": kind, **{n: int(c.get(kind, 0)) for n, c in counts.items()}} for kind in kinds]
+    text = (
+        f"{share(int(train.iloc[0]), int(train.sum()))} of the training pictures are "
+        f"{train.index[0]}, and few are of other kinds. The report has the score of each kind. "
+        "Where the rare ones do worse, show them more often: `sampling: sqrt` with "
+        "`sampling_by: looks` in the models."
+    )
+    return [Finding(1, "Some kinds of pictures are rare", text, rows)]
 
 
 def _novelties(train: pd.DataFrame, test: pd.DataFrame) -> list[Finding]:

@@ -675,6 +675,7 @@ def _model(model: ModelSource, album: Album) -> dict:
         "curves": curves,
         "images": [image for image in images if image],
         "per_class": _per_class(per_class),
+        "looks": _looks(scored.get("looks") or []),
         "per_class_many": len(per_class) > 12,
         "confused": grid(
             ["True", "Predicted", "Rows", "Share of the true class"],
@@ -715,6 +716,13 @@ def _per_class(lines: Sequence[Mapping]) -> Grid | None:
         [cell(line.get(key), whole if key == "rows" else score) for key in keys] for line in lines
     ]
     return grid([wording.plain_name(key) for key in keys], rows)
+
+
+def _looks(lines: Sequence[Mapping]) -> Grid | None:
+    if not lines:
+        return None
+    rows = [[line["look"], cell(line["score"], score), cell(line["rows"], whole)] for line in lines]
+    return grid(["Pictures", "Score", "Rows"], rows)
 
 
 def _curves(model: ModelSource, metric: str) -> list:

@@ -103,8 +103,12 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
     asked, approach = [], traits.approach_of(model)
     if not traits.has_classes:
         why = f"{task} has no classes to balance"
-        asked.append(("sampling", model.sampling, "shuffle", why))
+        if model.sampling_by == "classes":
+            asked.append(("sampling", model.sampling, "shuffle", f"{why}; see `sampling_by`"))
         asked.append(("loss.class_weights", model.loss.class_weights, "none", why))
+    if model.sampling == "shuffle":
+        why = "`sampling: shuffle` balances nothing"
+        asked.append(("sampling_by", model.sampling_by, "classes", why))
     if not traits.joins:
         why = f"{task} cannot join pictures with their targets"
         asked.append(("mix.mosaic", model.mix.mosaic, 0.0, why))

@@ -49,6 +49,7 @@ class Rows:
         learning_target: what the loss takes, (n, ...), or `Framed` rows of a task that packs
             them; None for test rows.
         frames: of a spatial task, where the network sees the rows' pictures.
+        looks: (n,) kinds of the rows' pictures (`looks.kind_of`); None where nobody asks.
     """
 
     seen: Seen
@@ -57,6 +58,7 @@ class Rows:
     target: np.ndarray | None
     learning_target: np.ndarray | Framed | None
     frames: Frames | None = None
+    looks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -85,6 +87,7 @@ class Rows:
             some(self.target),
             some(self.learning_target),
             None if self.frames is None else self.frames.take(mask),
+            some(self.looks),
         )
 
     def take(self, rows: np.ndarray, view: int | np.ndarray = 0) -> np.ndarray | None:

@@ -147,14 +147,16 @@ def open_fold(
         encoder = TabularEncoder.fit(columns[train], categorical)
         encoded = encoder.encode(columns)
     frames = frames_of(inputs.task, inputs.table, settings)
+    looks = inputs.table["look"].to_numpy()
     target, places, in_train = inputs.target, inputs.places, train
     if frames is not None and frames.rows is not None:
+        looks = looks[frames.rows]
         target, places = target[frames.rows], np.arange(len(frames))
         encoded = None if encoded is None else encoded[frames.rows]
         train, valid = train[frames.rows], valid[frames.rows]
     learning = inputs.task.learning_target(target, inputs.target[in_train], frames)
 
-    rows = Rows(inputs.seen, places, encoded, target, learning, frames)
+    rows = Rows(inputs.seen, places, encoded, target, learning, frames, looks)
     return Fold(rows.part(train), rows.part(valid), valid_ids, encoder)
 
 

@@ -105,7 +105,7 @@ def train(network: Network, plan: Training) -> list[dict]:
             Joining.of(plan.task, settings),
         )
     loader = data.Loader(plan.train, augmenting, device, plan.threads, plan.seed)
-    classes = plan.task.balance_by(plan.train.target)
+    classes = balanced_classes(plan)
     history, best, start = [], None, 0
 
     if saved := plan.checkpoint.load():
@@ -260,6 +260,13 @@ class _Norms:
         momentum = USUAL_MOMENTUM * 2.0 ** np.ceil(np.log2(share))
         for layer, usual in self.layers:
             layer.momentum = float(min(usual, momentum))
+
+
+def balanced_classes(plan: Training) -> np.ndarray | None:
+    """The class of each training row that `sampling` balances, (n,); None where there is none."""
+    if plan.settings.sampling_by == "looks":
+        return plan.train.looks
+    return plan.task.balance_by(plan.train.target)
 
 
 def _batches(plan: Training, classes, epoch: int) -> list[np.ndarray]:

@@ -201,6 +201,11 @@ ONE_PROBLEM = [
         "balance",
     ),
     (
+        {"models/net/sampling_by": "looks"},
+        "models.net.sampling_by: found 'looks', expected 'classes': `sampling: shuffle` balances "
+        "nothing",
+    ),
+    (
         {
             "competition/tabular": ["age"],
             "models/net/pictures": False,

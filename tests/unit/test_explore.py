@@ -46,15 +46,16 @@ def build(folder, pictures, extra=None):
         arrays = arrays if isinstance(arrays, list) else [arrays]
         paths = [str(folder / f"{id_}-{n}.png") for n in range(len(arrays))]
         if arrays[0] is None:
-            rows.append((paths, 0, 0, "", 0, "", "is empty (0 bytes)"))
+            rows.append((paths, 0, 0, "", 0, "", "is empty (0 bytes)", ""))
             continue
         for path, array in zip(paths, arrays, strict=True):
             Image.fromarray(array).save(path)
         seen = [inspect(path) for path in paths]
         first = seen[0]
         digest = "".join(one.digest for one in seen)
-        rows.append((paths, first.width, first.height, first.mode, first.bytes, digest, ""))
-    names = ["pictures", "width", "height", "mode", "bytes", "digest", "problem"]
+        size = (first.width, first.height, first.mode, first.bytes)
+        rows.append((paths, *size, digest, "", first.look))
+    names = ["pictures", "width", "height", "mode", "bytes", "digest", "problem", "look"]
     table = pd.DataFrame(rows, columns=names, index=pd.Index(map(str, pictures), name="id"))
     table["group"] = pd.Series(pd.NA, index=table.index, dtype="string")
     table["alike"] = table["group"]
@@ -224,6 +225,19 @@ def test_darker_test_pictures_are_noticed(tmp_path):
     shift = one(found, "Test pictures differ")
     assert shift["severity"] == 3
     assert "brightness" in [row["measure"] for row in shift["rows"]]
+
+
+def test_rare_kinds_of_pictures_are_told(tmp_path):
+    train = build(
+        tmp_path / "train",
+        {f"a{n}": scene(n, level=200 if n < 3 else 60) for n in range(40)},
+    )
+    test = build(tmp_path / "test", {f"b{n}": scene(500 + n, level=60) for n in range(5)})
+    _, found, _ = run(tmp_path, train, test, pd.Series(["x", "y"] * 20))
+    told = one(found, "Some kinds of pictures are rare")
+    assert [row["train"] for row in told["rows"]] == [37, 3]
+    assert [row["test"] for row in told["rows"]] == [5, 0]
+    assert "`sampling_by: looks`" in told["text"]
 
 
 def test_regression_with_several_pictures_a_row(tmp_path):

@@ -98,12 +98,23 @@ def test_an_empty_picture_has_empty_maps_and_no_objects():
 @pytest.mark.parametrize("threshold", [0.3, 0.6])
 def test_true_maps_give_the_objects_back(seed, threshold):
     labels = crowd(seed)
-    found = instances.objects_in(instances.maps_of(labels), threshold=threshold, seed=0.6)
+    found = instances.objects_in(instances.maps_of(labels), threshold=threshold)
     assert precision(labels, found) > 0.8
     assert found[0].dtype == np.uint16
     assert found[1].shape == (found[0].max(),)
     noisy = instances.maps_of(labels) + np.random.default_rng(0).normal(0, 0.05, (3, *labels.shape))
-    assert precision(labels, instances.objects_in(noisy.clip(0, 1), seed=0.6)) > 0.6
+    assert precision(labels, instances.objects_in(noisy.clip(0, 1))) > 0.6
+
+
+def test_a_peak_is_an_object_if_it_rises_above_the_pass_to_a_higher_one():
+    x = np.arange(60)
+    bumps = np.maximum(np.exp(-(((x - 18) / 9) ** 2)), 0.9 * np.exp(-(((x - 40) / 9) ** 2)))
+    deep = np.tile(bumps, (20, 1)).astype(np.float32)  # 0.9 beside a pass of about 0.3
+    maps = np.stack([deep > 0.2, np.zeros_like(deep), deep]).astype(np.float32)
+    parted = instances.objects_in(maps, depth=1.0, rise=0.3)[0]
+    assert parted.max() == 2
+    assert parted[10, 18] != parted[10, 40]
+    assert instances.objects_in(maps, depth=1.0, rise=0.8)[0].max() == 1
 
 
 def test_small_objects_can_be_left_out():

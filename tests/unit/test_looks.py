@@ -14,6 +14,19 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).integers(10, 61, (20, 30, 3), dtype=np.uint8)
 
 
+@pytest.mark.parametrize(
+    ("colour", "kind"),
+    [
+        ((20, 20, 20), "dark grey"),
+        ((200, 203, 199), "bright grey"),
+        ((90, 30, 60), "dark colour"),
+        ((230, 180, 220), "bright colour"),
+    ],
+)
+def test_kinds_of_pictures(colour, kind):
+    assert looks.kind_of(np.full((300, 2, 3), colour, np.uint8)) == kind
+
+
 def test_bright_pictures_become_dark_and_dark_ones_stay(picture):
     np.testing.assert_array_equal(looks.changed(picture, ["dark"]), picture)
     np.testing.assert_array_equal(looks.changed(255 - picture, ["dark"]), picture)

@@ -88,6 +88,10 @@ def score_of(value: float, names: list[str], folds: int, sign: int = 1) -> dict:
         "folds": [
             {"fold": f, "score": value + 0.003 * math.sin(f), "rows": 100} for f in range(folds)
         ],
+        "looks": [
+            {"look": "dark grey", "score": value, "rows": 90},
+            {"look": "bright colour", "score": None, "rows": 10},
+        ],
         "secondary": {"accuracy": 0.81, "f1": 0.7},
         "verdict": {"name": "overfitting", "text": "Set `models.a.epochs` lower.", "by": 0.2},
         "select": "last",

@@ -91,6 +91,7 @@ class Competition:
                 "width": 40,
                 "height": 32,
                 "problem": "",
+                "look": np.where(np.arange(ROWS) % 4, "dark grey", "bright colour"),
                 "group": pd.array([pd.NA] * ROWS, dtype="string"),
             },
             index=pd.Index(self.train_ids, name="id"),

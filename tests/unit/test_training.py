@@ -1,5 +1,7 @@
 """The loop and its parts: determinism, resuming, schedules, optimisers, sampling, mixing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -314,6 +316,17 @@ def test_sampling():
     assert 0.35 < share("balanced")[0] < 0.65
     assert 0.15 < share("sqrt")[0] < 0.4
     assert [len(b) for b in data.drawn(None, 17, 16, "shuffle", random)] == [16]
+
+
+def test_sampling_balances_classes_or_looks():
+    training = plan({})
+    looks = np.array(["dark grey"] * 20 + ["bright colour"] * 4)
+    training.train = replace(training.train, looks=looks)
+    assert loop.balanced_classes(training).tolist() == training.train.target.tolist()
+    training.settings = training.settings.model_copy(update={"sampling_by": "looks"})
+    assert loop.balanced_classes(training).tolist() == looks.tolist()
+    kept = training.train.part(looks == "bright colour")
+    assert kept.looks.tolist() == ["bright colour"] * 4
 
 
 def test_cutmix_shares_the_area_and_mixup_the_light():

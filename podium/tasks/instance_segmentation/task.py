@@ -52,7 +52,7 @@ class Task(PackedTask):
     space: ClassVar[str] = "instances"
     #: A watershed takes its time.
     fitted_on: ClassVar[int] = 160
-    finds_by: ClassVar[tuple[str, ...]] = ("threshold", "seed", "depth")
+    finds_by: ClassVar[tuple[str, ...]] = ("threshold", "rise", "depth")
 
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
@@ -262,10 +262,10 @@ class Task(PackedTask):
         return instances.fused(found, weights)
 
     def default_decision(self):
-        small = {"min_area": instances.SEED, "min_share": 0.1}
+        small = {"min_area": instances.SMALL, "min_share": 0.1}
         own = fitted_apart(self._count)
         score = [SURE_OF_CLASS] * own if self._several else SURE
-        return {"threshold": 0.5, "seed": 0.6, "depth": 0.5, **small, "score": score}
+        return {"threshold": 0.5, "rise": 0.1, "depth": 0.5, **small, "score": score}
 
     def grid(self, metric, target):
         areas = np.concatenate(_areas_of(target))
@@ -278,7 +278,7 @@ class Task(PackedTask):
         return {
             "threshold": [0.3, 0.4, 0.5, 0.6, 0.7],
             "depth": [0.0, 0.5, 1.0],
-            "seed": [0.4, 0.5, 0.6, 0.7, 0.8],
+            "rise": [0.03, 0.05, 0.1, 0.15, 0.2, 0.3],
             "min_area": areas,
             "min_share": [0.0, 0.05, 0.1, 0.2],
             **scores,
