@@ -154,7 +154,9 @@ def found_in(part: pd.DataFrame, competition: dict, table: str, test: str = ""):
     places["path"] = [paths[0] if len(paths) else "" for paths in part["pictures"]]
     places.loc[part["problem"] != "", ["width", "height"]] = 0
     root = Path(competition["root"])
-    return Found(places, root, str(table), id_column=competition["id"], test=test)
+    most = competition["pictures"]["max_pixels"]
+    id_column = competition["id"]
+    return Found(places, root, str(table), id_column=id_column, test=test, max_pixels=most)
 
 
 def read_tables(

@@ -45,6 +45,7 @@ class Found:
         problems: (file, row, problem, action) of what was wrong and repaired; to be added to.
         id_column: what the tables call the column of ids.
         test: path of what the test rows are read from.
+        max_pixels: of a picture; larger ones are refused before they are decoded.
     """
 
     pictures: pd.DataFrame
@@ -53,6 +54,7 @@ class Found:
     problems: list[tuple[str, str, str, str]] = field(default_factory=list)
     id_column: str = "id"
     test: str = ""
+    max_pixels: int | None = None
 
 
 def check_row_per_picture(sample: pd.DataFrame) -> None:

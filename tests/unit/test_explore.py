@@ -81,7 +81,11 @@ def run(
     kind = tasks.task_class(task)
     read = tasks.options_module(task).Options.model_validate(options or {})
     sample = pd.DataFrame({name: ["0"] for name in table}, index=["s"])
-    places = [found_in(train, {"root": tmp_path, "id": "id"}, "train.csv")]
+    places = [
+        found_in(
+            train, {"root": tmp_path, "id": "id", "pictures": {"max_pixels": None}}, "train.csv"
+        )
+    ]
     more = places if kind.reads_pictures(read) else []
     targets, info = kind.read_targets(table, list(table), read, sample, *more)
     targets.index.name = "id"

@@ -1,6 +1,7 @@
 """Pictures from pictures: reading, geometry there and back, losses, networks, submissions."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,12 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path):
     assert "2 rows" in str(error.value)
     assert "p0.png is not a picture" in str(error.value)
     assert "row 3, id 'p1', 'clean': 'nowhere.png' is no picture in" in str(error.value)
+
+
+def test_a_clean_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path):
+    table, found = competition(tmp_path, [smooth(), smooth(40, 40)])
+    with pytest.raises(DataError, match=r"p1.png claims 40 x 40 pixels, more than .*max_pixels"):
+        read(table, replace(found, max_pixels=1000))
 
 
 def test_a_row_without_a_picture_needs_no_clean_one(tmp_path):

@@ -513,7 +513,7 @@ def _read_all(names: pd.Series, folders: list[str], options, found) -> list[tupl
         path = f"{folder.path}/{files[0]}"
         used.append(os.path.relpath(path, found.root))
         try:
-            picture = read_picture(path)
+            picture = read_picture(path, found.max_pixels)
         except PictureError as error:
             return None, f"{path} {error}"
         wanted = options.scale * sides[place]
