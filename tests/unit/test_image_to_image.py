@@ -323,10 +323,8 @@ def test_a_fold_of_pictures_in_tiles_trains_on_tiles(tmp_path):
     pictures = [smooth(*shape, seed=n) for n, shape in enumerate(SHAPES)]
     seen, _ = in_tiles([noisy(picture) for picture in pictures])
     ids = np.array(["a", "b", "c", "d"], dtype=object)
-    table = pd.DataFrame(
-        {"width": [w for _, w in SHAPES], "height": [h for h, _ in SHAPES], "problem": ""},
-        index=ids,
-    )
+    sides = {"width": [w for _, w in SHAPES], "height": [h for h, _ in SHAPES]}
+    table = pd.DataFrame({**sides, "problem": "", "look": "dark grey"}, index=ids)
     target = column(pack(picture) for picture in pictures)
     folds = pd.DataFrame({"id": ids, "repeat": 0, "fold": [0, 1, 0, 1]})
     task, psnr = task_of(), metrics.registry()["psnr"]
