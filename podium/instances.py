@@ -18,8 +18,6 @@ from podium import masks
 MAPS = ("foreground", "border", "distance")
 #: Pixels around a pixel in which two objects meet: 1 makes borders of two pixels at least.
 REACH = 1
-#: Least area of an object where nothing else is said: noise has fewer pixels.
-SMALL = 5
 #: Deviation in pixels of the Gaussian that takes the noise off where objects grow from.
 SMOOTHING = 1.0
 #: What the surest of several models has more than its weight in a vote, as a share of half of all.
@@ -136,11 +134,9 @@ def _peaks(inside: np.ndarray, mask: np.ndarray, rise: float) -> np.ndarray:
     ground = np.pad(np.where(mask, inside, low), 1, constant_values=low).astype(np.float32)
     raised = np.maximum(ground - np.float32(rise), low)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    while True:
-        spread = np.minimum(cv2.dilate(raised, cross), ground)
-        if np.array_equal(spread, raised):
-            break
-        raised = spread
+    spread = np.minimum(cv2.dilate(raised, cross), ground)
+    while (spread > raised).any():  # never of what is no number
+        raised, spread = spread, np.minimum(cv2.dilate(spread, cross), ground)
     return local_maxima(raised, connectivity=1)[1:-1, 1:-1] & mask
 
 

@@ -23,7 +23,7 @@ class Rows:
             repeats are averaged into the predictions.
         blocks: (n,) rows that are resampled together: one group, or equal pictures.
         fingerprint: of the fold map.
-        looks: (n,) kinds of the rows' first pictures (`looks.kind_of`), where anyone asks.
+        looks: (n,) kinds of the rows' first pictures (`looks.kind_of`).
     """
 
     ids: np.ndarray
@@ -31,7 +31,7 @@ class Rows:
     folds: np.ndarray
     blocks: np.ndarray
     fingerprint: str
-    looks: np.ndarray | None = None
+    looks: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)

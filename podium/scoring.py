@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 
 from podium import diagnosis, manifest, metrics, oof, tasks
-from podium.blending.crossfit import CrossFit, Decider, Problem, cross_fit, fold_scores
+from podium.blending.crossfit import CrossFit, Decider, Problem, cross_fit, scores_by
 from podium.blending.methods import _single
 from podium.bootstrap import Bootstrap
 from podium.errors import PodiumError
@@ -133,7 +133,8 @@ def score(
     problem = Problem(rows.target, prediction[None], decider, decider.task.space)
     fitted = cross_fit(_single, problem, rows.folds)
     samples = bootstrap.scores(metric, rows.target, fitted.scored)
-    by_fold = fold_scores(metric, rows.target, fitted.scored, rows.folds)
+    by_fold = scores_by("fold", rows.folds, metric, rows.target, fitted.scored)
+    by_look = scores_by("look", rows.looks, metric, rows.target, fitted.scored)
     known = [entry["score"] for entry in by_fold if entry["score"] is not None]
     result = {
         "metric": metric.name,
@@ -150,23 +151,10 @@ def score(
         "fold_decisions": {str(fold): each for fold, each in fitted.fold_decisions.items()},
         "folds": by_fold,
         "fold_std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
-        "looks": look_scores(metric, rows, fitted),
+        "looks": sorted(by_look, key=lambda each: -each["rows"]) if len(by_look) > 1 else [],
         "secondary": secondary_scores(decider, rows, fitted),
     }
     return result, fitted
-
-
-def look_scores(metric: Metric, rows: oof.Rows, fitted: CrossFit) -> list[dict]:
-    """Score of each kind of picture, see the module's docstring."""
-    kinds, counts = np.unique(rows.looks, return_counts=True)
-    if len(kinds) < 2:
-        return []
-    found = []
-    for kind in kinds[np.argsort(-counts, kind="stable")]:
-        held = rows.looks == kind
-        value = score_or_nan(metric, rows.target[held], fitted.scored[held])
-        found.append({"look": kind, "score": finite(value), "rows": int(held.sum())})
-    return found
 
 
 def decided(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> np.ndarray:

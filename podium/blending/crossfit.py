@@ -225,15 +225,21 @@ def blended_by(
     return task.combined(predictions, parameters["weights"])
 
 
-def fold_scores(metric: Metric, target: np.ndarray, scored: np.ndarray, folds: np.ndarray) -> list:
-    """Score of each fold: a list of `{"fold", "score", "rows"}`; None where undefined."""
+def scores_by(
+    key: str, groups: np.ndarray, metric: Metric, target: np.ndarray, scored: np.ndarray
+) -> list[dict]:
+    """Score of each group of rows: `{key: group, "score", "rows"}`; a score is None if undefined.
+
+    Args:
+        groups: (n,) of the rows, such as folds.
+    """
     found = []
-    for fold in np.unique(folds):
-        rows = folds == fold
+    for group in np.unique(groups).tolist():
+        rows = groups == group
         score = score_or_nan(metric, target[rows], scored[rows])
         found.append(
             {
-                "fold": int(fold),
+                key: group,
                 "score": score if np.isfinite(score) else None,
                 "rows": int(rows.sum()),
             }

@@ -28,7 +28,7 @@ import numpy as np
 
 from podium import blending, manifest, metrics, oof, predictions, tasks
 from podium.blending import choice
-from podium.blending.crossfit import Decider, Problem, blended_by, fold_scores
+from podium.blending.crossfit import Decider, Problem, blended_by, scores_by
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
 from podium.scoring import finite, secondary_scores
@@ -76,7 +76,7 @@ def blend_models(
 
     test = _test_predictions(models, _by_model(models, test_parts), rows.fingerprint, chosen_task)
     result |= {
-        "fold_scores": fold_scores(chosen_metric, rows.target, best.scored, rows.folds),
+        "fold_scores": scores_by("fold", rows.folds, chosen_metric, rows.target, best.scored),
         "secondary": secondary_scores(decider, rows, best),
         "fingerprint": rows.fingerprint,
     }

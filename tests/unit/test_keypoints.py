@@ -445,7 +445,7 @@ def test_scores_take_what_they_need_of_a_prediction(seeing):
     said = np.concatenate([target + 1, np.where(there, 0.8, 0.1)], axis=1)
     target[np.repeat(~there, 2, axis=1)] = np.nan
     ids, folds = np.arange(40).astype(str), np.arange(40) % 4
-    rows = oof.Rows(ids, target, folds, np.arange(40), "f")
+    rows = oof.Rows(ids, target, folds, np.arange(40), "f", np.full(40, "dark grey"))
     decider = Decider(seeing, metrics.registry()["rmse"])
     result, _ = scoring.score(decider, said, rows, Bootstrap(rows.blocks, 100))
     assert result["score"] == pytest.approx(1)

@@ -29,6 +29,8 @@ PIECE = 0.1
 FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
 #: Thirds of the training objects, by their area.
 SIZES = ("small", "middle", "large")
+#: Least area of an object where nothing else is said: noise has fewer pixels.
+SMALL = 5
 #: The least score of an object of one class, and of one of several, whose class is unsure as well.
 SURE, SURE_OF_CLASS = 0.4, 0.3
 #: Least scores that are tried.
@@ -262,7 +264,7 @@ class Task(PackedTask):
         return instances.fused(found, weights)
 
     def default_decision(self):
-        small = {"min_area": instances.SMALL, "min_share": 0.1}
+        small = {"min_area": SMALL, "min_share": 0.1}
         own = fitted_apart(self._count)
         score = [SURE_OF_CLASS] * own if self._several else SURE
         return {"threshold": 0.5, "rise": 0.1, "depth": 0.5, **small, "score": score}
