@@ -5,7 +5,7 @@ import time
 import numpy as np
 import torch
 
-from podium import manifest, metrics, network, submission, tasks
+from podium import manifest, metrics, network, submission, tasks, weights
 from podium.config.model import Model
 from podium.errors import ConfigError
 from podium.frames import scaled_size
@@ -15,6 +15,7 @@ from podium.tasks import base
 def check_model(
     *,
     model: dict,
+    start: dict | None,
     task: dict,
     metric: dict,
     table_format: dict,
@@ -29,6 +30,7 @@ def check_model(
     """Build a network, look at one made-up row, and write what it is: parameters, features, speed.
 
     Args:
+        start: what builds the network that the model's goes on from, if any.
         table_format: `id`, `separator` and `encoding` of the config's `competition`.
         targets, train, sample: the targets, the training manifest and the sample submission.
         scales: the config's `augment.scales`.
@@ -51,6 +53,10 @@ def check_model(
     table = manifest.read(train)
     pictures = len(table["pictures"].iloc[0]) if settings.pictures else 0
     net = network.build_for(loaded, settings, pictures=pictures, features=0, tabular=0)
+    if start is not None:
+        other = Model.model_validate({**start, "weights": "none"})
+        first = network.build_for(loaded, other, pictures=pictures, features=0, tabular=0)
+        weights.fill(net, first.state_dict(), settings.weights)
     summary = {
         "backbone": settings.backbone if settings.pictures else None,
         "parameters": sum(p.numel() for p in net.parameters()),

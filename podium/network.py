@@ -194,7 +194,12 @@ class Network(nn.Module):
 
 
 def build_for(task, settings: Model, *, pictures: int, features: int, tabular: int) -> Network:
-    """A model's network for a task: the task's own, or `build` with as many outputs as it has."""
+    """A model's network for a task: the task's own, or `build` with as many outputs as it has.
+
+    One that goes on from another model's network is built at random: `weights.load_into` follows.
+    """
+    if settings.starts_from is not None:
+        settings = settings.model_copy(update={"weights": "none"})
     own = task.network(settings)
     if own is not None:
         own.takes_targets = own.takes_targets or task.takes_targets

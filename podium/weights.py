@@ -31,10 +31,18 @@ def load_into(net: torch.nn.Module, source: str) -> None:
         WeightsError: no such file or package, or tensors that do not fit.
     """
     path = _file_of(source)
+    fill(net, read_state_dict(path), str(path))
+
+
+def fill(net: torch.nn.Module, state: dict[str, torch.Tensor], what: str) -> None:
+    """Load all tensors of a network; `what` names where they are from.
+
+    Raises WeightsError for tensors that do not fit.
+    """
     try:
-        net.load_state_dict(read_state_dict(path))
+        net.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit {type(net).__name__}: {error}") from None
+        raise WeightsError(f"{what} does not fit {type(net).__name__}: {error}") from None
 
 
 def _file_of(source: str) -> Path:

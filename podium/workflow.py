@@ -262,6 +262,13 @@ class Run:
         model = self._plain["models"][wildcards.model]
         return {key: model[key] for key in NETWORK_KEYS}
 
+    def start_of(self, wildcards) -> dict | None:
+        """What builds the network that a model's goes on from."""
+        first = self.config.models[wildcards.model].starts_from
+        if first is None:
+            return None
+        return {key: self._plain["models"][first][key] for key in NETWORK_KEYS}
+
     def scales_of(self, wildcards) -> list[float] | None:
         """At which scales a model's network is to look at pictures."""
         return self._plain["models"][wildcards.model]["augment"]["scales"]
@@ -402,7 +409,27 @@ class Run:
         return {"features": [f"{folder}/{view}/{part}.npy" for view in wanted]}
 
     def training_inputs(self, wildcards) -> dict[str, str | list[str]]:
-        """What training and tuning of a model read."""
+        """What the training of a model on a fold reads."""
+        start = self._start_of(wildcards.model, [int(wildcards.fold)], int(wildcards.seed))
+        return {**self._learnt_from(wildcards), **start}
+
+    def tuning_inputs(self, wildcards) -> dict[str, str | list[str]]:
+        """What the tuning of a model reads."""
+        tuning = self.config.tuning
+        start = self._start_of(wildcards.model, tuning.folds, tuning.seed)
+        return {**self._learnt_from(wildcards), **start}
+
+    def _start_of(self, model: str, folds: Sequence[int], seed: int) -> dict[str, list[str]]:
+        """The networks that trainings on these folds go on from, of the same seed if there is one:
+        they have learned from the same rows."""
+        first = self.config.models[model].starts_from
+        if first is None:
+            return {}
+        seeds = self.config.models[first].seeds
+        name = f"seed{seed if seed in seeds else seeds[0]}/weights.safetensors"
+        return {"start": [f"{self.results}/train/{first}/fold{fold}/{name}" for fold in folds]}
+
+    def _learnt_from(self, wildcards) -> dict[str, str | list[str]]:
         training_views = self.config.models[wildcards.model].training_views
         if traits(self.config.task.name).is_spatial:  # a flip would move the target too
             training_views = ["identity"]

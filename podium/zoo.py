@@ -60,7 +60,8 @@ def model_problems(config) -> list[str]:
         where = f"models.{name}"
         if model.pictures:
             problems += backbone_problems(f"{where}.backbone", model.backbone)
-            problems += weights_problems(f"{where}.weights", model.weights)
+            if model.starts_from is None:
+                problems += weights_problems(f"{where}.weights", model.weights)
         elif not config.competition.tabular:
             problems.append(
                 f"{where}.pictures: is false, but competition.tabular names no columns to learn "
@@ -100,6 +101,8 @@ def weights_problems(where: str, weights: str) -> list[str]:
     if weights in ("hub", "none"):
         return []
     kind, _, value = weights.partition(":")
+    if kind == "model":
+        return [f"{where}: only a model's own `weights` may be another model's, not {weights!r}"]
     if kind == "file":
         return [] if Path(value).is_file() else [f"{where}: no file {value!r}"]
     if kind == "package":
@@ -107,6 +110,6 @@ def weights_problems(where: str, weights: str) -> list[str]:
             return []
         return [f"{where}: no package {value!r} is installed; install it with pip"]
     return [
-        f"{where}: found {weights!r}, expected hub, none, file:PATH or package:NAME"
+        f"{where}: found {weights!r}, expected hub, none, file:PATH, package:NAME or model:NAME"
         f"{did_you_mean(weights, ['hub', 'none'])}"
     ]

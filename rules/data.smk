@@ -88,6 +88,7 @@ rule check_model:
         "../envs/podium.yaml"
     params:
         model=run.network_of,
+        start=run.start_of,
         scales=run.scales_of,
         task=run.section("task"),
         metric=run.section("metric"),

@@ -1,6 +1,6 @@
 rule tune_model:
     input:
-        unpack(run.training_inputs),
+        unpack(run.tuning_inputs),
         # That it was checked counts, not when: a new check trains nothing again.
         checked=ancient("<results>/models/{model}/model.json"),
         own=run.own_files,

@@ -7,6 +7,7 @@ with open_job(snakemake) as job:
 
     check_model(
         model=snakemake.params.model,
+        start=snakemake.params.start,
         task=snakemake.params.task,
         target=snakemake.input.target,
         targets=snakemake.input.targets,

@@ -195,8 +195,10 @@ class Model(Section):
         "hub",
         description="Where the backbone's weights come from: `hub` (timm's pretrained weights), "
         "`none` (random), `file:PATH` (.safetensors or .pth), or `package:NAME` (an installed "
-        "package that ships a weights file). A module of your own starts as it was built, or from "
-        "a file.",
+        "package that ships a weights file). `model:NAME` is a second stage: each fold's training "
+        "goes on from the whole network, head included, that another of the models learned on the "
+        "same fold, with larger pictures or another loss. A module of your own starts as it was "
+        "built, or from a file.",
     )
     approach: str | None = Field(
         None,
@@ -334,6 +336,12 @@ class Model(Section):
         zoom = [] if self.zoom == 1 else [f"x{self.zoom}"]
         changes = [name for name, wanted in self.look if wanted]
         return "-".join([f"{height}x{width}", self.resize, *zoom, *changes])
+
+    @property
+    def starts_from(self) -> str | None:
+        """Name of the model whose networks it goes on from, if `weights` is `model:NAME`."""
+        kind, _, name = self.weights.partition(":")
+        return name if kind == "model" else None
 
     @property
     def is_frozen(self) -> bool:

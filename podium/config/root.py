@@ -1,5 +1,6 @@
 """The whole config."""
 
+from functools import reduce
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
@@ -53,6 +54,7 @@ class Config(Section):
             *tasks.option_problems(self),
             *metrics.choice_problems(self),
             *zoo.model_problems(self),
+            *_start_problems(self),
             *_tuning_problems(self),
             *_view_problems(self),
             *_blend_problems(self),
@@ -60,6 +62,77 @@ class Config(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+#: Keys that say which tensors a network has, beside the approach.
+_TENSORS = ("backbone", "pictures", "tabular", "head.pool", "head.hidden")
+
+
+def _start_problems(config: Config) -> list[str]:
+    """What is wrong with models that go on from others' networks."""
+    problems = []
+    for name, model in config.models.items():
+        first = model.starts_from
+        if first is None:
+            continue
+        where = f"models.{name}"
+        if first not in config.models:
+            hint = did_you_mean(first, config.models)
+            problems.append(
+                f"{where}.weights: found {model.weights!r}, but no model {first!r}{hint}"
+            )
+        elif name in (chain := _before(config, name)):
+            way = " from ".join([name, *chain])
+            problems.append(f"{where}.weights: models start in a circle: {way}")
+        else:
+            problems += _second_stage_problems(where, model, first, config)
+    return problems
+
+
+def _before(config: Config, name: str) -> list[str]:
+    """The models that a model starts from, one after the other, until one comes again."""
+    found: list[str] = []
+    while (name := config.models[name].starts_from) in config.models and name not in found:
+        found.append(name)
+    return found
+
+
+def _second_stage_problems(where: str, model: Model, first: str, config: Config) -> list[str]:
+    traits, start = tasks.traits(config.task.name), config.models[first]
+    if traits.embeds(start):
+        return [
+            f"{where}.weights: of {first} nothing is trained but the head (freeze: all); take "
+            f"weights: {start.weights} and head.init: probe"
+        ]
+    if traits.embeds(model):
+        return [
+            f"{where}.freeze: all of it stays frozen, expected some of it to train: it goes on "
+            f"from {first}'s networks"
+        ]
+    problems = []
+    if model.head.init != "random":
+        problems.append(
+            f"{where}.head.init: found {model.head.init!r}, but the head goes on from {first}'s"
+        )
+    pairs = {"approach": (traits.approach_of(model), traits.approach_of(start))}
+    pairs |= {key: (_at(model, key), _at(start, key)) for key in _TENSORS}
+    problems += [
+        f"{where}.{key}: found {mine!r}, expected {theirs!r} as of {first}, whose networks it goes "
+        "on from"
+        for key, (mine, theirs) in pairs.items()
+        if mine != theirs
+    ]
+    return problems + [
+        f"models.{tuned}.search.{key}: cannot be tuned, because {where.partition('.')[2]} goes on "
+        f"from {first}'s networks"
+        for tuned, search in ((where.partition(".")[2], model.search), (first, start.search))
+        for key in search
+        if _is_below(key, _TENSORS)
+    ]
+
+
+def _at(model: Model, path: str):
+    return reduce(getattr, path.split("."), model)
 
 
 def _tuning_problems(config: Config) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from podium import folds as folds_module
-from podium import manifest, metrics, network, tasks
+from podium import manifest, metrics, network, tasks, weights
 from podium.config.model import Model, with_values
 from podium.frames import Frames
 from podium.network import Network
@@ -37,6 +37,8 @@ class Inputs:
         places: their positions in the manifest, and so in the picture cache.
         digest: of what is learnt from: part of the keys of checkpoints and studies, which outlive
             the files they were made of.
+        start: weights of another model's networks that trainings go on from, one per fold that is
+            trained; empty where they do not.
     """
 
     task: Task
@@ -48,6 +50,7 @@ class Inputs:
     table: object
     seen: Seen
     digest: str
+    start: tuple[str, ...] = ()
 
     @property
     def pictures(self) -> int:
@@ -66,6 +69,7 @@ def open_inputs(
     images=None,
     features=None,
     own: Sequence[str] = (),
+    start: Sequence[str] = (),
 ) -> Inputs:
     """Open what the rules `train_fold` and `tune_model` name as inputs.
 
@@ -73,6 +77,7 @@ def open_inputs(
         task, metric: sections of the config.
         folds, train, targets, target, images, features: paths.
         own: files of the user's own: metric, network, weights.
+        start: see `Inputs.start`.
     """
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
     table = manifest.read(train)
@@ -89,7 +94,8 @@ def open_inputs(
         encoded,
         table[readable],
         seen,
-        digest_of_content([train, targets, target, *own], seen),
+        digest_of_content([train, targets, target, *own, *start], seen),
+        tuple(start),
     )
 
 
@@ -167,17 +173,26 @@ def frames_of(task: Task, table: pd.DataFrame, settings: Model) -> Frames | None
     return Frames.of(table, settings.size, settings.resize, settings.zoom)
 
 
-def build_network(inputs: Inputs, fold: Fold, settings: Model, seed: int) -> Network:
-    """The fold's network, its new weights drawn from the seed."""
+def build_network(
+    inputs: Inputs, fold: Fold, settings: Model, seed: int, start: str | None = None
+) -> Network:
+    """The fold's network, its new weights drawn from the seed, or all of them from a file.
+
+    Raises:
+        WeightsError: the tensors of `start` are not the network's.
+    """
     torch.manual_seed(seed)
     columns = 0 if fold.encoder is None else fold.encoder.width
-    return network.build_for(
+    net = network.build_for(
         inputs.task,
         settings,
         pictures=inputs.pictures,
         features=feature_width(inputs.seen),
         tabular=columns,
     )
+    if start is not None:
+        weights.load_into(net, f"file:{start}")
+    return net
 
 
 def probe_head(net: Network, inputs: Inputs, fold: Fold, settings: Model, device, seed: int):
@@ -267,7 +282,7 @@ def train_fold(
     fingerprint = folds_module.fingerprint(opened.folds)
     device = torch.device(job.device())
     split = open_fold(opened, fold, settings, tabular, categorical)
-    net = build_network(opened, split, settings, seed)
+    net = build_network(opened, split, settings, seed, *opened.start)
     key = digest_of(
         settings.model_dump(mode="json"),
         [task, metric, tabular, categorical],

@@ -98,6 +98,7 @@ class Competition:
         for name, model in plain["models"].items():
             check_model(
                 model=model,
+                start=None,
                 task=plain["task"],
                 metric=plain["metric"],
                 table_format=plain["competition"],

@@ -237,8 +237,8 @@ ONE_PROBLEM = [
     ),
     (
         {"models/net/weights": "hbu"},
-        "models.net.weights: found 'hbu', expected hub, none, file:PATH or package:NAME (did you "
-        'mean "hub"?)',
+        "models.net.weights: found 'hbu', expected hub, none, file:PATH, package:NAME or "
+        'model:NAME (did you mean "hub"?)',
     ),
     (
         {"models/net/freeze": "all"},
@@ -311,6 +311,55 @@ ONE_PROBLEM = [
         "competition.categorical: found 'wieght', expected names of `tabular` (did you mean "
         '"weight"?)',
     ),
+    # models that go on from others
+    (
+        {"models/late": {"backbone": "resnet18", "weights": "model:nett"}},
+        "models.late.weights: found 'model:nett', but no model 'nett' (did you mean \"net\"?)",
+    ),
+    (
+        {"models/net/weights": "model:net"},
+        "models.net.weights: models start in a circle: net from net",
+    ),
+    (
+        {"models/late": {"backbone": "resnet34", "weights": "model:net"}},
+        "models.late.backbone: found 'resnet34', expected 'resnet18' as of net, whose networks it "
+        "goes on from",
+    ),
+    (
+        {"models/late": {"backbone": "resnet18", "weights": "model:net", "head": {"hidden": [8]}}},
+        "models.late.head.hidden: found [8], expected [] as of net",
+    ),
+    (
+        {
+            "models/late": {
+                "backbone": "resnet18", "weights": "model:net", "head": {"init": "probe"},
+            }
+        },
+        "models.late.head.init: found 'probe', but the head goes on from net's",
+    ),
+    (
+        {"models/late": {"backbone": "resnet18", "weights": "model:net", "freeze": "all"}},
+        "models.late.freeze: all of it stays frozen, expected some of it to train",
+    ),
+    (
+        {
+            "models/net": {"backbone": "resnet18", "freeze": "all"},
+            "models/late": {"backbone": "resnet18", "weights": "model:net"},
+        },
+        "models.late.weights: of net nothing is trained but the head (freeze: all); take weights: "
+        "hub and head.init: probe",
+    ),
+    (
+        {
+            "models/net/search": {"backbone": {"choices": ["resnet18", "resnet34"]}},
+            "models/late": {"backbone": "resnet18", "weights": "model:net"},
+        },
+        "models.net.search.backbone: cannot be tuned, because late goes on from net's networks",
+    ),
+    (
+        {"models/net/search": {"weights": {"choices": ["none", "model:net"]}}},
+        "models.net.search.weights: only a model's own `weights` may be another model's",
+    ),
     (
         {"models/net/pictures": False, "competition/tabular": []},
         "models.net.pictures: is false, but competition.tabular names no columns to learn from",
@@ -356,6 +405,7 @@ def test_nothing_is_told_that_a_default_may_be_to_blame_for():
         {"models/net/optimizer": {"lr": "3e-4"}},  # which YAML reads as text
         {"models/net/freeze": 2, "models/net/schedule": "one_cycle"},
         {"models/net/search": {"loss.terms.focal": {"low": 0, "high": 1}}},
+        {"models/late": {"backbone": "resnet18", "weights": "model:net", "image_size": 96}},
         {"pathvars": {"results": "elsewhere"}},
     ],
     ids=str,

@@ -24,8 +24,22 @@ TWO_MODELS = {
 
 #: A model of the columns alone.
 COLUMNS = {"models": {"alpha": model(epochs=3, pictures=False)}}
+#: A model, and a tuned one that goes on from it by steps too small to see.
+TWO_STAGES = {
+    "models": {
+        "alpha": model(epochs=1),
+        "beta": model(
+            epochs=1,
+            weights="model:alpha",
+            optimizer={"name": "sgd", "momentum": 0.0},
+            search={"optimizer.lr": {"choices": [1e-12, 2e-12]}},
+        ),
+    },
+    "tuning": {"trials": 1, "folds": [0, 1]},
+}
 SECTIONS = {
     "classification": TWO_MODELS,
+    "segmentation": TWO_STAGES,
     "multilabel": COLUMNS,
     "ordinal": COLUMNS,
     "regression": COLUMNS,

@@ -54,6 +54,15 @@ def test_one_model_more(workflow):
     )
 
 
+def test_a_second_stage_is_trained_again_with_the_first(workflow):
+    workflow.config["models"]["gamma"] = model(epochs=1, tabular=False, weights="model:alpha")
+    gamma = [*training_of("gamma"), *prediction_of("gamma"), *BLEND, *END]
+    assert workflow.planned() == Counter([("check_model", "gamma"), *gamma])
+    workflow.config["models"]["alpha"]["optimizer"]["lr"] = 0.002
+    alpha = [*training_of("alpha"), *prediction_of("alpha")]
+    assert workflow.planned() == Counter([("check_model", "gamma"), *alpha, *gamma])
+
+
 def test_a_column_trains_the_models_that_look_at_columns(workflow):
     workflow.config["competition"]["tabular"] = ["weight"]
     workflow.run("--until", "prepare")

@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from podium import tasks
 
@@ -42,6 +44,20 @@ def test_every_stage_leaves_its_output(run):
     assert metrics
     assert (run.results / "folds/folds.csv").is_file()
     assert json.loads((run.results / "explore/findings.json").read_text()) is not None
+
+
+def test_a_second_stage_goes_on_from_what_the_first_learned_on_the_same_fold(finished_run):
+    """Its steps are too small to see, so its weights end where they began, tuned or trained."""
+    results = finished_run("segmentation").results
+    (trial,) = json.loads((results / "tune/beta/worker0.json").read_text())["trials"]
+    for fold in ("0", "1"):
+        first, second = (results / f"train/{name}/fold{fold}/seed0" for name in ("alpha", "beta"))
+        learned, kept = (load_file(path / "weights.safetensors") for path in (first, second))
+        for name, tensor in learned.items():
+            if "running" not in name and "tracked" not in name:  # batch norm's, which go on
+                assert torch.allclose(kept[name], tensor, atol=1e-6), name
+        score = pd.read_csv(second / "history.csv")["valid_score"].iloc[-1]
+        assert trial["folds"][fold] == pytest.approx(score, abs=1e-4)
 
 
 def test_nothing_to_do_is_said_within_5_seconds(finished):
