@@ -388,6 +388,11 @@ class Run:
         """CPU threads for decoding pictures: half the cores, so that training goes on beside it."""
         return max(1, (os.cpu_count() or 1) // 2)
 
+    @property
+    def blending_threads(self) -> int:
+        """CPU threads of blending: where rows are pictures, they are decided side by side."""
+        return min(8, os.cpu_count() or 1) if traits(self.config.task.name).is_spatial else 1
+
     def memory(self, wildcards, attempt: int) -> int:
         """Memory in MB; half as much again on every retry."""
         return int(self.config.compute.memory_mb * 1.5 ** (attempt - 1))

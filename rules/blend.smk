@@ -27,6 +27,7 @@ rule blend_models:
         "<results>/benchmarks/blend_models.tsv"
     conda:
         "../envs/podium.yaml"
+    threads: run.blending_threads
     params:
         task=run.task,
         metric=run.section("metric"),

@@ -40,6 +40,7 @@ class Task(ABC):
         options: the task's validated options.
         info: what `read_targets` found out, JSON-serialisable; `info["names"]` are the names of
             the prediction's columns.
+        workers: threads that packed rows are decided in, to be set.
     """
 
     #: What a prediction holds: `probabilities` or `values`; packed ones a word of the task's own.
@@ -54,6 +55,7 @@ class Task(ABC):
     def __init__(self, options: Any, info: dict):
         self.options = options
         self.info = info
+        self.workers = 1
 
     @property
     def names(self) -> list[str]:

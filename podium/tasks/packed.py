@@ -8,9 +8,11 @@ searches decision parameters. See `podium.tasks.base` for what the methods mean,
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -257,15 +259,22 @@ class PackedTask(Task):
         key = json.dumps([metric.name, metric.options, decision if decides else None], default=str)
         if len(self._measures) > self.most_measures:
             self._measures.clear()
-        measures = []
-        for true, said in pairs:
-            place = (key, digest(true), digest(said))
-            known = self._measures.get(place)
-            if known is None:
+        rows.turn_to(decision)
+
+        def measured(pair: tuple[bytes, bytes]):
+            place = (key, *map(digest, pair))
+            if place not in self._measures:
+                true, said = pair
                 answer = rows.decided(said, decision) if decides else rows.opened(said)
-                known = metric.measured_row(rows.opened(true), answer)
-                self._measures[place] = known
-            measures.append(known)
+                self._measures[place] = metric.measured_row(rows.opened(true), answer)
+            return self._measures[place]
+
+        if self.workers > 1 and decides and self.finds_by:  # slow, and not for Python's sake
+            _keep_opencv_to_one_thread()
+            with ThreadPoolExecutor(self.workers) as pool:
+                measures = list(pool.map(measured, pairs))
+        else:
+            measures = list(map(measured, pairs))
         if measures and isinstance(measures[0], np.ndarray):
             return np.stack(measures)
         return column(measures)
@@ -334,9 +343,12 @@ class PackedTask(Task):
 
 @dataclass
 class _Opened:
-    """Packed rows opened and decided."""
+    """Packed rows opened and decided; several threads may ask."""
 
     task: PackedTask
+
+    def turn_to(self, decision: dict) -> None:
+        """What is asked for next is decided so."""
 
     def opened(self, row: bytes) -> Arrays:
         return unpack(row)
@@ -360,25 +372,36 @@ class _Remembered(_Opened):
     values: list = field(default_factory=list)
     kept_open: dict[bytes, Arrays] = field(default_factory=dict)
     kept_found: dict[bytes, Arrays] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     def opened(self, row: bytes) -> Arrays:
         return self._kept(self.kept_open, row, partial(unpack, row))
 
-    def found(self, row: bytes, decision: dict) -> Arrays:
+    def turn_to(self, decision: dict) -> None:
         values = [decision[name] for name in self.task.finds_by]
         if values != self.values:
             self.room += sum(map(_bytes_of, self.kept_found.values()))
             self.values, self.kept_found = values, {}
+
+    def found(self, row: bytes, decision: dict) -> Arrays:
         return self._kept(self.kept_found, row, partial(super().found, row, decision))
 
     def _kept(self, known: dict[bytes, Arrays], row: bytes, make: Callable[[], Arrays]) -> Arrays:
         if row in known:
             return known[row]
         made = make()
-        if _bytes_of(made) <= self.room:
-            self.room -= _bytes_of(made)
-            known[row] = made
+        with self.lock:
+            if row not in known and _bytes_of(made) <= self.room:
+                self.room -= _bytes_of(made)
+                known[row] = made
         return made
+
+
+@cache
+def _keep_opencv_to_one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)  # a pool's threads are the parallelism
 
 
 def _bytes_of(arrays: Arrays) -> int:

@@ -516,10 +516,14 @@ def test_a_search_grows_objects_again_only_where_they_grow_otherwise(blobs, monk
     grid = task.grid(metric, target)
     searched = sum(len(grid[name]) for name in task.finds_by)
     assert len(target) * 5 < len(grown) <= len(target) * 2 * (searched + 2)
-    # Without room to remember anything it finds the same.
-    forgetful = type(task)(task.options, task.info)
+    # Without room to remember anything it finds the same, and in several threads.
+    forgetful, busy = (type(task)(task.options, task.info) for _ in range(2))
     monkeypatch.setattr(forgetful, "remembered", 0)
-    assert forgetful.fit_decision(metric, target, prediction) == best
+    busy.workers = 3
+    for other in (forgetful, busy):
+        assert other.fit_decision(metric, target, prediction) == best
+    assert len({row for _, row, _ in busy._measures}) == len(set(target))
+    assert busy._measures == task._measures
 
 
 def test_specks_are_left_out_by_the_size_of_a_pictures_own_objects(blobs):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from podium import coco, framing, instances, masks, run_order, views
+from podium.basins import Basins
 from podium.errors import DataError, some_of
 from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
 from podium.packed import column, unpack
@@ -54,7 +55,7 @@ class Task(PackedTask):
     space: ClassVar[str] = "instances"
     #: A watershed takes its time.
     fitted_on: ClassVar[int] = 160
-    finds_by: ClassVar[tuple[str, ...]] = ("threshold", "rise", "depth")
+    finds_by: ClassVar[tuple[str, ...]] = ("threshold", "depth")
 
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
@@ -260,7 +261,7 @@ class Task(PackedTask):
         if all(len(part) == 1 for part in parts):
             return (framing.mean_of([maps for (maps,) in parts], weights),)
         decision = self.default_decision()
-        found = [self.found_row(part, decision) for part in parts]
+        found = [self._grown(part, decision) for part in parts]
         return instances.fused(found, weights)
 
     def default_decision(self):
@@ -287,24 +288,40 @@ class Task(PackedTask):
         }
 
     def found_row(self, arrays, decision):
-        """Labels, scores and, of several, classes of a prediction of either form."""
+        """Basins of maps; labels, scores and, of several, classes as they are."""
         if len(arrays) > 1:
             return arrays
         maps = arrays[0].astype(np.float32) / 255
-        return instances.objects_in(maps, **{name: decision[name] for name in self.finds_by})
+        return instances.basins_in(maps, **{name: decision[name] for name in self.finds_by})
+
+    def _grown(self, arrays, decision) -> tuple[np.ndarray, ...]:
+        """Labels, scores and, of several, classes of a prediction of either form."""
+        found = self.found_row(arrays, decision)
+        if not isinstance(found, Basins):
+            return found
+        owners, areas, *told = instances.merged(found, decision["rise"])
+        return instances.painted(found, owners, areas > 0, told)
 
     def decide_row(self, arrays, decision):
         """The objects that are sure and large enough, compared to others of their class."""
+        if isinstance(arrays, Basins):
+            owners, areas, *told = instances.merged(arrays, decision["rise"])
+            keep = self._keeps(decision, areas, *told)
+            return instances.painted(arrays, owners, keep, told)
         labels, scores, classes = answer_of(arrays)
-        areas = masks.areas(labels, len(scores))
-        typical = [instances.typical(areas[classes == kind]) for kind in range(self._count)]
-        least = np.maximum(decision["min_area"], decision["min_share"] * np.array(typical))
-        sure = np.resize(decision["score"], self._count).astype(np.float32)
-        keep = (scores >= sure[classes]) & (areas >= np.maximum(least, 1)[classes])
+        keep = self._keeps(decision, masks.areas(labels, len(scores)), scores, classes)
         if keep.all():
             return arrays
         labels, old = masks.renumbered(labels, keep)
         return labels, *(each[old - 1] for each in arrays[1:])
+
+    def _keeps(self, decision, areas, scores, classes=None) -> np.ndarray:
+        """Which objects are an answer, bool (objects,)."""
+        classes = np.zeros(len(scores), np.int16) if classes is None else classes
+        typical = [instances.typical(areas[classes == kind]) for kind in range(self._count)]
+        least = np.maximum(decision["min_area"], decision["min_share"] * np.array(typical))
+        sure = np.resize(decision["score"], self._count).astype(np.float32)
+        return (scores >= sure[classes]) & (areas >= np.maximum(least, 1)[classes])
 
     # ---------------------------------------------------------------- writing
 
