@@ -288,30 +288,47 @@ def shown(rows: Rows, tiles_per_epoch: int | None, random: np.random.Generator) 
     return np.sort(order[within < tiles_per_epoch])
 
 
+def _parted(count: int, shares: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A number of rows in whole parts, by shares; what is left over is drawn by lot."""
+    exact = count * shares / shares.sum()
+    parts = np.floor(exact).astype(np.int64)
+    left = count - parts.sum()
+    if left:
+        rest = exact - parts
+        parts[random.choice(len(parts), left, replace=False, p=rest / rest.sum())] += 1
+    return parts
+
+
+def _in_turn(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """So many of the rows, shuffled again each time that all have come."""
+    rounds = -(-int(count) // len(rows))
+    return np.concatenate([rows[:0], *(random.permutation(rows) for _ in range(rounds))])[:count]
+
+
 def drawn(
     classes: np.ndarray | None, count: int, size: int, sampling: str, random: np.random.Generator
 ) -> list[np.ndarray]:
     """The rows of an epoch's batches.
 
     `shuffle`: each row once. `balanced`: classes equally often, `sqrt`: by the root of their
-    counts, both as many rows as there are, drawn with replacement; `undersample`: each class as
-    often as the rarest, without replacement. A last batch of one row is left out (batch norm).
+    counts, both as many rows as there are, a class's rows in turn, so that none comes again before
+    all others have come; `undersample`: each class as often as the rarest. A last batch of one row
+    is left out (batch norm).
     """
     if sampling == "shuffle" or classes is None:
         order = random.permutation(count)
     else:
-        labels, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
+        _, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
         if sampling == "undersample":
-            least = counts.min()
-            picks = [
-                random.permutation(np.flatnonzero(inverse == label))[:least]
-                for label in range(len(labels))
-            ]
-            order = random.permutation(np.concatenate(picks))
+            quotas = np.full(len(counts), counts.min())
         else:
-            share = counts**-1.0 if sampling == "balanced" else counts**-0.5
-            weight = share[inverse]
-            order = random.choice(count, size=count, p=weight / weight.sum())
+            shares = counts**0.0 if sampling == "balanced" else counts**0.5
+            quotas = _parted(count, shares, random)
+        picks = [
+            _in_turn(np.flatnonzero(inverse == label), quota, random)
+            for label, quota in enumerate(quotas)
+        ]
+        order = random.permutation(np.concatenate(picks))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches.pop()

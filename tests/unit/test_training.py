@@ -313,9 +313,27 @@ def test_sampling():
 
     assert share("shuffle") == (0.1, 100)
     assert share("undersample") == (0.5, 20)
-    assert 0.35 < share("balanced")[0] < 0.65
-    assert 0.15 < share("sqrt")[0] < 0.4
+    assert share("balanced") == (0.5, 100)
+    assert share("sqrt") == (0.25, 100)
     assert [len(b) for b in data.drawn(None, 17, 16, "shuffle", random)] == [16]
+
+
+@pytest.mark.parametrize("kind", ["balanced", "sqrt"])
+def test_no_row_is_shown_again_before_all_others_of_its_class(kind):
+    classes = np.array([0] * 70 + [1] * 20 + [2] * 7)
+    random, shown = np.random.default_rng(0), np.zeros(3)
+    for _ in range(50):
+        times = np.bincount(np.concatenate(data.drawn(classes, 97, 97, kind, random)))
+        each = [times[classes == label] for label in range(3)]
+        assert all(np.ptp(of_class) <= 1 for of_class in each)
+        shown += [of_class.sum() for of_class in each]
+    expected = np.ones(3) if kind == "balanced" else np.sqrt([70, 20, 7])
+    np.testing.assert_allclose(shown / shown.sum(), expected / expected.sum(), atol=0.01)
+
+
+def test_sampling_of_one_class_shows_each_row_once():
+    drawn = np.concatenate(data.drawn(np.zeros(30), 30, 8, "sqrt", np.random.default_rng(0)))
+    assert sorted(drawn) == list(range(30))
 
 
 def test_sampling_balances_classes_or_looks():
