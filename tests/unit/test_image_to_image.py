@@ -18,6 +18,7 @@ from podium.errors import ConfigError, DataError
 from podium.frames import Frames
 from podium.packed import column, pack, unpack
 from podium.tasks.image_to_image import networks, pixels, tiny
+from podium.tasks.image_to_image.options import Options
 from podium.tasks.image_to_image.task import error_map
 from podium.tasks.packed import Found
 from podium.training import augment, fold, loop
@@ -476,6 +477,19 @@ def test_loss_terms_by_hand_and_their_gradients():
         assert wrong.grad.abs().sum() > 0, name
     assert terms["l1"](raw + 0.1, target)[0].item() == pytest.approx(0.1, abs=1e-6)
     assert terms["l2"](raw + 0.1, target)[0].item() == pytest.approx(0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ({"backbone": "resnet188"}, "timm knows no model 'resnet188'"),
+        ({"backbone": "resnet18", "weights": "file:no.pth"}, "weights: no file 'no.pth'"),
+        ({"backbone": "resnet18", "weights": "model:unet"}, "weights: only a model's own"),
+    ],
+)
+def test_the_network_of_the_perceptual_loss_is_looked_for_before_training(network, expected):
+    with pytest.raises(ValueError, match=expected):
+        Options(perceptual=network)
 
 
 def test_a_network_that_has_seen_pictures_minds_blur_more_than_brightness():

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from podium import zoo
 from podium.config.section import Names, Section
 from podium.degrade import Recipe
 from podium.tasks.traits import TaskOptions, Traits
@@ -32,7 +33,17 @@ class Perceptual(Section):
     """A network that compares what it sees in two pictures; it never learns."""
 
     backbone: str = Field(description="A timm model's name.")
-    weights: str = Field("hub", description="Where its weights come from, as a model's `weights`.")
+    weights: str = Field(
+        "hub", description="Where its weights come from, as a model's `weights`, but of no model."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_found(self):
+        problems = zoo.backbone_problems("backbone", self.backbone)
+        problems += zoo.weights_problems("weights", self.weights)
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
 
 
 class Options(TaskOptions):
