@@ -15,7 +15,8 @@ class Basins(NamedTuple):
     """A picture's basins.
 
     Attributes:
-        labels: int32 (height, width), 0 outside of all basins and a basin's number, from 1, in it.
+        labels: whole numbers (height, width), 0 outside of all basins and a basin's number, from
+            1, in it.
         edges: int32 (merges, 2), numbers of basins that meet, from 0: a tree for each piece.
         dynamics: float32 (merges,), of the lower peak above the pass at which an edge merges.
         sums: float64 (1 + maps, basins): each basin's pixels, and sums of maps over them.
@@ -56,7 +57,8 @@ def basins_in(heights: np.ndarray, mask: np.ndarray, maps: np.ndarray) -> Basins
     from skimage.morphology import local_maxima
     from skimage.segmentation import watershed
 
-    low = np.float32(heights.min(initial=0) - 1)  # what lies outside of the mask
+    # What lies outside of the mask is below all heights, be some of them no numbers.
+    low = np.float32(np.fmin.reduce(heights, axis=None, initial=0) - 1)
     ground = np.pad(np.where(mask, heights, low), 1, constant_values=low)
     peaks = local_maxima(ground, connectivity=1)[1:-1, 1:-1] & mask
     count, seeds = cv2.connectedComponents(peaks.view(np.uint8), connectivity=4)
@@ -67,7 +69,8 @@ def basins_in(heights: np.ndarray, mask: np.ndarray, maps: np.ndarray) -> Basins
     inside = labels > 0
     own = labels[inside]
     sums = [np.bincount(own, each, minlength=count)[1:] for each in (None, *maps[:, inside])]
-    return Basins(labels, edges, dynamics, np.array(sums, np.float64))
+    kind = np.uint16 if count <= 2**16 else np.int32  # a search keeps many
+    return Basins(labels.astype(kind), edges, dynamics, np.array(sums, np.float64))
 
 
 def _passes(labels: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import torch
 
 from podium import manifest, metrics, network, submission, tasks, weights
 from podium.config.model import Model
-from podium.errors import ConfigError
+from podium.errors import ConfigError, WeightsError
 from podium.frames import scaled_size
 from podium.tasks import base
 
@@ -56,7 +56,7 @@ def check_model(
     if start is not None:
         other = Model.model_validate({**start, "weights": "none"})
         first = network.build_for(loaded, other, pictures=pictures, features=0, tabular=0)
-        weights.fill(net, first.state_dict(), settings.weights)
+        check_start(net, settings, first, other)
     summary = {
         "backbone": settings.backbone if settings.pictures else None,
         "parameters": sum(p.numel() for p in net.parameters()),
@@ -77,6 +77,21 @@ def check_model(
             look_at(net, _blank(2, pictures, scaled_size(settings.size, factor)))
     manifest.write_json(out, summary)
     job.say(f"{summary['parameters'] / 1e6:.1f} million parameters")
+
+
+def check_start(net, settings: Model, first, other: Model) -> None:
+    """WeightsError where a network has other tensors than the one that it is to go on from."""
+    try:
+        weights.fill(net, first.state_dict(), settings.weights)
+    except WeightsError:
+        (height, width), (h, w) = settings.size, other.size
+        if settings.size == other.size:
+            raise
+        raise WeightsError(
+            f"image_size: the network for {height} x {width} pixels has other tensors than that of "
+            f"{settings.weights} for {h} x {w}; take its size, or a backbone whose weights do not "
+            "depend on it, such as a convolutional one"
+        ) from None
 
 
 def look_at(net: network.Network, pictures: torch.Tensor) -> None:

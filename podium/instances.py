@@ -89,7 +89,6 @@ def objects_in(
     threshold: float = 0.5,
     rise: float = 0.1,
     depth: float = 0.5,
-    min_area: int = 0,
 ) -> tuple[np.ndarray, ...]:
     """Objects from maps (3, or 3 and one for each class, height, width), 0 to 1, by a watershed.
 
@@ -102,7 +101,6 @@ def objects_in(
             above 0; lower parts more.
         depth: the inside is a mean of how deep a pixel is, which has this share, 0 to 1, and of a
             foreground without borders.
-        min_area: objects of fewer pixels are left out.
 
     Returns:
         Labels, uint16, and scores, float32 (objects,): their mean foreground. Of several classes
@@ -110,7 +108,7 @@ def objects_in(
     """
     found = basins_in(maps, threshold, depth)
     owners, areas, *told = merged(found, rise)
-    return painted(found, owners, areas >= min_area, told)
+    return painted(found, owners, areas > 0, told)
 
 
 def basins_in(maps: np.ndarray, threshold: float, depth: float) -> basins.Basins:

@@ -8,6 +8,7 @@ import hashlib
 import math
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
@@ -66,11 +67,18 @@ def column(rows: Iterable[bytes]) -> np.ndarray:
 
 
 def share_of(rows: np.ndarray, most: int) -> np.ndarray:
-    """Places of at most about `most` packed rows; of subsets of rows mostly the same ones.
+    """Places of about `most` packed rows; of subsets of rows mostly the same ones.
 
-    Every second, fourth, eighth ... of them, so that the ones of a subset are among those of all or
-    the other way round: what was measured of one is known of the other.
+    About every second, fourth, eighth ... of them, so that the ones of a subset are among those of
+    all or the other way round: what was measured of one is known of the other. Of equal rows, such
+    as empty masks, as many as of others.
     """
-    every = 1 << max(0, -(-len(rows) // most) - 1).bit_length()
-    chosen = np.array([zlib.crc32(row) % every == 0 for row in rows], dtype=bool)
+    if len(rows) <= most:
+        return np.arange(len(rows))
+    every = 1 << round(math.log2(len(rows) / most))
+    digests, met = [zlib.crc32(row) for row in rows], Counter()
+    chosen = np.zeros(len(rows), dtype=bool)
+    for place, digest_ in enumerate(digests):
+        chosen[place] = zlib.crc32(struct.pack("<2I", digest_, met[digest_])) % every == 0
+        met[digest_] += 1
     return np.flatnonzero(chosen) if chosen.any() else np.arange(len(rows))

@@ -326,8 +326,7 @@ class _Run:
         pruned = False
         for position, (fold, split) in enumerate(self.splits.items()):
             seed = self.study.tuning.seed
-            start = self.inputs.start[position] if self.inputs.start else None
-            net = build_network(self.inputs, split, settings, seed, start)
+            net = build_network(self.inputs, split, settings, seed, self.inputs.start.get(fold))
             probe_head(net, self.inputs, split, settings, self.device, seed)
 
             def stop(row: dict, position=position, scores=scores) -> bool:

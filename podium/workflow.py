@@ -390,8 +390,9 @@ class Run:
 
     @property
     def blending_threads(self) -> int:
-        """CPU threads of blending: where rows are pictures, they are decided side by side."""
-        return min(8, os.cpu_count() or 1) if traits(self.config.task.name).is_spatial else 1
+        """CPU threads of blending: pictures that take long are decided side by side."""
+        is_slow = traits(self.config.task.name).slow_to_decide
+        return min(8, os.cpu_count() or 1) if is_slow else 1
 
     def memory(self, wildcards, attempt: int) -> int:
         """Memory in MB; half as much again on every retry."""
@@ -431,8 +432,12 @@ class Run:
         if first is None:
             return {}
         seeds = self.config.models[first].seeds
-        name = f"seed{seed if seed in seeds else seeds[0]}/weights.safetensors"
-        return {"start": [f"{self.results}/train/{first}/fold{fold}/{name}" for fold in folds]}
+        name = f"seed{seed if seed in seeds else seeds[0]}"
+        places = [f"{self.results}/train/{first}/fold{fold}/{name}" for fold in folds]
+        return {
+            "start": [f"{place}/weights.safetensors" for place in places],
+            "started": [f"{place}/model.json" for place in places],
+        }
 
     def _learnt_from(self, wildcards) -> dict[str, str | list[str]]:
         training_views = self.config.models[wildcards.model].training_views

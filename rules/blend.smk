@@ -28,6 +28,8 @@ rule blend_models:
     conda:
         "../envs/podium.yaml"
     threads: run.blending_threads
+    resources:
+        mem_mb=run.memory,
     params:
         task=run.task,
         metric=run.section("metric"),

@@ -116,18 +116,23 @@ def _second_stage_problems(where: str, model: Model, first: str, config: Config)
         )
     pairs = {"approach": (traits.approach_of(model), traits.approach_of(start))}
     pairs |= {key: (_at(model, key), _at(start, key)) for key in _TENSORS}
+    if not config.competition.tabular:
+        del pairs["tabular"]
+    if start.head.hidden:  # between hidden layers dropout is a layer that counts
+        dropouts = (model.head.dropout, start.head.dropout)
+        pairs["head.dropout"] = dropouts if 0 in dropouts else (True, True)
     problems += [
         f"{where}.{key}: found {mine!r}, expected {theirs!r} as of {first}, whose networks it goes "
         "on from"
         for key, (mine, theirs) in pairs.items()
         if mine != theirs
     ]
+    tuned = {where: (model, (*pairs, "weights", "head.init")), f"models.{first}": (start, pairs)}
     return problems + [
-        f"models.{tuned}.search.{key}: cannot be tuned, because {where.partition('.')[2]} goes on "
-        f"from {first}'s networks"
-        for tuned, search in ((where.partition(".")[2], model.search), (first, start.search))
-        for key in search
-        if _is_below(key, _TENSORS)
+        f"{whose}.search.{key}: cannot be tuned, because {where} goes on from {first}'s networks"
+        for whose, (each, fixed) in tuned.items()
+        for key in each.search
+        if _is_below(key, tuple(fixed))
     ]
 
 
@@ -139,6 +144,8 @@ def _tuning_problems(config: Config) -> list[str]:
     problems = []
     known = fold_count(config)
     if config.tuning.enabled:
+        if len(set(config.tuning.folds)) < len(config.tuning.folds):
+            problems.append(f"tuning.folds: found {config.tuning.folds}, expected each fold once")
         for fold in config.tuning.folds:
             if not 0 <= fold < known:
                 problems.append(

@@ -519,7 +519,7 @@ def models(sources: Sources, album: Album) -> dict:
         "table": _model_table(ranked, sources.blend),
         "folds": _fold_scores(ranked),
         "need": _need(sources),
-        "models": [_model(model, album) for model in ranked],
+        "models": [_model(model, album, sources.config) for model in ranked],
     }
 
 
@@ -643,7 +643,7 @@ def _need(sources: Sources) -> dict | None:
     }
 
 
-def _model(model: ModelSource, album: Album) -> dict:
+def _model(model: ModelSource, album: Album, config: dict) -> dict:
     scored = model.score
     verdict = scored.get("verdict") or {}
     curves = _curves(model, scored.get("metric", "score"))
@@ -667,7 +667,7 @@ def _model(model: ModelSource, album: Album) -> dict:
         "kind": {"fine": "good", "overfitting": "bad", "underfitting": "bad"}.get(
             verdict.get("name"), "fair"
         ),
-        "selection": _selection(scored),
+        "selection": f"{_selection(scored)} {_first_stage(model.name, config)}".strip(),
         "secondary": [
             (wording.plain_name(name), score(value))
             for name, value in (scored.get("secondary") or {}).items()
@@ -706,6 +706,22 @@ def _selection(scored: dict) -> str:
             f"by {shown.lstrip('+')} against the last epoch."
         )
     return f"The last weights were kept; choosing each fold's best epoch would look {shown} better."
+
+
+def _first_stage(name: str, config: dict) -> str:
+    """Whether what a model's networks go on from was chosen by the rows that they are scored on."""
+    models = config.get("models") or {}
+    for _ in models:
+        first = str((models.get(name) or {}).get("weights")).removeprefix("model:")
+        if first not in models:
+            break
+        name, settings = first, models[first]
+        if settings.get("early_stopping") or settings.get("select") == "best":
+            return (
+                f"Its networks go on from those of {name}, which kept their best epochs by the "
+                "same folds' scores: that flatters this score too, nobody knows by how much."
+            )
+    return ""
 
 
 def _per_class(lines: Sequence[Mapping]) -> Grid | None:

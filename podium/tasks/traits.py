@@ -31,6 +31,7 @@ class Traits:
         bare: approaches whose networks have no backbone.
         map_head: keys of a model's `head` that such networks heed.
         loss_keys: keys of a model's `loss`, beside its terms, that any of the terms heeds.
+        slow_to_decide: whether deciding a picture takes long enough for threads.
         library_losses: approaches whose terms are those of a library, which heed none of them.
     """
 
@@ -48,6 +49,7 @@ class Traits:
     map_head: tuple[str, ...] = ()
     loss_keys: tuple[str, ...] = ()
     library_losses: tuple[str, ...] = ()
+    slow_to_decide: bool = False
 
     def approach_of(self, model) -> str | None:
         """A model's approach, the task's default where it names none."""

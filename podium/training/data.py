@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -311,8 +312,8 @@ def drawn(
     """The rows of an epoch's batches.
 
     `shuffle`: each row once. `balanced`: classes equally often, `sqrt`: by the root of their
-    counts, both as many rows as there are, a class's rows in turn, so that none comes again before
-    all others have come; `undersample`: each class as often as the rarest. A last batch of one row
+    counts, both as many rows as there are, none of them more than once more often than another of
+    its class; `undersample`: each class as often as the rarest. A last batch of one row
     is left out (batch norm).
     """
     if sampling == "shuffle" or classes is None:
@@ -324,11 +325,9 @@ def drawn(
         else:
             shares = counts**0.0 if sampling == "balanced" else counts**0.5
             quotas = _parted(count, shares, random)
-        picks = [
-            _in_turn(np.flatnonzero(inverse == label), quota, random)
-            for label, quota in enumerate(quotas)
-        ]
-        order = random.permutation(np.concatenate(picks))
+        of_class = np.split(np.argsort(inverse, kind="stable"), np.cumsum(counts)[:-1])
+        picks = map(partial(_in_turn, random=random), of_class, quotas)
+        order = random.permutation(np.concatenate(list(picks)))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches.pop()

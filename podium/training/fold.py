@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from podium import folds as folds_module
-from podium import manifest, metrics, network, tasks, weights
+from podium import manifest, metrics, network, predictions, tasks, weights
 from podium.config.model import Model, with_values
 from podium.frames import Frames
 from podium.network import Network
@@ -37,8 +37,8 @@ class Inputs:
         places: their positions in the manifest, and so in the picture cache.
         digest: of what is learnt from: part of the keys of checkpoints and studies, which outlive
             the files they were made of.
-        start: weights of another model's networks that trainings go on from, one per fold that is
-            trained; empty where they do not.
+        start: weights of another model's networks that trainings go on from, by the fold that they
+            were trained without; empty where they do not.
     """
 
     task: Task
@@ -50,7 +50,7 @@ class Inputs:
     table: object
     seen: Seen
     digest: str
-    start: tuple[str, ...] = ()
+    start: dict[int, str]
 
     @property
     def pictures(self) -> int:
@@ -70,6 +70,7 @@ def open_inputs(
     features=None,
     own: Sequence[str] = (),
     start: Sequence[str] = (),
+    started: Sequence[str] = (),
 ) -> Inputs:
     """Open what the rules `train_fold` and `tune_model` name as inputs.
 
@@ -77,7 +78,10 @@ def open_inputs(
         task, metric: sections of the config.
         folds, train, targets, target, images, features: paths.
         own: files of the user's own: metric, network, weights.
-        start: see `Inputs.start`.
+        start, started: weights of networks to go on from, and what is known of each.
+
+    Raises:
+        FoldMismatchError: `start` was trained on another fold map.
     """
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
     table = manifest.read(train)
@@ -85,17 +89,21 @@ def open_inputs(
     ids = table.index[readable].to_numpy()
     encoded = loaded.encode(manifest.read(targets).loc[ids])
     seen = open_seen(images, features)
+    frame = folds_module.read(folds)
+    fingerprint, known = folds_module.fingerprint(frame), list(map(manifest.read_json, started))
+    for path, each in zip(start, known, strict=True):
+        predictions.check_fingerprint(path, each["fingerprint"], fingerprint)
     return Inputs(
         loaded,
         metrics.load(metric),
-        folds_module.read(folds),
+        frame,
         ids,
         np.flatnonzero(readable),
         encoded,
         table[readable],
         seen,
         digest_of_content([train, targets, target, *own, *start], seen),
-        tuple(start),
+        {each["fold"]: path for each, path in zip(known, start, strict=True)},
     )
 
 
@@ -282,7 +290,7 @@ def train_fold(
     fingerprint = folds_module.fingerprint(opened.folds)
     device = torch.device(job.device())
     split = open_fold(opened, fold, settings, tabular, categorical)
-    net = build_network(opened, split, settings, seed, *opened.start)
+    net = build_network(opened, split, settings, seed, opened.start.get(fold))
     key = digest_of(
         settings.model_dump(mode="json"),
         [task, metric, tabular, categorical],

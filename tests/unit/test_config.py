@@ -354,7 +354,21 @@ ONE_PROBLEM = [
             "models/net/search": {"backbone": {"choices": ["resnet18", "resnet34"]}},
             "models/late": {"backbone": "resnet18", "weights": "model:net"},
         },
-        "models.net.search.backbone: cannot be tuned, because late goes on from net's networks",
+        "models.net.search.backbone: cannot be tuned, because models.late goes on from net's "
+        "networks",
+    ),
+    (
+        {
+            "models/late": {
+                "backbone": "resnet18", "weights": "model:net",
+                "search": {"weights": {"choices": ["none", "hub"]}},
+            },
+        },
+        "models.late.search.weights: cannot be tuned, because models.late goes on from net's",
+    ),
+    (
+        {"tuning": {"folds": [0, 0, 1]}},
+        "tuning.folds: found [0, 0, 1], expected each fold once",
     ),
     (
         {"models/net/search": {"weights": {"choices": ["none", "model:net"]}}},

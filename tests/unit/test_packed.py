@@ -57,3 +57,17 @@ def test_measures_of_no_fixed_size_are_objects():
     assert measures.dtype == object
     assert metric(said, measures) == 3.0
     assert metrics.score_or_nan(metric, said[1:], measures[1:]) == 3.0
+
+
+@pytest.mark.parametrize("count", [100, 354, 531, 3000])
+def test_a_share_has_equal_rows_as_often_as_others_and_that_of_a_part_is_within_it(count):
+    empty = packed.pack(np.zeros((16, 16), np.uint8))
+    others = np.random.default_rng(count).integers(0, 255, (count, 16), np.uint8)
+    rows = packed.column(empty if n % 10 < 7 else packed.pack(others[n]) for n in range(count))
+    chosen = packed.share_of(rows, 150)
+    assert 80 <= len(chosen) <= 260
+    assert 0.55 < np.mean(rows[chosen] == empty) < 0.85
+    part = rows[: 2 * count // 3]
+    digests = {row for row in rows[chosen] if row != empty}
+    of_part = {row for row in part[packed.share_of(part, 150)] if row != empty}
+    assert of_part >= digests & set(part) or of_part <= digests

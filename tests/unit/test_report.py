@@ -14,6 +14,7 @@ import pytest
 
 from podium.report import charts, images, render, sources, wording
 from podium.report.charts import Dot
+from podium.report.sections import _first_stage
 
 NASTY = "<script>alert('x')</script>"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -561,3 +562,15 @@ def test_folds_and_seeds_of_an_earlier_config_are_not_told(tmp_path):
     config = {"folds": {"count": 2, "repeats": 1}}
     found = sources.read_histories(tmp_path, config, {"seeds": [0]})
     assert [(history.fold, history.seed) for history in found] == [(0, 0), (1, 0)]
+
+
+def test_a_second_stage_inherits_what_the_first_chose_by_its_scores():
+    models = {
+        "first": {"weights": "hub", "select": "best"},
+        "second": {"weights": "model:first", "select": "last"},
+        "third": {"weights": "model:second", "select": "last"},
+    }
+    said = _first_stage("third", {"models": models})
+    assert "those of first, which kept their best epochs" in said
+    models["first"]["select"] = "last"
+    assert not any(_first_stage(name, {"models": models}) for name in models)

@@ -252,7 +252,7 @@ def run_of(tmp_path, monkeypatch, valid_scores: list) -> _Run:
     monkeypatch.setattr(fold_module, "probe_head", lambda *_: None)
     splits = {fold: SimpleNamespace(train=None, valid=None) for fold in range(len(valid_scores))}
     asked = SimpleNamespace(params={}, user_attrs={}, _trial_id=0)
-    inputs = SimpleNamespace(task=None, metric=None, start=())
+    inputs = SimpleNamespace(task=None, metric=None, start={})
     model = Model(backbone="test_resnet")
     given = study(tmp_path)
     return _Run(given, Recorder(), asked, inputs, model, splits, None, SimpleNamespace(threads=1))

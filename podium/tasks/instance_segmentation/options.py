@@ -20,6 +20,7 @@ TRAITS = Traits(
     map_approaches=("unet", RCNN),
     loss_keys=("label_smoothing", "beta"),
     library_losses=(RCNN,),
+    slow_to_decide=True,
 )
 #: What the loss terms of Mask R-CNN, and of classes, are, for the manual.
 LOSS_WORDS = {

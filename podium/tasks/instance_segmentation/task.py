@@ -54,7 +54,7 @@ class Task(PackedTask):
 
     space: ClassVar[str] = "instances"
     #: A watershed takes its time.
-    fitted_on: ClassVar[int] = 160
+    fitted_on: ClassVar[int] = 120
     finds_by: ClassVar[tuple[str, ...]] = ("threshold", "depth")
 
     @classmethod
@@ -291,16 +291,16 @@ class Task(PackedTask):
         """Basins of maps; labels, scores and, of several, classes as they are."""
         if len(arrays) > 1:
             return arrays
-        maps = arrays[0].astype(np.float32) / 255
-        return instances.basins_in(maps, **{name: decision[name] for name in self.finds_by})
+        return instances.basins_in(
+            _maps_of(arrays), **{name: decision[name] for name in self.finds_by}
+        )
 
     def _grown(self, arrays, decision) -> tuple[np.ndarray, ...]:
         """Labels, scores and, of several, classes of a prediction of either form."""
-        found = self.found_row(arrays, decision)
-        if not isinstance(found, Basins):
-            return found
-        owners, areas, *told = instances.merged(found, decision["rise"])
-        return instances.painted(found, owners, areas > 0, told)
+        if len(arrays) > 1:
+            return arrays
+        how = {name: decision[name] for name in (*self.finds_by, "rise")}
+        return instances.objects_in(_maps_of(arrays), **how)
 
     def decide_row(self, arrays, decision):
         """The objects that are sure and large enough, compared to others of their class."""
@@ -633,6 +633,10 @@ def _meet_and_pieces(labels: np.ndarray) -> tuple[bool, int]:
     """Whether objects meet, and how many are in several pieces."""
     apart = np.count_nonzero(np.bincount(_pieces(labels)[1]) > 1)
     return bool(instances.borders(labels).any()), apart
+
+
+def _maps_of(arrays) -> np.ndarray:
+    return arrays[0].astype(np.float32) / 255
 
 
 def _are_maps(prediction) -> bool:
