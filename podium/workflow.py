@@ -11,13 +11,14 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from podium import class_names, devices, metrics, processes, views, zoo
 from podium import config as podium_config
 from podium.codebase import code_of
 from podium.config.competition import Competition
-from podium.config.root import Config, fold_count
+from podium.config.root import Config, fold_count, stages_before
 from podium.errors import DataError, PodiumError, numbered
 from podium.places import results_of, stops_of
 from podium.tasks import options_module, traits
@@ -485,6 +486,12 @@ class Run:
             for fold in self.folds
             for seed in self.config.models[model].seeds
         ]
+
+    @property
+    def submitted_models(self) -> list[str]:
+        """The models that are blended, and those that they go on from."""
+        stages = [[name, *stages_before(self.config, name)] for name in self.blended_models]
+        return list(dict.fromkeys(chain.from_iterable(stages)))
 
     @property
     def folds(self) -> range:

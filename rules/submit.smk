@@ -9,7 +9,7 @@ rule write_submission:
         folds="<results>/folds/folds.json",
         sample=run.sample_submission,
         tables=run.tables,
-        trained=run.each("train", "model.json", run.blended_models),
+        trained=run.each("train", "model.json", run.submitted_models),
     output:
         submission=report(
             "<results>/submission/submission.csv",

@@ -81,7 +81,7 @@ def _start_problems(config: Config) -> list[str]:
             problems.append(
                 f"{where}.weights: found {model.weights!r}, but no model {first!r}{hint}"
             )
-        elif name in (chain := _before(config, name)):
+        elif name in (chain := stages_before(config, name)):
             way = " from ".join([name, *chain])
             problems.append(f"{where}.weights: models start in a circle: {way}")
         else:
@@ -89,8 +89,8 @@ def _start_problems(config: Config) -> list[str]:
     return problems
 
 
-def _before(config: Config, name: str) -> list[str]:
-    """The models that a model starts from, one after the other, until one comes again."""
+def stages_before(config: Config, name: str) -> list[str]:
+    """The models that a model goes on from, one after the other, until one comes again."""
     found: list[str] = []
     while (name := config.models[name].starts_from) in config.models and name not in found:
         found.append(name)

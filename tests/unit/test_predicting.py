@@ -13,6 +13,7 @@ from podium.embedding import embed_images
 from podium.errors import FoldMismatchError, PodiumError
 from podium.network import Backbone
 from podium.predicting import predict_fold
+from podium.training import fold
 from podium.training.fold import write_weights
 
 SETTINGS = {"backbone": "test_resnet", "weights": "none", "image_size": 32, "tabular": False}
@@ -130,6 +131,25 @@ def test_weights_of_another_fold_map_are_refused(trained):
     folds.write(trained / "folds.csv", frame.assign(fold=1 - frame["fold"]))
     with pytest.raises(FoldMismatchError, match="must not be mixed"):
         predict(trained)
+
+
+def test_a_second_stage_goes_on_from_a_network_of_its_own_fold_map_only(trained):
+    def opened():
+        names = {"train": "train.parquet", "targets": "targets.parquet", "target": "target.json"}
+        return fold.open_inputs(
+            task=TASK,
+            metric={"name": "accuracy"},
+            folds=trained / "folds.csv",
+            start=[str(trained / "weights.safetensors")],
+            started=[str(trained / "model.json")],
+            **{name: trained / path for name, path in names.items()},
+        )
+
+    assert opened().start == {1: str(trained / "weights.safetensors")}
+    frame = folds.read(trained / "folds.csv")
+    folds.write(trained / "folds.csv", frame.assign(fold=1 - frame["fold"]))
+    with pytest.raises(FoldMismatchError, match=r"weights\.safetensors was made with the folds"):
+        opened()
 
 
 def test_predictions_that_are_no_numbers_are_an_error(trained):
