@@ -5,7 +5,7 @@ import logging
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ class Inputs:
     table: object
     seen: Seen
     digest: str
-    start: dict[int, str]
+    start: dict[int, str] = field(default_factory=dict)
 
     @property
     def pictures(self) -> int:

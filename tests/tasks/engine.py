@@ -22,13 +22,13 @@ MODEL = {
     "weights": "none",
     "image_size": 32,
     "augment": "none",
+    "epochs": 2,
     "batch_size": 8,
     "optimizer": {"name": "adamw", "lr": 0.01, "weight_decay": 0.0},
     "schedule": "constant",
 }
 #: What the engine has to offer.
 ENGINE = {
-    "epochs": 2,
     "freeze": {"stages": 1, "until": 1, "norm": True},
     "optimizer": {
         "name": "radam", "lr": 0.003, "backbone_lr": 0.5, "layer_decay": 0.7, "lookahead": True,
