@@ -53,7 +53,8 @@ def make(folder: Path, train: int, test: int, models: int, folds: int) -> None:
     fold_of = np.arange(train) % folds
     index = pd.Index(ids[:train], name="id")
     table = pd.DataFrame(
-        {"digest": ids[:train], "width": SIDE, "height": SIDE, "problem": ""}, index=index
+        {"digest": ids[:train], "width": SIDE, "height": SIDE, "problem": "", "look": "dark grey"},
+        index=index,
     )
     table["group"] = pd.array([pd.NA] * train, dtype="string")
     manifest.write(folder / "train.parquet", table)
