@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from podium import folds as folds_module
 from podium import manifest
 from podium.config.experiment import SearchRange, Tuning
 from podium.config.model import Model
@@ -234,12 +233,11 @@ def tune_model(
     settings, options = Model.model_validate(model), Tuning.model_validate(tuning)
     if options.epochs is not None:
         settings = settings.model_copy(update={"epochs": options.epochs})
-    fingerprint = folds_module.fingerprint(opened.folds)
     relevant = {k: v for k, v in tuning.items() if k not in ("trials", "minutes")}
     key = digest_of(
         model,
         [task, metric, tabular, categorical, relevant],
-        [opened.digest, fingerprint, code],
+        [opened.digest, opened.fingerprint, code],
     )
     study = Study(Path(state) / key, options, settings.search, opened.metric.greater_is_better)
     handle = study.open()

@@ -96,6 +96,12 @@ def backbone_problems(where: str, backbone: str) -> list[str]:
     return [f"{where}: timm knows no model {backbone!r}{hint}"]
 
 
+def first_stage(weights: str) -> str | None:
+    """The model that a source of weights names, if it is `model:NAME`."""
+    kind, _, name = weights.partition(":")
+    return name if kind == "model" else None
+
+
 def weights_problems(where: str, weights: str) -> list[str]:
     """What is wrong with a source of weights, found at the key `where`."""
     if weights in ("hub", "none"):

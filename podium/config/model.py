@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from podium import views
+from podium import views, zoo
 from podium.config.experiment import SearchRange
 from podium.config.section import Section, Short
 from podium.errors import did_you_mean
@@ -340,8 +340,7 @@ class Model(Section):
     @property
     def starts_from(self) -> str | None:
         """Name of the model whose networks it goes on from, if `weights` is `model:NAME`."""
-        kind, _, name = self.weights.partition(":")
-        return name if kind == "model" else None
+        return zoo.first_stage(self.weights)
 
     @property
     def is_frozen(self) -> bool:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from podium import zoo
 from podium.report import charts, wording
 from podium.report.charts import Dot, Line, is_number
 from podium.report.grids import Cell, Grid, cell, grid, grid_of, keys_of
@@ -712,10 +713,10 @@ def _first_stage(name: str, config: dict) -> str:
     """Whether what a model's networks go on from was chosen by the rows that they are scored on."""
     models = config.get("models") or {}
     for _ in models:
-        first = str((models.get(name) or {}).get("weights")).removeprefix("model:")
-        if first not in models:
+        name = zoo.first_stage((models.get(name) or {}).get("weights") or "")
+        if name not in models:
             break
-        name, settings = first, models[first]
+        settings = models[name]
         if settings.get("early_stopping") or settings.get("select") == "best":
             return (
                 f"Its networks go on from those of {name}, which kept their best epochs by the "

@@ -31,8 +31,8 @@ class Traits:
         bare: approaches whose networks have no backbone.
         map_head: keys of a model's `head` that such networks heed.
         loss_keys: keys of a model's `loss`, beside its terms, that any of the terms heeds.
-        slow_to_decide: whether deciding a picture takes long enough for threads.
         library_losses: approaches whose terms are those of a library, which heed none of them.
+        slow_to_decide: whether deciding a picture takes long enough for threads.
     """
 
     one_target: bool = False

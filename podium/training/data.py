@@ -313,8 +313,8 @@ def drawn(
 
     `shuffle`: each row once. `balanced`: classes equally often, `sqrt`: by the root of their
     counts, both as many rows as there are, none of them more than once more often than another of
-    its class; `undersample`: each class as often as the rarest. A last batch of one row
-    is left out (batch norm).
+    its class; `undersample`: each class as often as the rarest. A last batch of one row is left out
+    (batch norm).
     """
     if sampling == "shuffle" or classes is None:
         order = random.permutation(count)

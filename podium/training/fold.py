@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,11 @@ class Inputs:
     digest: str
     start: dict[int, str] = field(default_factory=dict)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the fold map."""
+        return folds_module.fingerprint(self.folds)
+
     @property
     def pictures(self) -> int:
         """Pictures per row, where the network looks at pictures."""
@@ -89,14 +95,11 @@ def open_inputs(
     ids = table.index[readable].to_numpy()
     encoded = loaded.encode(manifest.read(targets).loc[ids])
     seen = open_seen(images, features)
-    frame = folds_module.read(folds)
-    fingerprint, known = folds_module.fingerprint(frame), list(map(manifest.read_json, started))
-    for path, each in zip(start, known, strict=True):
-        predictions.check_fingerprint(path, each["fingerprint"], fingerprint)
-    return Inputs(
+    known = list(map(manifest.read_json, started))
+    opened = Inputs(
         loaded,
         metrics.load(metric),
-        frame,
+        folds_module.read(folds),
         ids,
         np.flatnonzero(readable),
         encoded,
@@ -105,6 +108,9 @@ def open_inputs(
         digest_of_content([train, targets, target, *own, *start], seen),
         {each["fold"]: path for each, path in zip(known, start, strict=True)},
     )
+    for path, each in zip(start, known, strict=True):
+        predictions.check_fingerprint(path, each["fingerprint"], opened.fingerprint)
+    return opened
 
 
 #: Rows of a picture cache that its digest looks at: another way of resizing changes them all, and
@@ -287,14 +293,13 @@ def train_fold(
     opened = open_inputs(task=task, metric=metric, **inputs)
     params = tuned_params(tuned, fold)
     settings = tuned_settings(Model.model_validate(model), params, opened.task)
-    fingerprint = folds_module.fingerprint(opened.folds)
     device = torch.device(job.device())
     split = open_fold(opened, fold, settings, tabular, categorical)
     net = build_network(opened, split, settings, seed, opened.start.get(fold))
     key = digest_of(
         settings.model_dump(mode="json"),
         [task, metric, tabular, categorical],
-        [opened.digest, fingerprint, code],
+        [opened.digest, opened.fingerprint, code],
         [fold, seed],
     )
     checkpoint = Checkpoint(state, key)
@@ -338,7 +343,7 @@ def train_fold(
             "tuned": params,
             "fold": fold,
             "seed": seed,
-            "fingerprint": fingerprint,
+            "fingerprint": opened.fingerprint,
             "encoder": None if split.encoder is None else split.encoder.to_dict(),
             "pictures": opened.pictures,
             "device": device_name(device),

@@ -574,3 +574,5 @@ def test_a_second_stage_inherits_what_the_first_chose_by_its_scores():
     assert "those of first, which kept their best epochs" in said
     models["first"]["select"] = "last"
     assert not any(_first_stage(name, {"models": models}) for name in models)
+    named_so = {"hub": {"weights": "hub", "select": "best"}}
+    assert not _first_stage("hub", {"models": named_so})
