@@ -35,8 +35,7 @@ import numpy as np
 import pandas as pd
 
 from podium import diagnosis, manifest, metrics, oof, tasks
-from podium.blending.crossfit import CrossFit, Decider, Problem, cross_fit, scores_by
-from podium.blending.methods import _single
+from podium.blending.crossfit import CrossFit, Decider, Problem, alone, scores_by
 from podium.bootstrap import Bootstrap
 from podium.errors import PodiumError
 from podium.metrics import Metric, score_or_nan
@@ -131,7 +130,7 @@ def score(
     """The scores of one model's predictions (n, ...), and what they were taken on."""
     metric = decider.metric
     problem = Problem(rows.target, prediction[None], decider, decider.task.space)
-    fitted = cross_fit(_single, problem, rows.folds)
+    (fitted,) = alone(problem, rows.folds)
     samples = bootstrap.scores(metric, rows.target, fitted.scored)
     by_fold = scores_by("fold", rows.folds, metric, rows.target, fitted.scored)
     by_look = scores_by("look", rows.looks, metric, rows.target, fitted.scored)

@@ -15,7 +15,7 @@ from types import ModuleType
 #: Every method: the modules beside this file whose name has no leading underscore.
 METHODS = tuple(sorted(path.stem for path in (Path(__file__).parent / "methods").glob("[a-z]*.py")))
 
-#: The pretended method that everything is compared to: the best model alone.
+#: The pretended method that everything is compared to: the best model alone, by `best_of`.
 SINGLE = "single"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from podium.blending.crossfit import CrossFit, cross_fit
+from podium.blending.crossfit import CrossFit
 from podium.bootstrap import Bootstrap
 from podium.metrics import Metric, score_or_nan
 
@@ -35,12 +35,10 @@ class Candidate:
 
 
 def candidate(
-    module, name: str, problem, folds: np.ndarray, bootstrap: Bootstrap, **watch
+    name: str, complexity: int, fit: CrossFit, target: np.ndarray, bootstrap: Bootstrap
 ) -> Candidate:
-    """A method, cross-fitted and resampled; `watch` is for `cross_fit`."""
-    fitted = cross_fit(module, problem, folds, **watch)
-    samples = bootstrap.scores(problem.metric, problem.target, fitted.scored)
-    return Candidate(name, module.COMPLEXITY, fitted, samples)
+    """A cross-fitted method, resampled."""
+    return Candidate(name, complexity, fit, bootstrap.scores(fit.metric, target, fit.scored))
 
 
 def gain(one: Candidate, other: Candidate, bootstrap: Bootstrap) -> Gain:

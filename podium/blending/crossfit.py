@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
+from podium.blending.methods import mean
 from podium.metrics import Metric, score_or_nan
 from podium.packed import share_of
 from podium.tasks.base import Task
@@ -208,6 +209,14 @@ def cross_fit(
         decisions,
         metric,
     )
+
+
+def alone(
+    problem: Problem, folds: np.ndarray, advance: Callable[[], None] = lambda: None
+) -> list[CrossFit]:
+    """What each model does by itself; `advance` as for `cross_fit`, for one after the other."""
+    each = [replace(problem, predictions=one[None]) for one in problem.predictions]
+    return [cross_fit(mean, own, folds, advance) for own in each]
 
 
 def _fit(method: ModuleType, problem: Problem) -> tuple[dict, dict, np.ndarray]:

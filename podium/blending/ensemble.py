@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from podium import blending, manifest, metrics, oof, predictions, tasks
-from podium.blending import choice
-from podium.blending.crossfit import Decider, Problem, blended_by, scores_by
+from podium.blending import choice, crossfit
+from podium.blending.crossfit import CrossFit, Decider, Problem, blended_by, cross_fit, scores_by
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
 from podium.scoring import finite, secondary_scores
@@ -122,7 +122,7 @@ def compare(
         The part of `blend.json` that these rows decide, and the chosen method's `CrossFit`.
     """
     metric = problem.metric
-    candidates, unfit = _candidates(models, methods, problem, folds, bootstrap, job)
+    candidates, alone, unfit = _candidates(models, methods, problem, folds, bootstrap, job)
     chosen = choice.choose_among(candidates, bootstrap) if len(models) > 1 else blending.SINGLE
     best = candidates[chosen].fit
     best_model = models[candidates[blending.SINGLE].fit.parameters["model"]]
@@ -153,7 +153,7 @@ def compare(
         "choice_optimism": finite(optimism),
         "methods": described | {name: {"skipped": reason} for name, reason in unfit.items()},
         "single": single,
-        "alone": _alone(models, problem, folds, bootstrap, candidates[chosen]),
+        "alone": _alone(alone, bootstrap, candidates[chosen]),
         "explanation": choice.explain(candidates, chosen, best_model, bootstrap, unfit),
         "metric": metric.name,
         "direction": "maximize" if metric.greater_is_better else "minimize",
@@ -165,28 +165,45 @@ def compare(
 
 
 def _candidates(models, methods, problem, folds, bootstrap, job):
-    names = [blending.SINGLE]
-    unfit = {}
-    if len(models) > 1:
-        # The mean is what everything is compared to, asked for or not.
-        names += sorted({"mean", *methods}, key=lambda name: blending.load(name).COMPLEXITY)
-    else:
-        unfit = dict.fromkeys(methods, "there is only one model")
-    candidates = {}
-    for number, name in enumerate(names, start=1):
-        module = blending.load(name)
-        reason = _misfit(module, problem)
-        if reason:
-            unfit[name] = reason
-            continue
-        watch = {}
-        if job is not None:
-            what = "the best single model" if name == blending.SINGLE else name
-            what = f"trying {what} ({number} of {len(names)})"
-            job.say(what)
-            watch["advance"] = job.progress(len(np.unique(folds)) + 1, what).advance
-        candidates[name] = choice.candidate(module, name, problem, folds, bootstrap, **watch)
-    return candidates, unfit
+    """Candidates by their method's name, one of each model by itself, and why methods are unfit."""
+    unfit = _unfit(models, methods, problem)
+    names: list[str] = []
+    if len(models) > 1:  # the mean is what everything is compared to, asked for or not
+        names = sorted({"mean", *methods} - set(unfit), key=_complexity)
+    candidates: dict[str, choice.Candidate] = {}
+
+    def watch(what: str, fits: int):
+        if job is None:
+            return lambda: None
+        what = f"trying {what} ({1 + len(candidates)} of {1 + len(names)})"
+        job.say(what)
+        return job.progress(fits, what).advance
+
+    def resampled(name: str, method: str, fit: CrossFit) -> choice.Candidate:
+        return choice.candidate(name, _complexity(method), fit, problem.target, bootstrap)
+
+    fits, single = len(np.unique(folds)) + 1, blending.SINGLE
+    by_itself = crossfit.alone(problem, folds, watch("the best single model", fits * len(models)))
+    best = blending.load(single).best_of(by_itself, problem, folds)
+    candidates[single] = resampled(single, single, best)
+    for name in names:
+        fit = cross_fit(blending.load(name), problem, folds, watch(name, fits))
+        candidates[name] = resampled(name, name, fit)
+    named = zip(models, by_itself, strict=True)
+    alone = [resampled(model, single, fit) for model, fit in named]
+    return candidates, alone, unfit
+
+
+def _complexity(method: str) -> int:
+    return blending.load(method).COMPLEXITY
+
+
+def _unfit(models, methods, problem: Problem) -> dict[str, str]:
+    """Why methods that were asked for are not tried."""
+    if len(models) == 1:
+        return dict.fromkeys(methods, "there is only one model")
+    reasons = {name: _misfit(blending.load(name), problem) for name in methods}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _misfit(module, problem: Problem) -> str | None:
@@ -209,14 +226,11 @@ def _described(each: choice.Candidate, candidates, models, bootstrap: Bootstrap)
     return described
 
 
-def _alone(models, problem: Problem, folds, bootstrap: Bootstrap, chosen: choice.Candidate) -> dict:
-    module = blending.load(blending.SINGLE)
+def _alone(alone, bootstrap: Bootstrap, chosen: choice.Candidate) -> dict:
     found = {}
-    for number, model in enumerate(models):
-        own = replace(problem, predictions=problem.predictions[[number]])
-        each = choice.candidate(module, model, own, folds, bootstrap)
+    for each in alone:
         behind = _difference(chosen, each, bootstrap)
-        found[model] = {
+        found[each.name] = {
             "score": finite(each.fit.score),
             "interval": _ends(bootstrap.interval(each.fit.score, each.samples)),
             "behind": behind,

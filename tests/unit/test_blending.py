@@ -8,7 +8,7 @@ import pytest
 
 from podium import blending, metrics
 from podium.blending import choice, ensemble
-from podium.blending.crossfit import Decider, Problem, cross_fit
+from podium.blending.crossfit import Decider, Problem, alone, cross_fit
 from podium.bootstrap import Bootstrap
 from podium.tasks import base
 
@@ -74,6 +74,12 @@ def _problem(target, positives, metric="roc_auc", task=None, tune=True):
     return Problem(target, _two_columns(np.asarray(positives)), decider, "probabilities")
 
 
+def _cross_fit(method, problem, folds):
+    if method != blending.SINGLE:
+        return cross_fit(blending.load(method), problem, folds)
+    return blending.load(method).best_of(alone(problem, folds), problem, folds)
+
+
 def _skilled(seed=0, rows=600, noises=(1.0, 1.0, 3.0)):
     """Models that see the truth through independent noise."""
     rng = np.random.default_rng(seed)
@@ -123,7 +129,7 @@ def test_best_single_model_is_chosen_on_the_other_folds():
         rng = np.random.default_rng(seed)
         target = rng.permutation(np.arange(120) % 2)
         problem = _problem(target, rng.uniform(size=(20, 120)))
-        fit = cross_fit(blending.load("single"), problem, _folds(target, seed=seed))
+        fit = _cross_fit("single", problem, _folds(target, seed=seed))
         nested.append(fit.score)
         in_sample.append(fit.in_sample)
     assert np.mean(nested) < 0.53
@@ -137,15 +143,14 @@ def test_thresholds_are_never_fitted_on_the_held_fold():
     problem = Problem(target, values, decider, "probabilities")
     folds = _folds(target)
     for method in ("single", "mean", "weighted"):
-        module = blending.load(method)
         parameters = []
         for fold in range(5):
             only = np.flatnonzero(folds == fold)
             changed = problem.target.copy()
             changed[only] = 1 - changed[only]
-            fit = cross_fit(module, problem, folds)
+            fit = _cross_fit(method, problem, folds)
             flipped = Problem(changed, values, decider, "probabilities")
-            other = cross_fit(module, flipped, folds)
+            other = _cross_fit(method, flipped, folds)
             # Other labels in the held fold: the same weights, decision and labels for its rows.
             assert fit.fold_parameters[fold] == other.fold_parameters[fold]
             assert fit.fold_decisions[fold] == other.fold_decisions[fold]
@@ -356,9 +361,18 @@ def test_what_is_tried_is_told_and_how_far_it_is():
     job = SimpleNamespace(say=told.append, progress=progress)
     _compare(target, seen, methods=("mean",), job=job)
     expected = []
-    for what in ("trying the best single model (1 of 2)", "trying mean (2 of 2)"):
-        expected += [what, [what, 6, *["done"] * 6]]
+    for what, fits in (("trying the best single model (1 of 2)", 12), ("trying mean (2 of 2)", 6)):
+        expected += [what, [what, fits, *["done"] * fits]]
     assert told == expected
+
+
+def test_no_decision_of_a_model_is_fitted_twice():
+    target, seen = _skilled(rows=60)
+    task = FakeTask()
+    bootstrap = Bootstrap(np.arange(60), 20)
+    problem = _problem(target, seen, "f1", task)
+    ensemble.compare(["a", "b", "c"], ["mean"], problem, _folds(target), bootstrap)
+    assert len(task.fitted_on) == (3 + 1) * (5 + 1)  # three models and their mean; folds and all
 
 
 def test_equal_models_get_the_plain_mean():
