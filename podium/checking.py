@@ -43,11 +43,11 @@ def check_model(
     """
     settings = Model.model_validate(model)
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
-    chosen = metrics.load(metric)
+    chosen = metrics.load(metric, loaded.class_count)
     submission.rehearse(loaded, chosen, sample, table_format)
     if ":" in metric["name"]:
         call_own_metric(loaded, chosen, manifest.read(targets))
-    elif metric.get("options") and loaded.space == "values":
+    elif metric.get("options") and (loaded.space == "values" or _takes_labels(loaded, chosen)):
         some = loaded.encode(manifest.read(targets))[:2]
         metrics.score_or_nan(chosen, some, some)  # options may not fit the targets
     table = manifest.read(train)
@@ -112,6 +112,10 @@ def look_at(net: network.Network, pictures: torch.Tensor) -> None:
 
 def _blank(rows: int, pictures: int, size: tuple[int, int]) -> torch.Tensor:
     return torch.zeros(rows, pictures, *size, 3, dtype=torch.uint8)
+
+
+def _takes_labels(task: base.Task, metric: metrics.Metric) -> bool:
+    return metric.needs == "labels" and not task.is_packed
 
 
 def call_own_metric(task: base.Task, metric: metrics.Metric, targets) -> None:

@@ -52,7 +52,7 @@ def grade(
     """
     blended = manifest.read_json(blend)
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
-    chosen_metric = metrics.load(metric)
+    chosen_metric = metrics.load(metric, chosen_task.class_count)
     found = predictions.read(prediction)
     tested = manifest.read(test)
     reads_pictures = chosen_task.reads_pictures(chosen_task.options)

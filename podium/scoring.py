@@ -82,7 +82,9 @@ def score_oof(
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
     prediction = oof.read_predictions(model, oof_parts, rows, chosen_task)
-    decider = Decider(chosen_task, metrics.load(metric), thresholds["tune"])
+    decider = Decider(
+        chosen_task, metrics.load(metric, chosen_task.class_count), thresholds["tune"]
+    )
     bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
     result, fitted = score(decider, prediction, rows, bootstrap)
     target_table = manifest.read(targets).loc[rows.ids]
@@ -177,6 +179,7 @@ def secondary_scores(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> dict
     for name, metric in metrics.registry().items():
         if name == decider.metric.name or (metric.tasks and task_name not in metric.tasks):
             continue
+        metric = metric.among(decider.task.class_count)
         value = _secondary(metric, rows.target, labels, fitted.prediction, decider.task)
         if value is not None:
             found[name] = value

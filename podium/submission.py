@@ -59,7 +59,7 @@ def write_submission(
     """
     blended, info = manifest.read_json(blend), manifest.read_json(target)
     task = tasks.load(config["task"]["name"], config["task"]["options"], info)
-    metric = metrics.load(config["metric"])
+    metric = metrics.load(config["metric"], task.class_count)
     found = predictions.read(prediction)
     fingerprint = manifest.read_json(folds)["fingerprint"]
     predictions.check_fingerprint(prediction, found.header.fingerprint, fingerprint)

@@ -292,7 +292,7 @@ def _options(function) -> list[str]:
     annotations = inspect.get_annotations(function)
     return [
         f"`{name}`: {kinds.words(annotations.get(name, Any))} (`{_plain(parameter.default)}`)"
-        for name, parameter in list(inspect.signature(function).parameters.items())[2:]
+        for name, parameter in metrics.options_of(function).items()
     ]
 
 

@@ -8,6 +8,9 @@ function takes one row's target and answer, as the task packs them (a tuple of a
 one), and returns what is to be known of the row: numbers (k,), the same count for every row, or
 any object. `total` makes a score of the measures of any rows: an array (n, k), or an object array
 (n,). So the honest-score machinery can take a thousand resamples without a look at a mask.
+
+A function that must know how many classes there are, which a fold or a resample may not show, takes
+the number as `classes`, by keyword alone; it is no option.
 """
 
 import importlib
@@ -15,7 +18,7 @@ import importlib.util
 import inspect
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +77,12 @@ class Metric:
     def measured_row(self, target: tuple, answer: tuple):
         """What is to be known of one row, of its arrays."""
         return self.function(_only(target), _only(answer), **self.options)
+
+    def among(self, classes: int | None) -> "Metric":
+        """The metric of rows that are one of so many classes; None: of rows that are not."""
+        if classes is None or not any(map(_is_count, _parameters(self.function))):
+            return self
+        return replace(self, options={**self.options, "classes": classes})
 
     @property
     def sign(self) -> int:
@@ -142,8 +151,25 @@ def registry() -> dict[str, Metric]:
     return dict(sorted(_REGISTRY.items()))
 
 
-def load(choice: dict) -> Metric:
+def options_of(function: Callable[..., float]) -> dict[str, inspect.Parameter]:
+    """The options of a metric's function, by their names."""
+    return {each.name: each for each in _parameters(function) if not _is_count(each)}
+
+
+def _parameters(function: Callable[..., float]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())[2:]
+
+
+def _is_count(parameter: inspect.Parameter) -> bool:
+    """Whether it is the number of classes: no option."""
+    return parameter.name == "classes" and parameter.kind is parameter.KEYWORD_ONLY
+
+
+def load(choice: dict, classes: int | None = None) -> Metric:
     """The metric of a config's `metric` section (as a dict).
+
+    Args:
+        classes: how many there are, of a task that finds one for each row.
 
     Raises ConfigError for an unknown name, unknown options, or a function that cannot be found.
     """
@@ -157,7 +183,7 @@ def load(choice: dict) -> Metric:
             f"metric: found {name!r}, expected one of {', '.join(registry())}, or "
             f"module:function{did_you_mean(name, registry())}"
         )
-    known = list(inspect.signature(found.function).parameters)[2:]
+    known = list(options_of(found.function))
     for option in options:
         if option not in known:
             raise ConfigError(
@@ -166,7 +192,7 @@ def load(choice: dict) -> Metric:
             )
     if ":" not in name:
         _check_options(found.function, options)
-    return Metric(**{**found.__dict__, "options": options})
+    return replace(found, options=options).among(classes)
 
 
 def _check_options(function: Callable[..., float], options: dict[str, Any]) -> None:

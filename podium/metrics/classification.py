@@ -32,28 +32,26 @@ def balanced_accuracy(target, prediction):
 
 
 @metric(needs="labels", greater_is_better=True, tasks=_LABEL_TASKS, best=1.0)
-def f1(target, prediction, average: Average = "auto"):
+def f1(target, prediction, average: Average = "auto", *, classes: int | None = None):
     """F1: harmonic mean of precision and recall.
 
     `average` is that of scikit-learn: `binary` (of class 1), `micro`, `macro`, `weighted` (by
     true rows), `samples` (mean over rows, label sets only); `auto` is binary for two classes and
     macro otherwise. Where nothing is predicted and nothing is true it is 0.
     """
-    return _averaged(
-        target, prediction, average, lambda right, asked, there: (2 * right, asked + there)
-    )
+    return _averaged(target, prediction, average, classes, _f1)
 
 
 @metric(needs="labels", greater_is_better=True, tasks=_LABEL_TASKS, best=1.0)
-def precision(target, prediction, average: Average = "auto"):
+def precision(target, prediction, average: Average = "auto", *, classes: int | None = None):
     """Right share of what is predicted; `average` as for `f1`."""
-    return _averaged(target, prediction, average, lambda right, asked, there: (right, asked))
+    return _averaged(target, prediction, average, classes, lambda right, asked, _: (right, asked))
 
 
 @metric(needs="labels", greater_is_better=True, tasks=_LABEL_TASKS, best=1.0)
-def recall(target, prediction, average: Average = "auto"):
+def recall(target, prediction, average: Average = "auto", *, classes: int | None = None):
     """Found share of what is true; `average` as for `f1`."""
-    return _averaged(target, prediction, average, lambda right, asked, there: (right, there))
+    return _averaged(target, prediction, average, classes, lambda right, _, there: (right, there))
 
 
 @metric(needs="labels", greater_is_better=True, tasks=("classification", "ordinal"), best=1.0)
@@ -92,12 +90,18 @@ def log_loss(target, prediction):
     return -np.log(np.clip(right, _SMALLEST, 1.0 - _SMALLEST)).mean()
 
 
-def _averaged(target, prediction, average, ratio):
+def _f1(right, asked, there):
+    return 2 * right, asked + there
+
+
+def _averaged(target, prediction, average, classes, ratio):
     """Mean of `ratio(right, predicted, true) -> (numerator, denominator)`; 0/0 counts as 0."""
     target, prediction = np.asarray(target), np.asarray(prediction)
     is_set = target.ndim == 2
+    if classes is None:  # as many as are seen
+        classes = 1 + max(1, np.max(target, initial=0), np.max(prediction, initial=0))
     if average == "auto":
-        average = "binary" if not is_set and _largest(target, prediction) <= 1 else "macro"
+        average = "binary" if not is_set and classes == 2 else "macro"
     if average == "samples":
         if not is_set:
             raise ConfigError(
@@ -106,7 +110,7 @@ def _averaged(target, prediction, average, ratio):
             )
         return np.mean(_divided(*ratio(*confusion.hits_per_row(target, prediction))))
     if average == "binary":
-        if is_set or _largest(target, prediction) > 1:
+        if is_set or classes != 2:
             raise ConfigError(
                 "metric.options.average: binary is for two classes; expected micro, macro or "
                 "weighted"
@@ -119,10 +123,6 @@ def _averaged(target, prediction, average, ratio):
     if average == "macro":
         return np.mean(each)
     return each @ there / there.sum() if there.sum() > 0 else 0.0
-
-
-def _largest(target, prediction) -> int:
-    return max(np.max(target, initial=0), np.max(prediction, initial=0))
 
 
 def _divided(numerator, denominator):

@@ -62,6 +62,11 @@ class Task(ABC):
         """Names of the prediction's columns: classes, labels or targets."""
         return self.info["names"]
 
+    @property
+    def class_count(self) -> int | None:
+        """How many classes or grades there are, where a row is one of them."""
+        return None
+
     # ---------------------------------------------------------------- reading
 
     @classmethod

@@ -98,7 +98,7 @@ def open_inputs(
     known = list(map(manifest.read_json, started))
     opened = Inputs(
         loaded,
-        metrics.load(metric),
+        metrics.load(metric, loaded.class_count),
         folds_module.read(folds),
         ids,
         np.flatnonzero(readable),

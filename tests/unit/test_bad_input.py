@@ -419,6 +419,11 @@ case("classes into a column of numbers", "model", "'shape': expected numbers", "
 )
 
 
+case("the F1 of two classes where there are more", "model", "average: binary is for two classes")(
+    lambda c: c.key("metric", {"name": "f1", "options": {"average": "binary"}})
+)
+
+
 @case(
     "a metric of one's own that fails",
     "model",

@@ -166,6 +166,23 @@ def test_f1_precision_and_recall_agree_with_scikit_learn(name, reference, seed):
     assert score(name, sets, guesses) == pytest.approx(reference(sets, guesses, average="macro"))
 
 
+def test_how_classes_are_averaged_does_not_depend_on_the_rows():
+    """A fold, a kind of picture or a resample may show two classes of three alone."""
+    target, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
+    for name, reference in (("f1", sk.f1_score), ("recall", sk.recall_score)):
+        three, two, sets = (metrics.load({"name": name}, count) for count in (3, 2, None))
+        assert three(target, predicted) == reference(target, predicted, average="macro")
+        assert two(target, predicted) == sets(target, predicted) == reference(target, predicted)
+    with pytest.raises(ConfigError, match="two classes"):
+        metrics.load({"name": "f1", "options": {"average": "binary"}}, 3)(target, predicted)
+
+
+def test_the_number_of_classes_is_no_option():
+    with pytest.raises(ConfigError, match="has no option 'classes'"):
+        metrics.load({"name": "f1", "options": {"classes": 3}})
+    assert metrics.load({"name": "accuracy"}, 3).options == {}
+
+
 def test_averages_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match="two classes"):
         score("f1", np.array([0, 1, 2]), np.array([0, 1, 2]), average="binary")

@@ -51,6 +51,10 @@ class Task(base.Task):
         return target
 
     @property
+    def class_count(self):
+        return len(self.names)
+
+    @property
     def outputs(self):
         return len(self.names)
 

@@ -45,6 +45,10 @@ class Task(base.Task):
         return target
 
     @property
+    def class_count(self):
+        return len(self.grades)
+
+    @property
     def outputs(self):
         return {
             "regression": 1,
