@@ -275,15 +275,22 @@ def fit(picture: np.ndarray, size: int) -> np.ndarray:
     """
     from PIL import Image, ImageColor
 
+    image = Image.fromarray(of_size(picture, size))
+    ground = Image.new("RGB", (size, size), ImageColor.getrgb(GROUND))
+    ground.paste(image, ((size - image.size[0]) // 2, (size - image.size[1]) // 2))
+    return np.asarray(ground)
+
+
+def of_size(picture: np.ndarray, size: int) -> np.ndarray:
+    """A picture as `fit` takes it, its longer side of that size, (h, w, 3) uint8."""
+    from PIL import Image
+
     picture = np.asarray(picture)
     image = Image.fromarray(picture[..., 0] if picture.shape[2:] == (1,) else picture)
     scale = size / max(image.size)
     target = tuple(max(1, round(side * scale)) for side in image.size)
     how = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BICUBIC
-    ground = Image.new("RGB", (size, size), ImageColor.getrgb(GROUND))
-    image = image.convert("RGB").resize(target, how)
-    ground.paste(image, ((size - target[0]) // 2, (size - target[1]) // 2))
-    return np.asarray(ground)
+    return np.asarray(image.convert("RGB").resize(target, how))
 
 
 def picture_grid(
@@ -292,6 +299,7 @@ def picture_grid(
     title: str = "",
     columns: int = 8,
     colours: Sequence[str] | None = None,
+    key: Mapping[str, tuple[int, int, int] | None] | None = None,
 ):
     """Pictures in a grid, each with a caption below.
 
@@ -300,18 +308,20 @@ def picture_grid(
         captions: one per picture; a line break starts a new line.
         columns: pictures in a row; the fewer, the larger.
         colours: colour of a frame around each picture, or "" for none.
+        key: words that stand beside the title, each behind a square of its colour or alone.
 
     Returns:
         A figure for `save`.
     """
     captions = list(captions) if captions is not None else []
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
-    tile = _tile(columns)
+    tile = side_of_tile(columns)
     step = tile + 2 * _GAP + lines * _LINE
     sheet = _Sheet((2 * _LINE if title else 0) + max(1, math.ceil(len(pictures) / columns)) * step)
     if title:
-        sheet.text(0, 0, title, weight="bold", size=11)
-    letters = max(8, int(tile / 7.7))  # a digit is 7.7 pixels wide
+        notes = [part for word, colour in (key or {}).items() for part in _keyed(word, colour)]
+        sheet.text(0, 0, title, weight="bold", size=11, notes=notes)
+    letters = max(8, int(tile / 8.2))  # a digit is 7.7 pixels wide, and dots are three of one
     for number, picture in enumerate(pictures):
         x = number % columns * (tile + _GAP)
         y = (2 * _LINE if title else 0) + number // columns * step
@@ -332,7 +342,7 @@ def contact_sheet(
     Returns:
         A figure for `save`.
     """
-    tile = _tile(columns)
+    tile = side_of_tile(columns)
     top = 2 * _LINE if title else 0
     step = tile + 2 * _GAP + _LINE + 3
     sheet = _Sheet(top + len(groups) * step)
@@ -340,13 +350,19 @@ def contact_sheet(
         sheet.text(0, 0, title, weight="bold", size=11)
     for row, (name, note, pictures) in enumerate(groups):
         y = top + row * step
-        sheet.text(0, y, shorten(name, 70), weight="bold", size=9, note=note)
+        notes = [(note, GREY)] if note else []
+        sheet.text(0, y, shorten(name, 70), weight="bold", size=9, notes=notes)
         for number, picture in enumerate(list(pictures)[:columns]):
             sheet.picture(number * (tile + _GAP), y + _LINE + 3, fit(picture, tile))
     return sheet.figure()
 
 
-def _tile(columns: int) -> int:
+def _keyed(word: str, colour: tuple[int, int, int] | None) -> list[tuple]:
+    square = [] if colour is None else [("■", tuple(level / 255 for level in colour))]
+    return [*square, (word, GREY)]
+
+
+def side_of_tile(columns: int) -> int:
     """Side in pixels of one of `columns` pictures across the report."""
     return (round(WIDTH * DPI) - 2 * _MARGIN - (columns - 1) * _GAP) // columns
 
@@ -379,10 +395,10 @@ class _Sheet:
         figure.figimage(self.canvas, 0, 0, origin="upper")
         renderer = FigureCanvasAgg(figure).get_renderer()
         for x, y, text, style in self.texts:
-            note = style.pop("note", "")
+            notes = style.pop("notes", [])
             place = {"y": 1 - y / self.height, "va": "top", "size": style.pop("size")}
             written = figure.text(x / self.width, s=text, **place, **style)
-            if note:
+            for note, colour in notes:
                 end = written.get_window_extent(renderer).x1 + _GAP
-                figure.text(end / self.width, s=note, **place, color=GREY)
+                written = figure.text(end / self.width, s=note, **place, color=colour)
         return figure

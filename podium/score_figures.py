@@ -1,6 +1,6 @@
 """Figures of scores and blends; style and shared plots are those of `podium.figures`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ def draw_model(
     curves: Sequence[pd.DataFrame],
     train: pd.DataFrame,
     draw: Callable,
+    key: Mapping,
     folder: Path,
 ) -> list[str]:
     """All figures of one model; returns their names, in the order to read them.
@@ -36,6 +37,7 @@ def draw_model(
         train: the manifest, for the pictures of the mistakes.
         draw: (id, picture, its pixels per pixel of the row's) to the picture with the row's
             target and prediction drawn on it, where the task has such.
+        key: what the colours of these drawings mean, see `podium.tasks.base.Task.key`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
@@ -57,7 +59,7 @@ def draw_model(
         drawn["residuals"] = residuals(names, target, prediction)
     elif has_classes and prediction.shape[1] == 1:
         drawn["predicted"] = grades(names, target, prediction[:, 0], result["decision"])
-    gallery = mistakes(result["mistakes"], train, draw)
+    gallery = mistakes(result["mistakes"], train, draw, key)
     if gallery is not None:
         drawn["mistakes"] = gallery
     for name, figure in drawn.items():
@@ -295,26 +297,35 @@ def _some(count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(count, MOST_POINTS, replace=False))
 
 
-def mistakes(worst: Sequence[dict], train: pd.DataFrame, draw: Callable):
+#: Pictures of mistakes in a row, and in all; of those with drawings, which need room.
+MISTAKES, DRAWN_MISTAKES = (6, 24), (3, 12)
+
+
+def mistakes(worst: Sequence[dict], train: pd.DataFrame, draw: Callable, key: Mapping):
     """The worst rows as pictures with what is true and what was said; None without pictures."""
     from podium import pictures
 
+    columns, most = DRAWN_MISTAKES if key else MISTAKES
+    side = figures.side_of_tile(columns)
     shown, captions = [], []
-    for entry in worst:
+    for entry in worst[:most]:
         row = train.loc[entry["id"]]
         paths = list(row["pictures"])
         if not paths:
             continue
         try:
-            picture = pictures.read_picture(paths[0], at_least=(192, 192))
+            picture = pictures.read_picture(paths[0], at_least=(side, side))
         except pictures.PictureError:
             continue
+        if key:  # lines and points are drawn in the size that they are seen in
+            picture = figures.of_size(picture, side)
         scale = np.array(picture.shape[1::-1]) / (row["width"], row["height"])
         shown.append(draw(entry["id"], picture, scale))
         captions.append(f"true: {entry['true']}\nsaid: {entry['predicted']}\n{entry['id']}")
     if not shown:
         return None
-    return figures.picture_grid(shown, captions, title="Worst mistakes, worst first", columns=6)
+    title = "Worst mistakes, worst first"
+    return figures.picture_grid(shown, captions, title, columns, key=key)
 
 
 # ------------------------------------------------------------------------------------- blend

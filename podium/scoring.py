@@ -117,8 +117,9 @@ def score_oof(
         row = place[id_]
         return chosen_task.draw(picture, scale, rows.target[row], prediction[row])
 
+    key, pictures = chosen_task.key, manifest.read(train)
     result["figures"] = score_figures.draw_model(
-        result, kind, names, rows.target, prediction, curves, manifest.read(train), draw, folder
+        result, kind, names, rows.target, prediction, curves, pictures, draw, key, folder
     )
     manifest.write_json(outputs["metrics"], result)
     if job is not None:

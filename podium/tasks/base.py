@@ -7,7 +7,7 @@ boxes or pictures is a `podium.tasks.packed.PackedTask`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
 LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]
 
+#: What the colours of `Task.draw` mean: words to red, green and blue, or to None without a colour.
+Key = Mapping[str, tuple[int, int, int] | None]
 #: Kinds of targets that are one of some names, or several of them (see `Task.describe_targets`).
 NAMED_KINDS = ("classes", "labels")
 #: Kinds that exploration and scoring know; a task with another speaks for itself.
@@ -51,6 +53,7 @@ class Task(ABC):
     takes_targets: ClassVar[bool] = False
     #: Whether targets are places in the picture, as the task's `TRAITS` say.
     is_spatial: ClassVar[bool] = False
+    key: ClassVar[Key] = {}
 
     def __init__(self, options: Any, info: dict):
         self.options = options

@@ -114,6 +114,15 @@ def test_picture_grid_grows_with_rows(pictures, tmp_path):
     figures.save(figures.picture_grid([], title="none"), tmp_path / "empty.png")
 
 
+def test_a_key_stands_beside_the_title(pictures):
+    key = {"found": (0, 200, 80), "beside each other": None}
+    texts = figures.picture_grid(pictures[:2], title="T", key=key).texts
+    assert [text.get_text() for text in texts] == ["T", "■", "found", "beside each other"]
+    places = [text.get_position()[0] for text in texts]
+    assert places == sorted(places)
+    assert texts[1].get_color() == (0, 200 / 255, 80 / 255)
+
+
 def test_contact_sheet_has_a_row_per_group(pictures, tmp_path):
     groups = [("cat", "7 rows", pictures[:7]), ("a $ b", "", pictures[:1])]
     one = size_of(figures.save(figures.contact_sheet(groups[:1]), tmp_path / "one.png"))

@@ -706,7 +706,13 @@ def test_mistakes_and_drawings_show_what_is_wrong():
     assert task.answer(said, 3.14) == "3.1 levels off"
     small = clean[::2, ::2]
     drawn = task.draw(small, np.array([0.5, 0.5]), target, said)
-    assert drawn.shape == (12, 4 * 16, 3)
+    assert drawn.shape == (2 * 12, 2 * 16, 3)
+    np.testing.assert_array_equal(drawn[:12, :16], small)
+    answer, true, error = drawn[:12, 16:], drawn[12:, :16], drawn[12:, 16:]
+    assert (answer[6:] == true[6:]).all()
+    assert (error[6:] == 255).all()  # white is right
+    assert (answer[:3] != true[:3]).any(axis=2).all()
+    assert error[:3].min() < 200
     assert task.draw(small, np.array([0.5, 0.5]), target).shape == (12, 32, 3)
     shown = error_map(np.full((2, 1, 1), 100, np.uint8), np.array([[[200]], [[100]]]))
     assert shown.tolist() == [[[200, 20, 20]], [[255, 255, 255]]]

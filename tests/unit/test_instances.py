@@ -636,6 +636,12 @@ def test_drawings_are_green_yellow_and_red(blobs):
     empty = packed.pack(np.zeros_like(labels))
     assert colours(task.draw(picture, scale, empty, maps_of(target[0]))) == {red, black}
     assert task.answer(maps_of(target[0]), 0.25) == "4 objects, 0.75 right"
+    wide, narrow = np.zeros((2, 24, 24), np.uint16)
+    wide[4:16, 4:16] = narrow[5:15, 5:15] = 1
+    canvas = np.zeros((24, 24, 3), np.uint8)
+    drawn = task.draw(canvas, np.ones(2), packed.pack(wide), packed.pack(narrow, np.ones(1)))
+    assert colours(drawn) == {green, (70, 150, 255), black}
+    assert set(task.key.values()) == {green, yellow, red, (70, 150, 255)}
 
 
 # --------------------------------------------------------------------------------- Mask R-CNN

@@ -15,7 +15,7 @@ from podium.errors import DataError, PodiumError, did_you_mean, some_of
 from podium.metrics.boxes import found_in, matched, precision_of_class
 from podium.metrics.coco import LEVELS
 from podium.packed import column, pack, unpack
-from podium.tasks import targets
+from podium.tasks import base, targets
 from podium.tasks.detection.options import TRAITS, losses
 from podium.tasks.packed import (
     PackedTask,
@@ -51,6 +51,7 @@ class Task(PackedTask):
     """
 
     space: ClassVar[str] = "boxes"
+    key: ClassVar[base.Key] = {"found": GREEN, "missed": YELLOW, "wrong": RED}
     takes_targets: ClassVar[bool] = True
     is_spatial: ClassVar[bool] = TRAITS.is_spatial
 

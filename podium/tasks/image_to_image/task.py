@@ -21,7 +21,7 @@ from podium.metrics.pictures import WHITE, decibels, psnr, ssim
 from podium.packed import column, pack, unpack
 from podium.pictures import Folder, PictureError, read_picture
 from podium.tables import path_problem
-from podium.tasks import targets
+from podium.tasks import base, targets
 from podium.tasks.image_to_image import pixels
 from podium.tasks.packed import PackedTask
 
@@ -35,6 +35,8 @@ THREADS = 4
 CLEAN = "clean"
 #: Levels of an error that the error map shows as fully wrong.
 FAR = 64
+#: Colours of what is too bright and too dark.
+BRIGHT, DARK = (200, 20, 20), (20, 60, 200)
 
 
 class Task(PackedTask):
@@ -46,6 +48,11 @@ class Task(PackedTask):
     """
 
     space: ClassVar[str] = "pictures"
+    key: ClassVar[base.Key] = {
+        "above: picture, answer; below: clean, error": None,
+        "too bright": BRIGHT,
+        "too dark": DARK,
+    }
 
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
@@ -377,21 +384,22 @@ class Task(PackedTask):
         return np.array([error(*pair) for pair in zip(target, prediction, strict=True)])
 
     def draw(self, picture, scale, target, prediction=None):
-        """The picture beside the clean one; with a prediction: it, the clean one and its error."""
+        """Picture, clean one; with a prediction two rows: picture, it; clean one, its error."""
         (clean,) = unpack(target)
-        shown = [picture, _with_channels(clean, 3)]
+        rows = [[picture, _with_channels(clean, 3)]]
         if prediction is not None:
             answer = _levels(unpack(prediction)[0])
-            shown.insert(1, _with_channels(answer, 3))
-            shown.append(error_map(clean, answer))
-        return np.hstack([scaled(each, picture.shape[:2]) for each in shown])
+            rows[0][1] = _with_channels(answer, 3)
+            rows.append([_with_channels(clean, 3), error_map(clean, answer)])
+        size = picture.shape[:2]
+        return np.vstack([np.hstack([scaled(each, size) for each in row]) for row in rows])
 
 
 def error_map(clean: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Where an answer is too bright (red) and too dark (blue), uint8 (H, W, 3); right is white."""
     error = (answer.astype(np.float64) - clean).mean(axis=2)
     wrong = np.clip(np.abs(error) / FAR, 0, 1)[..., None]
-    colour = np.where(error[..., None] > 0, (200, 20, 20), (20, 60, 200))
+    colour = np.where(error[..., None] > 0, BRIGHT, DARK)
     return np.round(255 * (1 - wrong) + colour * wrong).astype(np.uint8)
 
 

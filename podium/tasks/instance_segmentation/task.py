@@ -13,7 +13,7 @@ from podium.basins import Basins
 from podium.errors import DataError, some_of
 from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
 from podium.packed import column, unpack
-from podium.tasks import targets
+from podium.tasks import base, targets
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
 from podium.tasks.instance_segmentation.options import losses as names_of_losses
@@ -27,7 +27,7 @@ from podium.tasks.packed import (
 #: A piece of an object that a transform has cut it in is one of its own from this share of it.
 PIECE = 0.1
 #: Colours of outlines.
-FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
+FOUND, TRUE, MISSED, WRONG = (0, 200, 80), (70, 150, 255), (255, 215, 0), (235, 40, 40)
 #: Thirds of the training objects, by their area.
 SIZES = ("small", "middle", "large")
 #: Least area of an object where nothing else is said: noise has fewer pixels.
@@ -53,6 +53,12 @@ class Task(PackedTask):
     """
 
     space: ClassVar[str] = "instances"
+    key: ClassVar[base.Key] = {
+        "found": FOUND,
+        "its true outline": TRUE,
+        "missed": MISSED,
+        "wrong": WRONG,
+    }
     #: A watershed takes its time.
     fitted_on: ClassVar[int] = 120
     finds_by: ClassVar[tuple[str, ...]] = ("threshold", "depth")
@@ -590,7 +596,7 @@ class Task(PackedTask):
     def draw(self, picture, scale, target, prediction=None):
         """Outlines: found objects green, missed ones yellow, wrong answers red.
 
-        Of several classes with their names.
+        A found one's true outline is blue below the green. Of several classes with their names.
         """
         true = unpack(target)
         labels, classes = target_of(true)
@@ -601,6 +607,7 @@ class Task(PackedTask):
         said = unpack(self._decided([prediction])[0])
         found, right = matched(true, said, 0.5)
         said_labels, _, said_classes = answer_of(said)
+        _outline(drawn, labels, found, TRUE)
         self._outline(drawn, said_labels, said_classes, ~right, WRONG)
         self._outline(drawn, said_labels, said_classes, right, FOUND)
         self._outline(drawn, labels, classes, ~found, MISSED)

@@ -25,6 +25,10 @@ DRAWN = 1000
 STEP = 5.0
 
 
+#: Colours of points, and of the line between two.
+TRUE, SAID, BETWEEN = (0, 190, 80), (230, 40, 40), (255, 220, 0)
+
+
 class Task(base.Task):
     """Points: targets are (n, 2 x points), x and y by turns, in pixels of the row's picture.
 
@@ -33,6 +37,7 @@ class Task(base.Task):
     """
 
     space: ClassVar[str] = "values"
+    key: ClassVar[base.Key] = {"true": TRUE, "said": SAID, "how far off": BETWEEN}
     is_spatial: ClassVar[bool] = TRAITS.is_spatial
 
     @classmethod
@@ -417,8 +422,8 @@ class Task(base.Task):
             said = _points(self.decide(prediction[None], self.default_decision()))[0]
         for a, b in zip(true, said, strict=True):
             if np.isfinite([a, b]).all() and prediction is not None:
-                cv2.line(drawn, at(a), at(b), (255, 220, 0), 1, cv2.LINE_AA)
-        for points, colour in ((true, (0, 190, 80)), (said, (230, 40, 40))):
+                cv2.line(drawn, at(a), at(b), BETWEEN, 1, cv2.LINE_AA)
+        for points, colour in ((true, TRUE), (said, SAID)):
             for point in points if prediction is not None or points is true else ():
                 if np.isfinite(point).all():
                     cv2.circle(drawn, at(point), size, colour, -1, cv2.LINE_AA)

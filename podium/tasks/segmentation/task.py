@@ -11,7 +11,7 @@ import pandas as pd
 from podium import coco, framing, masks, run_order, tables, views
 from podium.errors import DataError, count, did_you_mean, some_of
 from podium.packed import column, pack, unpack
-from podium.tasks import targets
+from podium.tasks import base, targets
 from podium.tasks.faults import Faults
 from podium.tasks.packed import PackedTask, fitted_apart
 from podium.tasks.segmentation import ids as class_ids
@@ -48,6 +48,7 @@ class Task(PackedTask):
     """
 
     space: ClassVar[str] = "masks"
+    key: ClassVar[base.Key] = {"found": FOUND, "missed": MISSED, "wrong": WRONG}
 
     @classmethod
     def read_targets(cls, table, columns, options, sample, found):
