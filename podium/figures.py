@@ -334,26 +334,31 @@ def picture_grid(
 def contact_sheet(
     groups: Sequence[tuple[str, str, Sequence[np.ndarray]]], title: str = "", columns: int = 8
 ):
-    """A row of pictures per group, under its name.
+    """Pictures per group, under its name.
 
     Args:
-        groups: name, a note beside it in grey (a count), and up to `columns` pictures.
+        groups: name, a note beside it in grey (a count), and the pictures.
+        columns: pictures in a row.
 
     Returns:
         A figure for `save`.
     """
     tile = side_of_tile(columns)
     top = 2 * _LINE if title else 0
-    step = tile + 2 * _GAP + _LINE + 3
-    sheet = _Sheet(top + len(groups) * step)
+    step = tile + _GAP
+    heads = _LINE + 3
+    rows = [max(1, math.ceil(len(pictures) / columns)) for _, _, pictures in groups]
+    sheet = _Sheet(top + sum(heads + count * step + _GAP for count in rows))
     if title:
         sheet.text(0, 0, title, weight="bold", size=11)
-    for row, (name, note, pictures) in enumerate(groups):
-        y = top + row * step
+    y = top
+    for (name, note, pictures), count in zip(groups, rows, strict=True):
         notes = [(note, GREY)] if note else []
         sheet.text(0, y, shorten(name, 70), weight="bold", size=9, notes=notes)
-        for number, picture in enumerate(list(pictures)[:columns]):
-            sheet.picture(number * (tile + _GAP), y + _LINE + 3, fit(picture, tile))
+        for number, picture in enumerate(pictures):
+            row, column = divmod(number, columns)
+            sheet.picture(column * step, y + heads + row * step, fit(picture, tile))
+        y += heads + count * step + _GAP
     return sheet.figure()
 
 

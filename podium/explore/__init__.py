@@ -84,12 +84,16 @@ def explore(
 
 def _look(seen: dict[str, pd.DataFrame], task, target, folder: Path, job) -> tuple[dict, dict]:
     """Decode a sample of both parts, draw the contact sheets; what was seen, and how much."""
+    from podium import figures
     from podium.explore import samples, sheets
 
     rng = np.random.default_rng(SEED)
     most = dict(zip(seen, samples.affordable(*seen.values()), strict=True))
     chosen = {name: samples.choose(len(seen[name]), most[name], rng) for name in seen}
-    groups = sheets.classes_of(target)
+    drawn_on = task.is_spatial
+    groups = sheets.kinds_of(seen["train"]) if drawn_on else sheets.classes_of(target)
+    columns = sheets.DRAWN_COLUMNS if drawn_on else sheets.COLUMNS
+    side = figures.side_of_tile(columns)
     picked = sheets.pick(groups, rng)
     few = min(len(chosen["test"]), sheets.TEST_PICTURES)
     show = {
@@ -102,13 +106,14 @@ def _look(seen: dict[str, pd.DataFrame], task, target, folder: Path, job) -> tup
     for name, table in seen.items():
         # Rows picked for a sheet would tilt the statistics towards rare classes.
         places = np.union1d(chosen[name], show[name])
-        looks[name] = samples.look(table, places, show[name]).of(chosen[name])
-    if task.is_spatial:
+        looks[name] = samples.look(table, places, show[name], side).of(chosen[name])
+    if drawn_on:
         sides = seen["train"][["width", "height"]].to_numpy()
         for place, small in looks["train"].thumbnails.items():
-            scale = np.array(small.shape[1::-1]) / sides[place]
-            looks["train"].thumbnails[place] = task.draw(small, scale, target.array[place])
-    drawn = sheets.draw_sheets(groups, picked, looks["train"], folder)
+            large = figures.of_size(small, side)
+            scale = np.array(large.shape[1::-1]) / sides[place]
+            looks["train"].thumbnails[place] = task.draw(large, scale, target.array[place])
+    drawn = sheets.draw_sheets(groups, picked, looks["train"], columns, folder)
     sheets.draw_test(seen["test"], looks["test"], folder)
     sampled = {
         name: {"rows": len(chosen[name]), "of": len(seen[name]), "pictures": len(looks[name].rows)}

@@ -89,9 +89,14 @@ def look(
     table: pd.DataFrame,
     places: np.ndarray,
     show: Iterable[int],
+    side: int = THUMBNAIL,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Looks:
-    """Decode the pictures of these rows of a manifest, and keep thumbnails of those in `show`."""
+    """Decode the pictures of these rows of a manifest, and keep thumbnails of those in `show`.
+
+    Args:
+        side: of a thumbnail, at most twice `THUMBNAIL`.
+    """
     show, thumbnails, seen = set(map(int, show)), {}, []
     for number, place in enumerate(map(int, places)):
         smalls = []
@@ -99,7 +104,7 @@ def look(
             picture = read_small(path)
             seen.append((place, position, *_statistics(picture), small_grey(picture)))
             if place in show:
-                smalls.append(shrink(picture, THUMBNAIL))
+                smalls.append(shrink(picture, side))
         if place in show:
             thumbnails[place] = side_by_side(smalls)
         progress(number + 1, len(places))

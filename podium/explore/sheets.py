@@ -1,4 +1,4 @@
-"""Contact sheets: a few pictures of every class, and of the test rows."""
+"""Contact sheets: a few pictures of every class or kind, and of the test rows."""
 
 from itertools import pairwise
 
@@ -10,17 +10,25 @@ from podium.errors import count
 from podium.explore.findings import number
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
-from podium.tasks.base import KINDS
 
 PER_CLASS, PER_SHEET, MOST_SHEETS, TEST_PICTURES = 8, 12, 9, 32
+#: Pictures in a row; fewer where targets are drawn on them, which need room.
+COLUMNS, DRAWN_COLUMNS = 8, 4
 #: Bins of equal size that continuous targets are shown in.
 QUANTILES = 6
 
 
+def kinds_of(table: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
+    """Groups of a manifest's rows, by the look of their pictures, the most frequent first."""
+    looks = table["look"].to_numpy()
+    kinds = table["look"].value_counts().index
+    if len(kinds) == 1:
+        return [("at random", np.arange(len(looks)))]
+    return [(kind, np.flatnonzero(looks == kind)) for kind in kinds]
+
+
 def classes_of(target: Target) -> list[tuple[str, np.ndarray]]:
     """Groups of rows to show: name and places; classes, labels, or quantiles of the first value."""
-    if target.kind not in KINDS:
-        return [("at random", np.arange(len(target.array)))]
     if target.kind == "values":
         return _quantiles(target.names[0], target.matrix[:, 0].astype(float))
     if target.kind == "labels":
@@ -55,7 +63,7 @@ def pick(groups: list[tuple[str, np.ndarray]], rng: np.random.Generator) -> list
     ]
 
 
-def draw_sheets(groups, picked: list[np.ndarray], looks: Looks, folder) -> list[str]:
+def draw_sheets(groups, picked: list[np.ndarray], looks: Looks, columns: int, folder) -> list[str]:
     """Draw `sheet-1.png` and so on; returns their names."""
     filled = [(name, rows) for name, rows in groups if len(rows)]
     names = []
@@ -67,7 +75,7 @@ def draw_sheets(groups, picked: list[np.ndarray], looks: Looks, folder) -> list[
             ]
         ]
         names.append(f"sheet-{first // PER_SHEET + 1}")
-        sheet = figures.contact_sheet(rows, "Training pictures", columns=PER_CLASS)
+        sheet = figures.contact_sheet(rows, "Training pictures", columns=columns)
         figures.save(sheet, folder / f"{names[-1]}.png")
     return names
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from podium import manifest, masks, tasks
 from podium.errors import count
-from podium.explore import columns, duplicates, explore, leaks, samples
+from podium.explore import columns, duplicates, explore, leaks, samples, sheets
 from podium.explore.appearance import difference
 from podium.explore.findings import Finding, share, worst_first
 from podium.explore.targets import Target
@@ -242,6 +242,14 @@ def test_rare_kinds_of_pictures_are_told(tmp_path):
     assert [row["train"] for row in told["rows"]] == [37, 3]
     assert [row["test"] for row in told["rows"]] == [5, 0]
     assert "`sampling_by: looks`" in told["text"]
+
+
+def test_where_targets_are_drawn_a_sheet_has_a_row_per_kind_of_picture():
+    table = pd.DataFrame({"look": ["dark grey", "bright colour", "dark grey"]})
+    groups = {name: rows.tolist() for name, rows in sheets.kinds_of(table)}
+    assert list(groups.items()) == [("dark grey", [0, 2]), ("bright colour", [1])]
+    ((name, rows),) = sheets.kinds_of(table[::2])
+    assert (name, rows.tolist()) == ("at random", [0, 1])
 
 
 def test_regression_with_several_pictures_a_row(tmp_path):

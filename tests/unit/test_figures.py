@@ -128,3 +128,5 @@ def test_contact_sheet_has_a_row_per_group(pictures, tmp_path):
     one = size_of(figures.save(figures.contact_sheet(groups[:1]), tmp_path / "one.png"))
     two = size_of(figures.save(figures.contact_sheet(groups), tmp_path / "two.png"))
     assert two[1] > one[1] + 100
+    wrapped = figures.contact_sheet([("cat", "7 rows", pictures[:7])], columns=4)
+    assert size_of(figures.save(wrapped, tmp_path / "wrapped.png"))[1] > one[1] + 150

@@ -303,6 +303,9 @@ def test_true_points_are_green_and_predicted_ones_red(task):
     x, y = np.round((PLACES[0] + 0.5) * 2 - 0.5).astype(int)
     assert drawn[y, x].tolist() == [0, 190, 80]
     assert drawn[y + 12, x + 12].tolist() == [230, 40, 40]
+    alone = task.draw(blank, np.array([2.0, 2.0]), target)
+    assert alone[y, x].tolist() == [0, 190, 80]
+    assert alone[..., 0].max() < 100  # nothing red
 
 
 def test_the_training_score_is_that_of_the_moved_points(task):

@@ -416,17 +416,16 @@ class Task(base.Task):
         def at(point) -> tuple[int, int]:
             return tuple(round(v) for v in (point + 0.5) * scale - 0.5)
 
-        true = _points(target[None])[0]
-        said = true
+        layers = [(_points(target[None])[0], TRUE)]
         if prediction is not None:
             said = _points(self.decide(prediction[None], self.default_decision()))[0]
-        for a, b in zip(true, said, strict=True):
-            if np.isfinite([a, b]).all() and prediction is not None:
-                cv2.line(drawn, at(a), at(b), BETWEEN, 1, cv2.LINE_AA)
-        for points, colour in ((true, TRUE), (said, SAID)):
-            for point in points if prediction is not None or points is true else ():
-                if np.isfinite(point).all():
-                    cv2.circle(drawn, at(point), size, colour, -1, cv2.LINE_AA)
+            layers.append((said, SAID))
+            for a, b in zip(layers[0][0], said, strict=True):
+                if np.isfinite([a, b]).all():
+                    cv2.line(drawn, at(a), at(b), BETWEEN, 1, cv2.LINE_AA)
+        for points, colour in layers:
+            for point in points[np.isfinite(points).all(axis=1)]:
+                cv2.circle(drawn, at(point), size, colour, -1, cv2.LINE_AA)
         return drawn
 
 
