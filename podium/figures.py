@@ -29,6 +29,9 @@ COLOURS = {"train": BLUE, "test": ORANGE, "valid": ORANGE, "good": GREEN, "bad":
 #: White to blue, for counts and shares.
 SEQUENTIAL = ("#ffffff", "#d4e6f2", "#7fb8dc", "#2a86c0", "#004a78")
 
+#: What colours mean: words to red, green and blue (0 to 255), or to None without a colour.
+Key = Mapping[str, tuple[int, int, int] | None]
+
 _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -299,7 +302,7 @@ def picture_grid(
     title: str = "",
     columns: int = 8,
     colours: Sequence[str] | None = None,
-    key: Mapping[str, tuple[int, int, int] | None] | None = None,
+    key: Key | None = None,
 ):
     """Pictures in a grid, each with a caption below.
 
@@ -319,8 +322,7 @@ def picture_grid(
     step = tile + 2 * _GAP + lines * _LINE
     sheet = _Sheet((2 * _LINE if title else 0) + max(1, math.ceil(len(pictures) / columns)) * step)
     if title:
-        notes = [part for word, colour in (key or {}).items() for part in _keyed(word, colour)]
-        sheet.text(0, 0, title, weight="bold", size=11, notes=notes)
+        sheet.text(0, 0, title, weight="bold", size=11, notes=_keyed(key))
     letters = max(8, int(tile / 8.2))  # a digit is 7.7 pixels wide, and dots are three of one
     for number, picture in enumerate(pictures):
         x = number % columns * (tile + _GAP)
@@ -332,13 +334,17 @@ def picture_grid(
 
 
 def contact_sheet(
-    groups: Sequence[tuple[str, str, Sequence[np.ndarray]]], title: str = "", columns: int = 8
+    groups: Sequence[tuple[str, str, Sequence[np.ndarray]]],
+    title: str = "",
+    columns: int = 8,
+    key: Key | None = None,
 ):
     """Pictures per group, under its name.
 
     Args:
         groups: name, a note beside it in grey (a count), and the pictures.
         columns: pictures in a row.
+        key: as for `picture_grid`.
 
     Returns:
         A figure for `save`.
@@ -350,7 +356,7 @@ def contact_sheet(
     rows = [max(1, math.ceil(len(pictures) / columns)) for _, _, pictures in groups]
     sheet = _Sheet(top + sum(heads + count * step + _GAP for count in rows))
     if title:
-        sheet.text(0, 0, title, weight="bold", size=11)
+        sheet.text(0, 0, title, weight="bold", size=11, notes=_keyed(key))
     y = top
     for (name, note, pictures), count in zip(groups, rows, strict=True):
         notes = [(note, GREY)] if note else []
@@ -362,9 +368,14 @@ def contact_sheet(
     return sheet.figure()
 
 
-def _keyed(word: str, colour: tuple[int, int, int] | None) -> list[tuple]:
-    square = [] if colour is None else [("■", tuple(level / 255 for level in colour))]
-    return [*square, (word, GREY)]
+def _keyed(key: Key | None) -> list[tuple]:
+    """Texts and their colours."""
+    texts: list[tuple] = []
+    for word, colour in (key or {}).items():
+        if colour is not None:
+            texts.append(("■", tuple(level / 255 for level in colour)))
+        texts.append((word, GREY))
+    return texts
 
 
 def side_of_tile(columns: int) -> int:

@@ -113,7 +113,7 @@ def _look(seen: dict[str, pd.DataFrame], task, target, folder: Path, job) -> tup
             large = figures.of_size(small, side)
             scale = np.array(large.shape[1::-1]) / sides[place]
             looks["train"].thumbnails[place] = task.draw(large, scale, target.array[place])
-    drawn = sheets.draw_sheets(groups, picked, looks["train"], columns, folder)
+    drawn = sheets.draw_sheets(groups, picked, looks["train"], columns, task.target_key, folder)
     sheets.draw_test(seen["test"], looks["test"], folder)
     sampled = {
         name: {"rows": len(chosen[name]), "of": len(seen[name]), "pictures": len(looks[name].rows)}

@@ -63,7 +63,9 @@ def pick(groups: list[tuple[str, np.ndarray]], rng: np.random.Generator) -> list
     ]
 
 
-def draw_sheets(groups, picked: list[np.ndarray], looks: Looks, columns: int, folder) -> list[str]:
+def draw_sheets(
+    groups, picked: list[np.ndarray], looks: Looks, columns: int, key: figures.Key, folder
+) -> list[str]:
     """Draw `sheet-1.png` and so on; returns their names."""
     filled = [(name, rows) for name, rows in groups if len(rows)]
     names = []
@@ -75,7 +77,7 @@ def draw_sheets(groups, picked: list[np.ndarray], looks: Looks, columns: int, fo
             ]
         ]
         names.append(f"sheet-{first // PER_SHEET + 1}")
-        sheet = figures.contact_sheet(rows, "Training pictures", columns=columns)
+        sheet = figures.contact_sheet(rows, "Training pictures", columns, key)
         figures.save(sheet, folder / f"{names[-1]}.png")
     return names
 

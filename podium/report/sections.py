@@ -24,7 +24,7 @@ MOST_COLOURS = 8
 EXPLORED = {
     "target": "The target",
     "cooccurrence": "Labels that occur together",
-    "sheet": "Training pictures by class",
+    "sheet": "Training pictures",
     "test-pictures": "Test pictures",
     "sizes": "Sizes of pictures and files",
     "brightness": "Brightness and contrast",
@@ -948,8 +948,10 @@ def _checks(sources: Sources, count: int, lost: Sequence) -> list[tuple[bool, st
         else:
             found.append((False, "the file was changed after it was checked and written"))
     rows = (sources.summary.get("rows") or {}).get("test")
-    if is_number(rows) and rows != count:
+    if is_number(rows) and rows > count:
         found.append((True, f"{whole(count)} of the {whole(rows)} test rows are asked for"))
+    elif is_number(rows) and rows < count:
+        found.append((True, f"{whole(count)} rows for {whole(rows)} test pictures"))
     if lost:
         text = f"{whole(len(lost))} rows keep the sample's values: their pictures are unreadable"
         found.append((False, text))

@@ -10,9 +10,13 @@ from podium.report.charts import is_number
 NOTHING = "–"
 #: Words of metrics' and figures' names that are not written as plain words.
 _WORDS = {
-    "roc": "ROC", "auc": "AUC", "rmse": "RMSE", "rmsle": "RMSLE", "mae": "MAE", "map": "MAP",
+    "roc": "ROC", "auc": "AUC", "rmse": "RMSE", "rmsle": "RMSLE", "mae": "MAE", "map": "mAP",
     "mcrmse": "MCRMSE", "r2": "R²", "f1": "F1", "iou": "IoU", "ap": "AP", "lr": "learning rate",
+    "miou": "mIoU", "map50": "mAP50", "dsb": "DSB", "tgs": "TGS", "nme": "NME", "oks": "OKS",
+    "pck": "PCK", "psnr": "PSNR", "ssim": "SSIM", "fbeta": "F-beta",
 }  # fmt: skip
+#: Names that are written otherwise than their words.
+_NAMES = {"map_at_k": "MAP at k"}
 METHODS = {
     "single": "the best single model",
     "mean": "the plain mean",
@@ -26,9 +30,13 @@ METHODS = {
 
 def plain_name(name: str) -> str:
     """A name of the code for people: `roc_auc` is ROC AUC, `file.py:dice` is Dice."""
-    words = re.split(r"[_\s-]+", str(name).split(":")[-1])
-    text = " ".join(_WORDS.get(word.lower(), word) for word in words)
-    return text[:1].upper() + text[1:]
+    name = str(name).split(":")[-1]
+    if name in _NAMES:
+        return _NAMES[name]
+    first, *more = re.split(r"[_\s-]+", name)
+    first = _WORDS.get(first.lower(), first)
+    first = sentence_case(first) if first.islower() else first
+    return " ".join([first, *(_WORDS.get(word.lower(), word) for word in more)])
 
 
 def method_name(method: str) -> str:

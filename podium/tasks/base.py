@@ -7,7 +7,7 @@ boxes or pictures is a `podium.tasks.packed.PackedTask`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from podium import tables
 from podium.config.model import Loss, Model
+from podium.figures import Key
 from podium.metrics import Metric
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 #: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
 LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]
 
-#: What the colours of `Task.draw` mean: words to red, green and blue, or to None without a colour.
-Key = Mapping[str, tuple[int, int, int] | None]
 #: Kinds of targets that are one of some names, or several of them (see `Task.describe_targets`).
 NAMED_KINDS = ("classes", "labels")
 #: Kinds that exploration and scoring know; a task with another speaks for itself.
@@ -53,6 +52,7 @@ class Task(ABC):
     takes_targets: ClassVar[bool] = False
     #: Whether targets are places in the picture, as the task's `TRAITS` say.
     is_spatial: ClassVar[bool] = False
+    #: What the colours of `draw` mean.
     key: ClassVar[Key] = {}
 
     def __init__(self, options: Any, info: dict):
@@ -64,6 +64,11 @@ class Task(ABC):
     def names(self) -> list[str]:
         """Names of the prediction's columns: classes, labels or targets."""
         return self.info["names"]
+
+    @property
+    def target_key(self) -> Key:
+        """The same of drawings of targets alone, where it takes words."""
+        return {}
 
     @property
     def class_count(self) -> int | None:

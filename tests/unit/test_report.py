@@ -316,7 +316,7 @@ def test_figures_come_in_reading_order(tmp_path, small):
     text, _ = rendered(tmp_path, *small)
     found = re.findall(r"<figcaption>(.*?)</figcaption>", text)
     assert found[:4] == [
-        "The target", "Training pictures by class", "Training pictures by class", "Zebra",
+        "The target", "Training pictures", "Training pictures", "Zebra",
     ]  # fmt: skip
     # Drawn as inline SVG instead.
     assert "Learning curves" not in found

@@ -756,3 +756,22 @@ def test_pixels_of_several_classes_are_the_firsts_and_empty_ones_stay_background
     assert first.sum(axis=0).min() == first.sum(axis=0).max() == 1
     assert [int(each.sum()) for each in first] == [first[0].size - 8, 4, 4]
     assert any("2 pixels have several classes" in problem for _, _, problem, _ in place.problems)
+
+
+def test_a_target_alone_shows_its_classes():
+    one, two = square(0, 0, 4), square(4, 4, 4)
+    canvas = np.zeros((*one.shape, 3), np.uint8)
+
+    def colours(names):
+        task = tasks.load("segmentation", {}, {"names": names})
+        drawn = task.draw(canvas, np.ones(2), pack(np.stack([one, two])[: len(names)]))
+        return task.target_key, drawn[one > 0], drawn[two > 0]
+
+    key, first, second = colours(["bowel", "stomach"])
+    assert list(key) == ["bowel", "stomach"]
+    for drawn, colour in ((first, key["bowel"]), (second, key["stomach"])):
+        assert np.abs(drawn - 0.45 * np.array(colour)).max() < 1
+    key, first, second = colours(["mask"])
+    assert key == {}
+    assert first.any(axis=1).all()
+    assert not second.any()

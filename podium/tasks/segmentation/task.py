@@ -37,6 +37,10 @@ FITTED_PIXELS, FEWEST = 2**26, 64
 FOLDER, LABELS = "masks", "(labels)"
 #: Colours of pixels that are found, missed and wrong.
 FOUND, MISSED, WRONG = (0, 200, 80), (255, 215, 0), (235, 40, 40)
+#: Colours of classes, where a target is drawn alone.
+CLASSES = (
+    (0, 200, 80), (255, 140, 0), (60, 130, 255), (235, 40, 40), (200, 90, 220), (255, 215, 0),
+)  # fmt: skip
 
 
 class Task(PackedTask):
@@ -124,6 +128,17 @@ class Task(PackedTask):
     def _exclusive(self) -> bool:
         """Whether every pixel has one class, the first of which is the background."""
         return self.options.kind == "labels"
+
+    @property
+    def _colours(self) -> list[tuple[int, int, int]]:
+        """Of several classes, one for each of `_shown`; none where they are too many to tell."""
+        if not 1 < len(self._shown) <= len(CLASSES):
+            return []
+        return list(CLASSES[: len(self._shown)])
+
+    @property
+    def target_key(self):
+        return dict(zip(self._shown, self._colours, strict=False))
 
     @property
     def _shown(self) -> list[str]:
@@ -528,9 +543,10 @@ class Task(PackedTask):
         return self.decide(prediction, self.default_decision())
 
     def draw(self, picture, scale, target, prediction=None):
-        """Pixels that are found green, missed yellow, wrong red; the target alone in green."""
+        """Pixels found green, missed yellow, wrong red; a target alone in colours of classes."""
         if prediction is None:
-            layers = [(self._classes_in(unpack(target)[0]).any(axis=0), FOUND)]
+            stack, colours = self._classes_in(unpack(target)[0]), self._colours
+            layers = zip(stack == 1, colours, strict=True) if colours else [(stack.any(0), FOUND)]
         else:
             true, said = self._compared(target, self._decided([prediction])[0])
             layers = [
