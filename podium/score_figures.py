@@ -1,12 +1,12 @@
 """Figures of scores and blends; style and shared plots are those of `podium.figures`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from podium import figures
+from podium import figures, galleries
 from podium.tasks.base import NAMED_KINDS
 
 #: Classes of a confusion matrix at most; beyond, the largest confusions are drawn as bars.
@@ -26,7 +26,7 @@ def draw_model(
     curves: Sequence[pd.DataFrame],
     train: pd.DataFrame,
     draw: Callable,
-    key: Mapping,
+    key: figures.Key,
     folder: Path,
 ) -> list[str]:
     """All figures of one model; returns their names, in the order to read them.
@@ -297,35 +297,14 @@ def _some(count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(count, MOST_POINTS, replace=False))
 
 
-#: Pictures of mistakes in a row, and in all; of those with drawings, which need room.
-MISTAKES, DRAWN_MISTAKES = (6, 24), (3, 12)
-
-
-def mistakes(worst: Sequence[dict], train: pd.DataFrame, draw: Callable, key: Mapping):
+def mistakes(worst: Sequence[dict], train: pd.DataFrame, draw: Callable, key: figures.Key):
     """The worst rows as pictures with what is true and what was said; None without pictures."""
-    from podium import pictures
-
-    columns, most = DRAWN_MISTAKES if key else MISTAKES
-    side = figures.side_of_tile(columns)
-    shown, captions = [], []
-    for entry in worst[:most]:
-        row = train.loc[entry["id"]]
-        paths = list(row["pictures"])
-        if not paths:
-            continue
-        try:
-            picture = pictures.read_picture(paths[0], at_least=(side, side))
-        except pictures.PictureError:
-            continue
-        if key:  # lines and points are drawn in the size that they are seen in
-            picture = figures.of_size(picture, side)
-        scale = np.array(picture.shape[1::-1]) / (row["width"], row["height"])
-        shown.append(draw(entry["id"], picture, scale))
-        captions.append(f"true: {entry['true']}\nsaid: {entry['predicted']}\n{entry['id']}")
-    if not shown:
-        return None
+    captions = {
+        entry["id"]: f"true: {entry['true']}\nsaid: {entry['predicted']}\n{entry['id']}"
+        for entry in worst
+    }
     title = "Worst mistakes, worst first"
-    return figures.picture_grid(shown, captions, title, columns, key=key)
+    return galleries.gallery(captions, train, title, draw if key else None, key)
 
 
 # ------------------------------------------------------------------------------------- blend

@@ -16,6 +16,7 @@ import pandas as pd
 
 from podium import manifest, metrics, oof, predictions, provenance, tables, tasks
 from podium.errors import DataError, FoldMismatchError, numbered, some_of
+from podium.galleries import Answers, draw_answers
 from podium.metrics import Metric
 
 #: Smallest and largest sum of a row's class probabilities, as written.
@@ -40,7 +41,7 @@ def write_submission(
     outputs: Mapping[str, str],
     job=None,
 ) -> None:
-    """Write `submission.csv` and `manifest.json`.
+    """Write `submission.csv` and `manifest.json`, and draw some of its answers.
 
     Args:
         blend: `blend.json`.
@@ -51,7 +52,7 @@ def write_submission(
         files: tables of the competition, whose digests are recorded.
         trained: every `model.json` that training wrote.
         config: the validated config, as far as it can change a result.
-        outputs: paths `submission` and `manifest`.
+        outputs: paths `submission` and `manifest`, and the folder `figures`.
 
     Raises:
         FoldMismatchError: the blend, its predictions and the folds do not belong together.
@@ -98,6 +99,8 @@ def write_submission(
         trained=trained,
     )
     manifest.write_json(outputs["manifest"], content)
+    asked_for = Answers(task, filled, ids, values, blended["decision"])
+    draw_answers(asked_for, table, Path(outputs["figures"]))
     if job is not None:
         _tell(content, len(filled), job, outputs)
 
@@ -326,5 +329,5 @@ def _tell(content: dict, rows: int, job, outputs: Mapping[str, str]) -> None:
     if lost:
         job.say(f"{len(lost)} rows keep the sample submission's value: {some_of(lost)}")
     job.spool.tag("submission_sha256", content["submission"]["sha256"])
-    for name in ("submission", "manifest"):
+    for name in ("submission", "manifest", "figures"):
         job.spool.artifact(outputs[name], "submission")

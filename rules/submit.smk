@@ -18,6 +18,13 @@ rule write_submission:
             labels={"what": "submission.csv"},
         ),
         manifest="<results>/submission/manifest.json",
+        figures=report(
+            directory("<results>/submission/figures"),
+            patterns=["{figure}.png"],
+            caption="captions/answers.rst",
+            category="4 Submission",
+            labels={"what": "{figure}"},
+        ),
     log:
         "<results>/logs/write_submission.log",
     benchmark:

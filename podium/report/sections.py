@@ -63,6 +63,7 @@ def sections(sources: Sources, tracking: dict) -> list[tuple[str, str, dict]]:
     # The order in which figures get their place in the page is that of their worth.
     explored = explored_figures(sources, album)
     blended = blend(sources, album)
+    submitted = submission(sources, album)
     scored = models(sources, album)
     found = [
         ("headline", "Result", headline(sources)),
@@ -71,7 +72,7 @@ def sections(sources: Sources, tracking: dict) -> list[tuple[str, str, dict]]:
         ("tuning", "Tuning", tuning(sources)),
         ("models", "Models", scored),
         ("blend", "Blend", blended),
-        ("submission", "Submission", submission(sources)),
+        ("submission", "Submission", submitted),
         ("provenance", "Provenance", provenance(sources, tracking)),
     ]
     return [(name, title, content) for name, title, content in found if content]
@@ -890,7 +891,7 @@ def _weight_chart(blended: dict):
 # --------------------------------------------------------------------------------- submission
 
 
-def submission(sources: Sources) -> dict:
+def submission(sources: Sources, album: Album) -> dict:
     """The file, that it is what it should be, and how to make and send it again."""
     if not sources.submission.is_file():
         return {}
@@ -903,6 +904,7 @@ def submission(sources: Sources) -> dict:
         "rows": whole(count),
         "bytes": whole(told.get("bytes")),
         "head": head,
+        "answers": album.add(sources.results / "submission/figures/answers.png", "Some answers"),
         "checks": _checks(sources, count, lost),
         "sha256": told.get("sha256", ""),
         "left_out": ", ".join(map(str, lost[:20])) + (" …" if len(lost) > 20 else ""),

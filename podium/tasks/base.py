@@ -385,6 +385,10 @@ class Task(ABC):
         """Of targets of the task's own kind: a row's prediction in a few words, for captions."""
         return f"{severity:.4g}"
 
+    def as_target(self, answer: np.ndarray) -> np.ndarray:
+        """Rows that were decided (`decide`) in the form of targets."""
+        return answer
+
     def draw(
         self,
         picture: np.ndarray,

@@ -67,7 +67,7 @@ class Long:
         )  # fmt: skip
         blend |= {"decision": {}, "fingerprint": FINGERPRINT}
         manifest.write_json(self.out / "blend.json", blend)
-        outputs = {name: self.out / name for name in ("submission", "manifest")}
+        outputs = {name: self.out / name for name in ("submission", "manifest", "figures")}
         submission.write_submission(
             self.out / "blend.json", self.out / "pred.parquet", self.out / "train.parquet",
             self.out / "test.parquet", self.out / "target.json", self.out / "folds.json",

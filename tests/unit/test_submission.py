@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from podium import manifest, metrics, predictions, provenance, submission, tasks
 from podium.errors import DataError, FoldMismatchError
@@ -117,6 +118,8 @@ def competition(tmp_path):
     table = pd.DataFrame(
         {"digest": ["1", "2", "", "4"], "problem": ["", "", "is truncated", ""]}, index=ids
     )
+    Image.fromarray(np.full((8, 8), 90, np.uint8)).save(tmp_path / "a.png")
+    table["pictures"] = [[str(tmp_path / "a.png")], ["gone.png"], ["broken.png"], []]
     manifest.write(tmp_path / "test.parquet", table)
     manifest.write(tmp_path / "train.parquet", table)
     manifest.write_json(tmp_path / "target.json", TWO)
@@ -160,6 +163,7 @@ def _write(folder, **changed):
         "outputs": {
             "submission": str(folder / "out/submission.csv"),
             "manifest": str(folder / "out/manifest.json"),
+            "figures": str(folder / "out/figures"),
         },
     }
     submission.write_submission(**{**arguments, **changed})
@@ -188,13 +192,11 @@ def test_files_beside_the_submission_are_in_the_manifest(competition, monkeypatc
         name: provenance.digest_of_file(out / name) for name in ("masks/a.png", "more.json")
     }
     (out / "notes.txt").write_text("a person's own")
-    (out / "notes.txt").write_text("a person's own")
     monkeypatch.undo()
     _write(competition)
     assert json.loads((out / "manifest.json").read_text())["submission"]["files"] == {}
-    left = sorted(path.name for path in out.rglob("*") if path.is_file())
-    assert left == [".files.json", "manifest.json", "notes.txt", "submission.csv"]
-    left = sorted(path.name for path in out.rglob("*") if path.is_file())
+    files = (path for path in out.rglob("*") if path.is_file() and path.name != "answers.png")
+    left = sorted(path.name for path in files)
     assert left == [".files.json", "manifest.json", "notes.txt", "submission.csv"]
 
 

@@ -12,7 +12,7 @@ from podium import coco, framing, instances, masks, run_order, views
 from podium.basins import Basins
 from podium.errors import DataError, some_of
 from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
-from podium.packed import column, unpack
+from podium.packed import column, pack, unpack
 from podium.tasks import base, targets
 from podium.tasks.instance_segmentation import reading
 from podium.tasks.instance_segmentation.options import RCNN
@@ -580,6 +580,13 @@ class Task(PackedTask):
     def answer(self, prediction, severity):
         classes = answer_of(unpack(self._decided([prediction])[0]))[2]
         return f"{self._in_words(classes)}, {1 - severity:.2f} right"
+
+    def as_target(self, answer):
+        def without_scores(row: bytes) -> bytes:
+            labels, _, *classes = unpack(row)
+            return pack(labels, *classes)
+
+        return column(map(without_scores, answer))
 
     def mistakes(self, target, prediction):
         """One less the row's precision by the rule of the Data Science Bowl."""
