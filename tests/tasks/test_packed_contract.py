@@ -325,6 +325,13 @@ def test_predictions_are_explained(tiny):
         drawn = tiny.task.draw(picture, np.ones(2), tiny.target[0], said)
         assert drawn.dtype == np.uint8
         assert drawn.ndim == 3
+    assert tiny.task.key
+    answers = tiny.task.as_target(tiny.task.decide(prediction[:2], tiny.task.default_decision()))
+    assert len(tiny.task.example_labels(pd.DataFrame({"packed": answers}))) == 2
+    for true, answer in zip(rows.target[:2], answers, strict=True):
+        forms = [[(array.dtype, array.ndim) for array in unpack(row)] for row in (true, answer)]
+        assert forms[0] == forms[1]
+        assert tiny.task.draw(picture, np.ones(2), answer).shape[2] == 3
 
 
 def test_an_unreadable_picture_has_an_empty_target(tiny):
