@@ -9,6 +9,7 @@ import pytest
 from podium import blending, metrics
 from podium.blending import choice, ensemble
 from podium.blending.crossfit import Decider, Problem, alone, cross_fit
+from podium.blending.methods import weighted
 from podium.bootstrap import Bootstrap
 from podium.tasks import base
 
@@ -338,6 +339,28 @@ def test_stack_of_many_classes_gives_probabilities():
     assert np.allclose(fit.prediction.sum(axis=1), 1)
     mean = decider.metric(target, seen.mean(axis=0))
     assert fit.score < mean
+
+
+@pytest.mark.parametrize(
+    ("peak", "expected", "tried"),
+    [(0.0, 0.0, 4), (0.11, 0.1, 2), (0.3, 0.25, 2), (0.6, 0.5, 3), (1.0, 1.0, 3),
+     (-0.05, -0.05, 4), (-0.5, -0.5, 5)],
+)  # fmt: skip
+def test_weights_of_pictures_are_found_in_few_steps(peak, expected, tried):
+    """Half of the weight is the model's, so that a step of -0.5 takes half of its weight."""
+    steps = []
+
+    def score(step):
+        steps.append(step)
+        return 1 - abs(step - peak)
+
+    step, value = weighted._climb(score, 0.5, 1 - abs(peak))
+    assert step == expected
+    assert value == 1 - abs(step - peak)
+    assert len(steps) == tried
+    steps.clear()
+    weighted._climb(score, 0.0, 1 - abs(peak))  # a model without weight is not left
+    assert min(steps) > 0
 
 
 # -------------------------------------------------------------------------------- choice
