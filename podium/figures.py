@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from podium.legend import Key
+
 DPI = 110
 #: Inches; 900 pixels at `DPI`, the width of the report.
 WIDTH = 8.2
@@ -28,9 +30,6 @@ PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
 COLOURS = {"train": BLUE, "test": ORANGE, "valid": ORANGE, "good": GREEN, "bad": RED}
 #: White to blue, for counts and shares.
 SEQUENTIAL = ("#ffffff", "#d4e6f2", "#7fb8dc", "#2a86c0", "#004a78")
-
-#: What colours mean: words to red, green and blue (0 to 255), or to None without a colour.
-Key = Mapping[str, tuple[int, int, int] | None]
 
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -268,6 +267,7 @@ def heatmap(
 # --------------------------------------------------------------------------------- pictures
 
 _MARGIN, _GAP, _LINE = 14, 8, 15  # pixels at DPI
+_SQUARE, _LETTER = 16, 7.4  # of a key: a square with the gap behind it, and a letter, about
 
 
 def fit(picture: np.ndarray, size: int) -> np.ndarray:
@@ -311,7 +311,7 @@ def picture_grid(
         captions: one per picture; a line break starts a new line.
         columns: pictures in a row; the fewer, the larger.
         colours: colour of a frame around each picture, or "" for none.
-        key: words that stand beside the title, each behind a square of its colour or alone.
+        key: words that stand below the title, each behind a square of its colour or alone.
 
     Returns:
         A figure for `save`.
@@ -320,13 +320,13 @@ def picture_grid(
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     tile = side_of_tile(columns)
     step = tile + 2 * _GAP + lines * _LINE
-    sheet = _Sheet((2 * _LINE if title else 0) + max(1, math.ceil(len(pictures) / columns)) * step)
-    if title:
-        sheet.text(0, 0, title, weight="bold", size=11, notes=_keyed(key))
+    top = _head(title, key)
+    sheet = _Sheet(top + max(1, math.ceil(len(pictures) / columns)) * step)
+    sheet.head(title, key)
     letters = max(8, int(tile / 8.2))  # a digit is 7.7 pixels wide, and dots are three of one
     for number, picture in enumerate(pictures):
         x = number % columns * (tile + _GAP)
-        y = (2 * _LINE if title else 0) + number // columns * step
+        y = top + number // columns * step
         sheet.picture(x, y, fit(picture, tile), colours[number] if colours else "")
         for line, text in enumerate(captions[number].split("\n") if captions else []):
             sheet.text(x, y + tile + 5 + line * _LINE, shorten(text, letters), size=8)
@@ -350,17 +350,15 @@ def contact_sheet(
         A figure for `save`.
     """
     tile = side_of_tile(columns)
-    top = 2 * _LINE if title else 0
+    top = _head(title, key)
     step = tile + _GAP
     heads = _LINE + 3
     rows = [max(1, math.ceil(len(pictures) / columns)) for _, _, pictures in groups]
     sheet = _Sheet(top + sum(heads + count * step + _GAP for count in rows))
-    if title:
-        sheet.text(0, 0, title, weight="bold", size=11, notes=_keyed(key))
+    sheet.head(title, key)
     y = top
     for (name, note, pictures), count in zip(groups, rows, strict=True):
-        notes = [(note, GREY)] if note else []
-        sheet.text(0, y, shorten(name, 70), weight="bold", size=9, notes=notes)
+        sheet.text(0, y, shorten(name, 70), weight="bold", size=9, note=note)
         for number, picture in enumerate(pictures):
             row, column = divmod(number, columns)
             sheet.picture(column * step, y + heads + row * step, fit(picture, tile))
@@ -368,14 +366,23 @@ def contact_sheet(
     return sheet.figure()
 
 
-def _keyed(key: Key | None) -> list[tuple]:
-    """Texts and their colours."""
-    texts: list[tuple] = []
+def _head(title: str, key: Key | None) -> int:
+    """Height in pixels of a title and the lines of a key."""
+    return (2 * _LINE if title else 0) + round(1.4 * _LINE) * len(_lines_of(key))
+
+
+def _lines_of(key: Key | None) -> list[list[tuple]]:
+    """A key's lines: each word's place in pixels, itself, and its colour."""
+    lines, right = [], 0
     for word, colour in (key or {}).items():
-        if colour is not None:
-            texts.append(("■", tuple(level / 255 for level in colour)))
-        texts.append((word, GREY))
-    return texts
+        text = shorten(word, 48)
+        width = round(_SQUARE * (colour is not None) + _LETTER * len(text))
+        if not lines or right + width > WIDTH * DPI - 2 * _MARGIN:
+            lines.append([])
+            right = 0
+        lines[-1].append((right, text, colour))
+        right += width + 2 * _GAP
+    return lines
 
 
 def side_of_tile(columns: int) -> int:
@@ -402,6 +409,17 @@ class _Sheet:
     def text(self, x: int, y: int, text: str, **style) -> None:
         self.texts.append((x + _MARGIN, y + _MARGIN, text, style))
 
+    def head(self, title: str, key: Key | None) -> None:
+        if title:
+            self.text(0, 0, title, weight="bold", size=11)
+        for line, words in enumerate(_lines_of(key)):
+            y = (2 * _LINE if title else 0) + round(1.4 * _LINE) * line - _LINE // 3
+            for x, word, colour in words:
+                if colour is not None:
+                    self.text(x, y, "■", size=9, color=tuple(level / 255 for level in colour))
+                    x += _SQUARE
+                self.text(x, y, word, size=9)
+
     def figure(self):
         _apply_style()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -411,10 +429,10 @@ class _Sheet:
         figure.figimage(self.canvas, 0, 0, origin="upper")
         renderer = FigureCanvasAgg(figure).get_renderer()
         for x, y, text, style in self.texts:
-            notes = style.pop("notes", [])
+            note = style.pop("note", "")
             place = {"y": 1 - y / self.height, "va": "top", "size": style.pop("size")}
             written = figure.text(x / self.width, s=text, **place, **style)
-            for note, colour in notes:
+            if note:
                 end = written.get_window_extent(renderer).x1 + _GAP
-                written = figure.text(end / self.width, s=note, **place, color=colour)
+                figure.text(end / self.width, s=note, **place, color=GREY)
         return figure

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from podium import figures, galleries
+from podium.legend import Key
 from podium.tasks.base import NAMED_KINDS
 
 #: Classes of a confusion matrix at most; beyond, the largest confusions are drawn as bars.
@@ -25,8 +26,8 @@ def draw_model(
     prediction: np.ndarray,
     curves: Sequence[pd.DataFrame],
     train: pd.DataFrame,
-    draw: Callable,
-    key: figures.Key,
+    draw: Callable | None,
+    key: Key,
     folder: Path,
 ) -> list[str]:
     """All figures of one model; returns their names, in the order to read them.
@@ -297,14 +298,14 @@ def _some(count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(count, MOST_POINTS, replace=False))
 
 
-def mistakes(worst: Sequence[dict], train: pd.DataFrame, draw: Callable, key: figures.Key):
+def mistakes(worst: Sequence[dict], train: pd.DataFrame, draw: Callable | None, key: Key):
     """The worst rows as pictures with what is true and what was said; None without pictures."""
     captions = {
         entry["id"]: f"true: {entry['true']}\nsaid: {entry['predicted']}\n{entry['id']}"
         for entry in worst
     }
     title = "Worst mistakes, worst first"
-    return galleries.gallery(captions, train, title, draw if key else None, key)
+    return galleries.gallery(captions, train, title, draw, key)
 
 
 # ------------------------------------------------------------------------------------- blend

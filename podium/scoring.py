@@ -117,9 +117,9 @@ def score_oof(
         row = place[id_]
         return chosen_task.draw(picture, scale, rows.target[row], prediction[row])
 
-    key, pictures = chosen_task.key, manifest.read(train)
+    shown = manifest.read(train), draw if chosen_task.is_spatial else None, chosen_task.key
     result["figures"] = score_figures.draw_model(
-        result, kind, names, rows.target, prediction, curves, pictures, draw, key, folder
+        result, kind, names, rows.target, prediction, curves, *shown, folder
     )
     manifest.write_json(outputs["metrics"], result)
     if job is not None:

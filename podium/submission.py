@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ import pandas as pd
 
 from podium import manifest, metrics, oof, predictions, provenance, tables, tasks
 from podium.errors import DataError, FoldMismatchError, numbered, some_of
-from podium.galleries import Answers, draw_answers
 from podium.metrics import Metric
+from podium.tasks.base import Task
 
 #: Smallest and largest sum of a row's class probabilities, as written.
 SUM_TOLERANCE = 1e-5
@@ -25,6 +26,26 @@ SUM_TOLERANCE = 1e-5
 LISTING = ".files.json"
 #: Rows of the sample submission that a rehearsal fills.
 REHEARSED = 1000
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is handed in.
+
+    Attributes:
+        table: the submission, its index the ids of the pictures.
+        ids: (n,) of the pictures with a prediction, each once.
+        values: blended predictions (n, ...).
+        decision: thresholds and the like.
+        test: the manifest of the test rows.
+    """
+
+    task: Task
+    table: pd.DataFrame
+    ids: pd.Index
+    values: np.ndarray
+    decision: dict
+    test: pd.DataFrame
 
 
 def write_submission(
@@ -40,8 +61,8 @@ def write_submission(
     config: dict,
     outputs: Mapping[str, str],
     job=None,
-) -> None:
-    """Write `submission.csv` and `manifest.json`, and draw some of its answers.
+) -> Answers:
+    """Write `submission.csv` and `manifest.json`; returns what they say.
 
     Args:
         blend: `blend.json`.
@@ -52,7 +73,7 @@ def write_submission(
         files: tables of the competition, whose digests are recorded.
         trained: every `model.json` that training wrote.
         config: the validated config, as far as it can change a result.
-        outputs: paths `submission` and `manifest`, and the folder `figures`.
+        outputs: paths `submission` and `manifest`.
 
     Raises:
         FoldMismatchError: the blend, its predictions and the folds do not belong together.
@@ -99,10 +120,9 @@ def write_submission(
         trained=trained,
     )
     manifest.write_json(outputs["manifest"], content)
-    asked_for = Answers(task, filled, ids, values, blended["decision"])
-    draw_answers(asked_for, table, Path(outputs["figures"]))
     if job is not None:
         _tell(content, len(filled), job, outputs)
+    return Answers(task, filled, ids, values, blended["decision"], table)
 
 
 def _write_beside(folder: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
@@ -329,5 +349,5 @@ def _tell(content: dict, rows: int, job, outputs: Mapping[str, str]) -> None:
     if lost:
         job.say(f"{len(lost)} rows keep the sample submission's value: {some_of(lost)}")
     job.spool.tag("submission_sha256", content["submission"]["sha256"])
-    for name in ("submission", "manifest", "figures"):
+    for name in ("submission", "manifest"):
         job.spool.artifact(outputs[name], "submission")

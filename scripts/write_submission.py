@@ -1,11 +1,12 @@
-"""Write the submission and the manifest that it can be reproduced from."""
+"""Write the submission and the manifest that it can be reproduced from; draw what it says."""
 
 from podium.jobs import open_job
 
 with open_job(snakemake) as job:
+    from podium.answers import draw_beside
     from podium.submission import write_submission
 
-    write_submission(
+    answers = write_submission(
         blend=snakemake.input.blend,
         prediction=snakemake.input.predictions,
         train=snakemake.input.train,
@@ -19,3 +20,4 @@ with open_job(snakemake) as job:
         outputs=dict(snakemake.output.items()),
         job=job,
     )
+    draw_beside(answers, snakemake.output.figures, job)

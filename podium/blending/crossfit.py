@@ -214,9 +214,16 @@ def cross_fit(
 def alone(
     problem: Problem, folds: np.ndarray, advance: Callable[[], None] = lambda: None
 ) -> list[CrossFit]:
-    """What each model does by itself; `advance` as for `cross_fit`, for one after the other."""
-    each = [replace(problem, predictions=one[None]) for one in problem.predictions]
-    return [cross_fit(mean, own, folds, advance) for own in each]
+    """What each model does by itself; `advance` as for `cross_fit`, for one after the other.
+
+    They are kept side by side: what is the same as a model's predictions is no copy of them.
+    """
+    found = []
+    for one in problem.predictions:
+        fit = cross_fit(mean, replace(problem, predictions=one[None]), folds, advance)
+        is_same = not problem.is_packed and np.array_equal(fit.scored, one)
+        found.append(replace(fit, prediction=one, scored=one if is_same else fit.scored))
+    return found
 
 
 def _fit(method: ModuleType, problem: Problem) -> tuple[dict, dict, np.ndarray]:

@@ -10,6 +10,7 @@ from podium.errors import count
 from podium.explore.findings import number
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
+from podium.legend import Key
 
 PER_CLASS, PER_SHEET, MOST_SHEETS, TEST_PICTURES = 8, 12, 9, 32
 #: Pictures in a row; fewer where targets are drawn on them, which need room.
@@ -64,7 +65,7 @@ def pick(groups: list[tuple[str, np.ndarray]], rng: np.random.Generator) -> list
 
 
 def draw_sheets(
-    groups, picked: list[np.ndarray], looks: Looks, columns: int, key: figures.Key, folder
+    groups, picked: list[np.ndarray], looks: Looks, columns: int, key: Key, folder
 ) -> list[str]:
     """Draw `sheet-1.png` and so on; returns their names."""
     filled = [(name, rows) for name, rows in groups if len(rows)]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from podium import tables
 from podium.config.model import Loss, Model
-from podium.figures import Key
+from podium.legend import Key
 from podium.metrics import Metric
 
 if TYPE_CHECKING:

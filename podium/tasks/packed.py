@@ -294,7 +294,7 @@ class PackedTask(Task):
     def fit_decision(self, metric, target, prediction):
         """The best decision by coordinate search over the grid, on a share of the rows.
 
-        Remembered: a model is looked at alone, among others and as the best of all.
+        Remembered: a blend that ends where another one did is not searched again.
         """
         some = share_of(target, self.rows_to_fit(target))
         pairs = list(zip(target[some], prediction[some], strict=True))

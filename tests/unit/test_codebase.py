@@ -165,3 +165,9 @@ def test_training_runs_its_own_task_and_no_other(task):
     folders = {path.parent.name for path in modules if path.parent.parent.name == "tasks"}
     assert folders == {task}
     assert ROOT / "podium/tasks" / task / "task.py" in modules
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "multilabel", "ordinal"])
+@pytest.mark.parametrize("job", ["prepare", "make_folds", "train_fold", "predict_fold"])
+def test_a_new_look_of_figures_trains_nothing_again(task, job):
+    assert ROOT / "podium/figures.py" not in codebase.closure(ROOT / f"scripts/{job}.py", task)

@@ -123,6 +123,17 @@ def test_a_key_stands_beside_the_title(pictures):
     assert texts[1].get_color() == (0, 200 / 255, 80 / 255)
 
 
+def test_a_key_of_many_words_has_several_lines(pictures, tmp_path):
+    """A dollar in them is no mathematics."""
+    key = {f"class ${number}_$ of a long name": (0, 20 * number, 0) for number in range(6)}
+    sheet = figures.contact_sheet([("a", "", pictures[:1])], "T", key=key)
+    figures.save(sheet, tmp_path / "sheet.png")
+    renderer = sheet.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in sheet.texts]
+    assert max(box.x1 for box in boxes) < figures.WIDTH * figures.DPI
+    assert len({round(box.y0) for box in boxes}) >= 4  # title, two lines, name of the group
+
+
 def test_contact_sheet_has_a_row_per_group(pictures, tmp_path):
     groups = [("cat", "7 rows", pictures[:7]), ("a $ b", "", pictures[:1])]
     one = size_of(figures.save(figures.contact_sheet(groups[:1]), tmp_path / "one.png"))
