@@ -414,6 +414,19 @@ def test_many_models_classes_and_folds(tmp_path):
     assert "class number 98" in page.text
 
 
+def test_the_submission_shows_what_it_says(tmp_path, small):
+    text, _ = rendered(tmp_path, *small)
+    assert "Some answers" not in text
+    png(tmp_path / "submission/figures/answers.png")
+    text, page = rendered(tmp_path, *small)
+    assert text.count("Some answers") == 2  # below the picture, and in words for who cannot see it
+    rows = json.loads(Path(small[0]["summary"]).read_text("utf-8"))["rows"]
+    more = "id,target\n" + "1,0.25\n" * (rows["test"] + 2)
+    Path(small[0]["submission"]).write_text(more, "utf-8")
+    _, page = rendered(tmp_path, *small)
+    assert f"{rows['test'] + 2} rows for {rows['test']} test pictures" in page.text
+
+
 def test_a_changed_submission_is_told(tmp_path, small):
     inputs, config = small
     assert '<li class="fair">' not in rendered(tmp_path, inputs, config)[0]
