@@ -54,6 +54,11 @@ def _stretch(picture: np.ndarray) -> np.ndarray:
     )
 
 
+def _lift(picture: np.ndarray) -> np.ndarray:
+    """Square roots of the levels, black and white as they are: a gamma correction of 0.5."""
+    return np.round(np.sqrt(255.0 * np.arange(256))).astype(np.uint8)[picture]
+
+
 def _luminance(picture: np.ndarray) -> np.ndarray:
     import cv2
 
@@ -65,4 +70,5 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "dark": _dark,
     "grey": _grey,
     "stretch": _stretch,
+    "lift": _lift,
 }

@@ -125,6 +125,11 @@ class Look(Section):
         description="Stretch the contrast of each picture over the whole range, but for the "
         "darkest and the brightest 0.5 % of its pixels.",
     )
+    lift: bool = Field(
+        False,
+        description="Lift the shadows by a gamma correction of 0.5. For dark pictures, of "
+        "microscopes or telescopes, that people brighten when they annotate them.",
+    )
 
 
 class Mix(Section):

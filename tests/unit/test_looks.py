@@ -48,6 +48,16 @@ def test_stretched_contrast_spans_the_range_and_leaves_flat_pictures(picture):
     np.testing.assert_array_equal(looks.changed(flat, ["stretch"]), flat)
 
 
+def test_lifted_shadows_keep_black_white_and_ratios(picture):
+    levels = np.array([[[0, 4, 16], [64, 255, 1]]], np.uint8)
+    assert looks.changed(levels, ["lift"]).tolist() == [[[0, 32, 64], [128, 255, 16]]]
+    lifted = looks.changed(picture, ["stretch", "lift"])
+    assert lifted.dtype == np.uint8
+    assert np.median(lifted) > 150
+    model = Model(backbone="x", look={"lift": True})
+    assert parse_key(model.cache_key) == Key((224, 224), "stretch", 1.0, ("lift",))
+
+
 def test_an_outlier_does_not_hold_the_contrast_back(picture):
     picture = np.repeat(np.repeat(picture, 4, 0), 4, 1)
     picture[0, 0] = 255
