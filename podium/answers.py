@@ -79,5 +79,10 @@ def _said(row: pd.Series, sure: bool) -> str:
 
 
 def _text(value) -> str:
-    """A cell as it is handed in; of a number with a fraction the first digits."""
-    return f"{value:.6g}" if isinstance(value, float) and value % 1 else str(value)
+    """A cell as it is handed in; of a small number with a fraction the first digits."""
+    text = str(value)
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return f"{number:.4g}" if "." in text and abs(number) < 1000 else text

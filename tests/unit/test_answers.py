@@ -54,10 +54,10 @@ def test_what_a_submission_says_stands_below_its_pictures(tmp_path, drawn):
         numbered = pd.DataFrame({"kind": label}, index=test.index)
         draw_answers(replace(answers, table=numbered), tmp_path / "figures")
         assert drawn["captions"][0] == f"{label}\np0"
-    two = pd.DataFrame({"y": 152300.5, "x": "0.25"}, index=test.index)
+    two = pd.DataFrame({"y": 152300.5, "x": "0.96916461"}, index=test.index)
     sizes = tasks.load("regression", {}, {"names": ["y", "x"]})
     draw_answers(Answers(sizes, two, test.index, two.to_numpy(), {}, test), tmp_path / "figures")
-    assert drawn["captions"][0] == "y 152300\nx 0.25\np0"
+    assert drawn["captions"][0] == "y 152300.5\nx 0.9692\np0"
 
 
 def test_answers_with_a_place_are_drawn(tmp_path, drawn):
