@@ -267,7 +267,8 @@ def heatmap(
 # --------------------------------------------------------------------------------- pictures
 
 _MARGIN, _GAP, _LINE = 14, 8, 15  # pixels at DPI
-_SQUARE, _LETTER = 16, 7.4  # of a key: a square with the gap behind it, and a letter, about
+# Of a key: a line, a square with the gap behind it, and a letter, about.
+_KEY_LINE, _SQUARE, _LETTER = 21, 16, 7.4
 
 
 def fit(picture: np.ndarray, size: int) -> np.ndarray:
@@ -368,7 +369,7 @@ def contact_sheet(
 
 def _head(title: str, key: Key | None) -> int:
     """Height in pixels of a title and the lines of a key."""
-    return (2 * _LINE if title else 0) + round(1.4 * _LINE) * len(_lines_of(key))
+    return (2 * _LINE if title else 0) + _KEY_LINE * len(_lines_of(key))
 
 
 def _lines_of(key: Key | None) -> list[list[tuple]]:
@@ -413,7 +414,7 @@ class _Sheet:
         if title:
             self.text(0, 0, title, weight="bold", size=11)
         for line, words in enumerate(_lines_of(key)):
-            y = (2 * _LINE if title else 0) + round(1.4 * _LINE) * line - _LINE // 3
+            y = _head(title, None) + _KEY_LINE * line - _LINE // 3
             for x, word, colour in words:
                 if colour is not None:
                     self.text(x, y, "■", size=9, color=tuple(level / 255 for level in colour))

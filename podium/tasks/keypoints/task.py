@@ -23,8 +23,6 @@ PERCENT = 100.0
 DRAWN = 1000
 #: Pixels between the points that show whether a transform mirrors.
 STEP = 5.0
-
-
 #: Colours of points, and of the line between two.
 TRUE, SAID, BETWEEN = (0, 190, 80), (230, 40, 40), (255, 220, 0)
 

@@ -130,15 +130,10 @@ class Task(PackedTask):
         return self.options.kind == "labels"
 
     @property
-    def _colours(self) -> list[tuple[int, int, int]]:
-        """Of several classes, one for each of `_shown`; none where they are too many to tell."""
-        if not 1 < len(self._shown) <= len(CLASSES):
-            return []
-        return list(CLASSES[: len(self._shown)])
-
-    @property
     def target_key(self):
-        return dict(zip(self._shown, self._colours, strict=False))
+        """See `base.Task.target_key`: none for one class, or for too many to tell."""
+        told = 1 < len(self._shown) <= len(CLASSES)
+        return dict(zip(self._shown, CLASSES, strict=False)) if told else {}
 
     @property
     def _shown(self) -> list[str]:
@@ -545,8 +540,10 @@ class Task(PackedTask):
     def draw(self, picture, scale, target, prediction=None):
         """Pixels found green, missed yellow, wrong red; a target alone in colours of classes."""
         if prediction is None:
-            stack, colours = self._classes_in(unpack(target)[0]), self._colours
-            layers = zip(stack == 1, colours, strict=True) if colours else [(stack.any(0), FOUND)]
+            stack = self._classes_in(unpack(target)[0])
+            layers = [(stack.any(axis=0), FOUND)]
+            if self.target_key:
+                layers = list(zip(stack == 1, CLASSES, strict=False))
         else:
             true, said = self._compared(target, self._decided([prediction])[0])
             layers = [
