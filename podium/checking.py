@@ -47,9 +47,8 @@ def check_model(
     submission.rehearse(loaded, chosen, sample, table_format)
     if ":" in metric["name"]:
         call_own_metric(loaded, chosen, manifest.read(targets))
-    elif metric.get("options") and (loaded.space == "values" or _takes_labels(loaded, chosen)):
-        some = loaded.encode(manifest.read(targets))[:2]
-        metrics.score_or_nan(chosen, some, some)  # options may not fit the targets
+    elif not loaded.is_packed and (loaded.space == "values" or chosen.needs == "labels"):
+        try_metric(chosen, loaded.encode(manifest.read(targets)))
     table = manifest.read(train)
     pictures = len(table["pictures"].iloc[0]) if settings.pictures else 0
     net = network.build_for(loaded, settings, pictures=pictures, features=0, tabular=0)
@@ -114,14 +113,22 @@ def _blank(rows: int, pictures: int, size: tuple[int, int]) -> torch.Tensor:
     return torch.zeros(rows, pictures, *size, 3, dtype=torch.uint8)
 
 
-def _takes_labels(task: base.Task, metric: metrics.Metric) -> bool:
-    return metric.needs == "labels" and not task.is_packed
+def try_metric(metric: metrics.Metric, target: np.ndarray) -> None:
+    """Score the training targets as if they were the answer.
+
+    Raises ConfigError where options do not fit them, or nothing they are is defined.
+    """
+    if np.isnan(metrics.score_or_nan(metric, target, target)):
+        raise ConfigError(
+            f"metric: {metric.name} is not defined on the training targets, not even if they were "
+            f"predicted exactly; take another metric{' or other options' * bool(metric.options)}"
+        )
 
 
 def call_own_metric(task: base.Task, metric: metrics.Metric, targets) -> None:
     """Call a metric of the user's own with the training targets and a made-up answer.
 
-    Raises ConfigError when it fails.
+    Raises ConfigError when it fails, or finds no number.
     """
     target = task.encode(targets)
     random = np.random.default_rng(0)
@@ -129,10 +136,15 @@ def call_own_metric(task: base.Task, metric: metrics.Metric, targets) -> None:
         answer = random.dirichlet(np.ones(len(task.names)), len(target))
     else:  # values that do occur, in other rows
         answer = random.permutation(target).reshape(len(target), -1).astype(float)
+        answer = np.where(np.isnan(answer), np.nanmean(answer, axis=0), answer)
     try:
-        base.score(task, metric, target, answer)
+        score = base.score(task, metric, target, answer)
     except Exception as error:
         raise ConfigError(
             f"metric.name: the function {metric.name} raised {type(error).__name__}: {error}; it "
-            f"is called with targets {target.shape} and {metric.needs}, as docs/metrics.md shows"
+            f"is called with targets {target.shape} and {metric.needs}, as docs/extending.md shows"
         ) from None
+    if np.isnan(score):
+        missing = target.dtype.kind == "f" and np.isnan(target).any()
+        why = "; what is missing in the targets is NaN, and must not count" * bool(missing)
+        raise ConfigError(f"metric.name: the function {metric.name} returned NaN{why}")

@@ -1,7 +1,8 @@
 """The submission: filled, checked against the sample submission, and written with its manifest.
 
 Numbers are written with eight significant digits, so that the same predictions are the same
-bytes. Rows whose pictures cannot be read keep the sample submission's values.
+bytes. Rows whose pictures cannot be read keep the sample submission's values; where it has none,
+they get what the mean prediction says.
 """
 
 import csv
@@ -100,7 +101,8 @@ def write_submission(
     answer = task.submission(
         task.handed_in(values, table.loc[ids]), blended["decision"], metric, kept
     )
-    filled = fill_left_out(answer, asked, lost)
+    usual = usual_answer(task, values, blended["decision"], metric, asked, lost)
+    filled = fill_left_out(answer, asked, lost, usual)
     check(filled, answer, asked, task, metric, sample)
     separator = competition["separator"] or separator_of(sample, list(raw.columns))
     text = as_csv(filled, list(raw.columns), separator)
@@ -196,12 +198,37 @@ def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:
     return [id_ for id_ in asked if id_ in broken]
 
 
-def fill_left_out(answer: pd.DataFrame, sample: pd.DataFrame, lost: Sequence[str]) -> pd.DataFrame:
-    """The answer as text, in the sample's rows; left-out rows as the sample has them."""
+def usual_answer(
+    task, values: np.ndarray, decision: dict, metric: Metric, sample: pd.DataFrame, lost
+) -> pd.DataFrame | None:
+    """The mean prediction as an answer for the left-out rows; None where an answer may be empty."""
+    if not lost or not len(values) or task.is_packed or task.leaves_gaps:
+        return None
+    count = len(set(lost))
+    mean = np.repeat(values.mean(axis=0, keepdims=True), count, axis=0)
+    return task.submission(mean, decision, metric, sample.loc[sample.index.isin(lost)])
+
+
+def fill_left_out(
+    answer: pd.DataFrame,
+    sample: pd.DataFrame,
+    lost: Sequence[str],
+    usual: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The answer as text, in the sample's rows; left-out rows as the sample has them.
+
+    Args:
+        usual: the left-out rows' answers where the sample's cells are empty.
+    """
     text = answer.apply(lambda column: column.map(as_text)).astype(object)
     if not lost:
         return text
     filled = sample[list(answer.columns)].fillna("")
+    if usual is not None:
+        rows = filled.index.isin(lost)
+        said = filled[rows].apply(lambda column: column.str.strip())
+        instead = usual.apply(lambda column: column.map(as_text)).astype(object).to_numpy()
+        filled[rows] = filled[rows].where(said != "", instead)
     if list(answer.index) == list(filled.index[~filled.index.isin(lost)]):
         filled[~filled.index.isin(lost)] = text.to_numpy()
         return filled
@@ -347,7 +374,10 @@ def _tell(content: dict, rows: int, job, outputs: Mapping[str, str]) -> None:
     job.say(f"{rows} rows, sha256 {content['submission']['sha256'][:16]}")
     lost = content["submission"]["left_out"]
     if lost:
-        job.say(f"{len(lost)} rows keep the sample submission's value: {some_of(lost)}")
+        job.say(
+            f"{len(lost)} unreadable pictures get the sample submission's value, or the mean "
+            f"prediction where it has none: {some_of(lost)}"
+        )
     job.spool.tag("submission_sha256", content["submission"]["sha256"])
     for name in ("submission", "manifest"):
         job.spool.artifact(outputs[name], "submission")

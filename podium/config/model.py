@@ -319,6 +319,12 @@ class Model(Section):
                 "epochs: found 0, expected 1 or more: without epochs only a head with "
                 "`init: probe` and no `hidden` layers learns"
             )
+        terms = self.loss.terms
+        is_tuned = any(path.startswith("loss.terms.") for path in self.search)
+        if terms and not any(terms.values()) and not is_tuned:
+            raise ValueError(
+                f"loss.terms: found {terms}, expected a weight above 0: nothing would be learned"
+            )
         if not self.pictures and not self.tabular:
             raise ValueError(
                 "pictures: found false beside `tabular: false`: nothing is left to learn from"

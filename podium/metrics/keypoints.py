@@ -1,7 +1,10 @@
 """Metrics of points: target and prediction (n, 2 x points), x and y by turns, in pixels.
 
 A missing point of the target (NaN) does not count. Distances are judged by the size of the object:
-the root of the area of the box around its points, or the distance of two points.
+the root of the area of the box around its points, or the distance of two points. An object without
+a size, whose known points are one, or on a level, does not count where it would be divided by.
+
+`between` that is not two of the points, and a single point without it, raise ConfigError.
 """
 
 import numpy as np
@@ -28,10 +31,7 @@ def nme(target, prediction, *, between: list[int] | None = None):
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
 def pck(target, prediction, *, threshold: float = 0.1, between: list[int] | None = None):
-    """Share of correct keypoints: those nearer than `threshold` of the object's size.
-
-    Rows whose object has no size do not count.
-    """
+    """Share of correct keypoints: those nearer than `threshold` of the object's size."""
     distance, size = _distances(target, prediction, between)
     share = distance / size[:, None]
     return (share <= threshold)[np.isfinite(share)].mean()
@@ -75,9 +75,20 @@ def _distances(target, prediction, between) -> tuple[np.ndarray, np.ndarray]:
     target = np.asarray(target, dtype=np.float64).reshape(len(target), -1, 2)
     prediction = np.asarray(prediction, dtype=np.float64).reshape(target.shape)
     distance = np.linalg.norm(prediction - target, axis=2)
+    points = target.shape[1]
     if between is not None:
+        if len(set(between)) != 2 or len(between) != 2 or not set(between) <= set(range(points)):
+            raise ConfigError(
+                f"metric.options.between: found {between}, expected the places of two points, "
+                f"counted from 0 to {points - 1}"
+            )
         first, second = between
         size = np.linalg.norm(target[:, first] - target[:, second], axis=1)
+    elif points == 1:
+        raise ConfigError(
+            "metric: this one judges distances by the size of an object, which a single point does "
+            "not have; take rmse or mae, in pixels"
+        )
     else:
         # Those of a row without points are minus infinity: it has no size.
         largest, smallest = (np.where(np.isnan(target), end, target) for end in (-np.inf, np.inf))

@@ -955,7 +955,10 @@ def _checks(sources: Sources, count: int, lost: Sequence) -> list[tuple[bool, st
     elif is_number(rows) and rows < count:
         found.append((True, f"{whole(count)} rows for {whole(rows)} test pictures"))
     if lost:
-        text = f"{whole(len(lost))} rows keep the sample's values: their pictures are unreadable"
+        text = (
+            f"{whole(len(lost))} pictures are unreadable: their rows have the sample's values, or "
+            "the mean prediction's where it has none"
+        )
         found.append((False, text))
     return found
 

@@ -142,8 +142,15 @@ def filled(cells: pd.Series) -> list[str]:
 
 def is_empty(cells: pd.Series) -> pd.Series:
     """Whether each cell is empty or says NaN."""
-    text = cells.astype("string").str.strip().fillna("")
-    return text.str.lower().isin(["", "nan"])
+    return _words(cells).isin(["", "nan"])
+
+
+def _words(cells: pd.Series) -> pd.Series:
+    return cells.astype("string").str.strip().str.lower().fillna("")
+
+
+#: What stands for a number that is missing, in lower case.
+NO_NUMBER = ("", "nan", "na", "n/a", "<na>", "none", "null")
 
 
 def read_numbers(
@@ -152,7 +159,7 @@ def read_numbers(
     """Numeric target columns; DataError naming rows and values that are no finite numbers.
 
     Args:
-        may_miss: whether cells may be empty, which come out as NaN.
+        may_miss: whether cells may be empty or say so (`NO_NUMBER`), which come out as NaN.
     """
     check_columns(table, columns)
     if not may_miss:
@@ -162,7 +169,7 @@ def read_numbers(
         values = pd.to_numeric(table[name], errors="coerce").astype(float)
         bad = ~np.isfinite(values.to_numpy())
         if may_miss:
-            bad &= ~is_empty(table[name]).to_numpy()
+            bad &= ~_words(table[name]).isin(NO_NUMBER).to_numpy()
         if bad.any():
             found = some_of([f"{v!r} (id {i})" for i, v in table[name][bad].items()])
             problems.append(f"column {name!r}: expected numbers, found {found}")

@@ -221,6 +221,8 @@ class _Losses:
             self.terms = plan.task.loss_terms(plan.settings.loss, plan.train.target)
         settings = plan.settings
         self.weights = settings.loss.terms or plan.task.default_loss_of(settings.approach)
+        if not any(self.weights.values()):  # so may a trial of tuning have it
+            raise DivergedError("loss.terms: all weights are 0, so that nothing is learned.")
 
     def __call__(self, raw, target, share: float = 1.0, partner=None) -> dict[str, torch.Tensor]:
         """`loss`, and each term by its name: means over the batch, 0-dimensional."""

@@ -553,7 +553,7 @@ def test_wrong_points_are_named_at_once_or_missing(tmp_path):
     wrong = [
         {"keypoints": [1, 2, 3]},
         {"keypoints": ["x"] * 9},
-        {"keypoints": [31, 4, 2, *whole[3:]]},
+        {"keypoints": [1, 4, -1, *whole[3:]]},
         {"keypoints": [1, 4, 3, *whole[3:]], "image_id": 9},
         {"keypoints": SEEN, "image_id": 8},
     ]
@@ -563,7 +563,7 @@ def test_wrong_points_are_named_at_once_or_missing(tmp_path):
     for said in (
         "annotation 1 (id a): keypoints: found [1, 2, 3], expected x, y and visibility of each",
         "annotation 2 (id a): keypoints",
-        "annotation 3 (id a): point 'left_eye' at 31, 4 is outside of the picture of 30 x 20",
+        "annotation 3 (id a): found a visibility of -1, expected 0, 1 or 2",
         "annotation 4 (id b): found a visibility of 3, expected 0, 1 or 2",
         "annotation 5 (id 8): its image_id 8 is none",
     ):
@@ -573,6 +573,27 @@ def test_wrong_points_are_named_at_once_or_missing(tmp_path):
     targets, task = read("keypoints", found_in(tmp_path, whole), repair=True)
     missing = np.isnan(task.encode(targets)[:, ::2])
     assert missing.tolist() == [[True, False, False], [True, False, False], [False] * 3]
+
+
+def test_points_outside_are_judged_as_those_of_a_table(tmp_path):
+    content = people({"keypoints": [-3, 1, 2, 9, 5, 2, 91, 9, 2]})
+    found = found_in(tmp_path, content)
+    targets, task = read("keypoints", found)
+    there = task.encode(targets)
+    with pytest.raises(DataError, match=r"all\.json: points are where they cannot be") as error:
+        task.check_targets(targets, task.options, found)
+    (told,) = str(error.value).split("\n")[1:]
+    assert "picture (id a): point 'nose' at 91, 9 is outside of the picture of 30 x 20" in told
+    assert found.problems[-1][2:] == (
+        "point 'left_eye' at -3, 1 is outside of the picture of 30 x 20",
+        "kept as it is",
+    )
+    content["annotations"][0]["keypoints"][6] = 6
+    mended = found_in(tmp_path, content)
+    targets, task = read("keypoints", mended)
+    kept = task.encode(task.check_targets(targets, task.options, mended))
+    there[0, 4] = 6
+    np.testing.assert_array_equal(kept, there)
 
 
 def test_categories_must_agree_on_the_points(tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from podium import metrics, tasks, views
+from podium import checking, metrics, tasks, views
 from podium.cache import resized
 from podium.config.model import Augment, Loss
 from podium.errors import ConfigError, DataError
@@ -77,6 +77,17 @@ def test_sides_are_paired_by_name_or_by_hand(task):
     assert info["mirrored"] == [2, 1, 0]
     with pytest.raises(ConfigError, match='did you mean "nose"'):
         read(table_of(PLACES[None].astype(float)), flip={"left_eye": "noze"})
+    both = {"left_eye": "right_eye", "right_eye": "left_eye"}
+    assert read(table_of(PLACES[None].astype(float)), flip=both)[1]["mirrored"] == [1, 0, 2]
+    for flip in ({"left_eye": "nose", "right_eye": "nose"}, {**both, "right_eye": "nose"}):
+        with pytest.raises(ConfigError, match=r"flip: found \w+ in several pairs"):
+            read(table_of(PLACES[None].astype(float)), flip=flip)
+
+
+def test_sides_in_capitals_are_paired_too():
+    table = table_of(PLACES[None].astype(float))
+    table.columns = [name.replace("left", "LEFT").replace("right", "RIGHT") for name in COLUMNS]
+    assert read(table, table.columns)[1]["mirrored"] == [1, 0, 2]
 
 
 def test_half_a_point_is_an_error_and_a_missing_one_is_not():
@@ -503,6 +514,43 @@ def test_predicted_points_are_moved_to_the_border_where_they_may_not_leave():
     outside = np.array([[-9.0, 3, 55, 25, 39, -0.5]])
     relative = frames.relative(outside.reshape(1, -1, 2)).reshape(1, -1)
     np.testing.assert_allclose(task.place(relative, frames), [[-0.5, 3, 39.5, 19.5, 39, -0.5]])
+
+
+@pytest.mark.parametrize("name", ["nme", "pck"])
+@pytest.mark.parametrize("between", [[0, 3], [-1, 0], [0], [0, 1, 2], [1, 1]])
+def test_places_of_a_metric_that_are_no_two_points(name, between):
+    loaded = metrics.load({"name": name, "options": {"between": between}})
+    target = PLACES[None].astype(float).reshape(1, -1)
+    with pytest.raises(ConfigError, match=r"between: found .* two points, counted from 0 to 2"):
+        checking.try_metric(loaded, target)
+
+
+def test_a_single_point_has_no_size():
+    target = np.array([[3.0, 4.0], [5.0, 6.0]])
+    for name in ("nme", "pck", "oks_map"):
+        with pytest.raises(ConfigError, match=r"a single point does not have; take rmse or mae"):
+            checking.try_metric(metrics.load({"name": name}), target)
+    checking.try_metric(metrics.load({"name": "rmse"}), target)
+
+
+def test_points_on_a_level_everywhere_are_told_before_training():
+    target = np.array([[3.0, 4.0, 9.0, 4.0], [5.0, 6.0, 7.0, 6.0]])
+    with pytest.raises(ConfigError, match="pck is not defined on the training targets"):
+        checking.try_metric(metrics.load({"name": "pck"}), target)
+
+
+def test_words_for_missing_coordinates():
+    table = table_of(np.stack([PLACES] * 6).astype(float)).astype(object)
+    table.iloc[:5, 0] = table.iloc[:5, 1] = ["NA", "None", "null", " ", "nan"]
+    frame, _ = read(table)
+    assert frame["left_eye_x"].isna().tolist() == [True] * 5 + [False]
+
+
+def test_two_columns_for_one_coordinate():
+    table = table_of(PLACES[None].astype(float))
+    table["x_nose"], table["y_nose"] = 1.0, 2.0
+    with pytest.raises(ConfigError, match=r"'nose_x' and 'x_nose' are both the x of 'nose'"):
+        read(table, table.columns)
 
 
 def test_points_outside_are_listed_and_impossible_ones_refused(tmp_path):

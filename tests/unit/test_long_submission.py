@@ -111,6 +111,21 @@ def test_rows_of_a_picture_that_cannot_be_read_stay_as_they_are(competition):
     assert content["submission"]["left_out"] == [lost]
 
 
+def test_rows_without_a_value_get_the_mean_prediction(competition):
+    competition.prepare()
+    lost = competition.ids[1]
+    table = manifest.read(competition.out / "test.parquet")
+    table.loc[lost, "problem"] = "is truncated"
+    manifest.write(competition.out / "test.parquet", table)
+    competition.write(competition.sample.assign(Location=""))
+    values = made_up(competition.task, competition.ids.drop(lost))
+    written = competition.submit(values)
+    rows = written[written["id"] == lost]
+    means = [f"{values[name].mean():.8g}" for name in rows["FeatureName"]]
+    assert rows["Location"].tolist() == means
+    assert written["Location"].ne("").all()
+
+
 def test_columns_of_any_name_and_order(competition):
     sample = competition.sample.rename(
         columns={"RowId": "id", "id": "picture", "FeatureName": "what", "Location": "where"}

@@ -3,12 +3,13 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium import metrics
+from podium import checking, metrics, tasks
 from podium.errors import ConfigError, DataError
 
 AVERAGES = ["micro", "macro", "weighted"]
@@ -118,8 +119,24 @@ def test_a_function_of_the_users_own_file(tmp_path):
     own = metrics.load({**choice, "options": {"by": 4}})
     assert own(np.zeros(2), np.array([4.0, 8.0])) == 1.5
     assert not own.greater_is_better
-    with pytest.raises(ConfigError, match="needs direction and needs"):
-        metrics.load({"name": f"{file}:halved"})
+
+
+def test_a_function_of_the_users_own_must_find_a_number():
+    table = pd.DataFrame({"a_x": [1.0, 2.0, None], "a_y": [1.0, 5.0, None]})
+    info = {"names": ["a_x", "a_y"], "points": ["a"], "mirrored": [0], "long": None}
+    points = tasks.load("keypoints", {}, info)
+
+    def distance(target, prediction):
+        return np.abs(target - prediction).mean()
+
+    def of_known(target, prediction):
+        return np.abs(target - prediction)[~np.isnan(target)].mean()
+
+    checking.call_own_metric(points, metrics.Metric("of", of_known, False, "values"), table)
+    with pytest.raises(ConfigError, match="the function distance returned NaN; what is missing in"):
+        checking.call_own_metric(
+            points, metrics.Metric("distance", distance, False, "values"), table
+        )
 
 
 # --------------------------------------------------------------------------- decided labels

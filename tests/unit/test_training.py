@@ -201,6 +201,14 @@ def test_answers_keep_their_digits_in_half_precision():
         assert net(pictures, None).dtype == torch.float32
 
 
+def test_terms_of_no_weight_teach_nothing():
+    from podium.training.loop import DivergedError, _Losses
+
+    opened = {"loss.terms.focal": {"low": 0.0, "high": 1.0}}  # a trial may draw the same
+    with pytest.raises(DivergedError, match="all weights are 0"):
+        _Losses(plan({"loss": {"terms": {"cross_entropy": 0.0}}, "search": opened}))
+
+
 def test_class_weights_are_where_the_loss_is():
     from podium.training.loop import _Losses
 

@@ -12,8 +12,6 @@ from podium.tasks.faults import Faults
 
 #: Columns of a point, `*` in place of its name: its coordinates and COCO's visibility.
 X, Y, VISIBLE = "*_x", "*_y", "*_v"
-#: Pixels that a point may be beyond the border without being wrong.
-BORDER = 1.0
 
 
 def read_points(path: Path, found, repair: bool) -> tuple[pd.DataFrame, list[str]]:
@@ -39,7 +37,7 @@ def read_points(path: Path, found, repair: bool) -> tuple[pd.DataFrame, list[str
     rows = faults.refuse_rows(rows[rows["label"].isin([*categories, ""])])
     objects: dict[str, list[tuple[float, str, np.ndarray]]] = {}
     for id_, row in rows[rows["keypoints"].map(_is_given)].iterrows():
-        points = _points_of(id_, row, names, found.pictures.loc[id_], faults)
+        points = _points_of(id_, row, len(names), faults)
         if points is not None and (points[:, 2] > 0).any():
             area = _area(row["content"], points)
             objects.setdefault(id_, []).append((area, row["place"], points))
@@ -100,16 +98,16 @@ def _is_given(keypoints) -> bool:
     return not (keypoints is None or keypoints == [] or keypoints is pd.NA)
 
 
-def _points_of(id_: str, row: pd.Series, names: list[str], picture, faults: Faults):
+def _points_of(id_: str, row: pd.Series, count: int, faults: Faults):
     """Coordinates and visibility (points, 3); None where they cannot be read."""
     try:
         points = np.array(row["keypoints"], dtype=np.float64).reshape(-1, 3)
     except (ValueError, TypeError):
         points = np.zeros((0, 3))
-    if len(points) != len(names) or not np.isfinite(points).all():
+    if len(points) != count or not np.isfinite(points).all():
         problem = (
             f"keypoints: found {row['keypoints']!r:.60}, expected x, y and visibility of each of "
-            f"{len(names)} points"
+            f"{count} points"
         )
         faults.note(id_, row["place"], problem, "left out")
         return None
@@ -117,17 +115,7 @@ def _points_of(id_: str, row: pd.Series, names: list[str], picture, faults: Faul
     if strange.any():
         problem = f"found a visibility of {points[strange, 2][0]:g}, expected 0, 1 or 2"
         faults.note(id_, row["place"], problem, "taken as not labelled")
-    sides = picture[["width", "height"]].to_numpy(dtype=np.float64)
-    beyond = (points[:, :2] < -BORDER) | (points[:, :2] > sides - 1 + BORDER)
-    away = beyond.any(axis=1) & (points[:, 2] > 0) & ~strange & (sides > 0).all()
-    for place in np.flatnonzero(away):
-        x, y = points[place, :2]
-        problem = (
-            f"point {names[place]!r} at {x:g}, {y:g} is outside of the picture of "
-            f"{sides[0]:g} x {sides[1]:g}"
-        )
-        faults.note(id_, row["place"], problem, "taken as not labelled")
-    points[strange | away, 2] = 0
+    points[strange, 2] = 0
     return points
 
 

@@ -1,6 +1,7 @@
 """Named points in a picture."""
 
 import re
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -81,7 +82,8 @@ class Task(base.Task):
     @classmethod
     def check_targets(cls, targets, options, found):
         """See `base.Task.check_targets`: points may be outside of their pictures."""
-        return outside.checked(targets, points_of(list(targets)), found, options.repair)
+        path = coco.path_of(options, found)
+        return outside.checked(targets, points_of(list(targets)), found, options.repair, path)
 
     @classmethod
     def index_sample(cls, sample, path, id_column, options):
@@ -443,7 +445,9 @@ def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
             continue
         parts = match.groups()
         name, axis = parts if parts[1].lower() in ("x", "y") else parts[::-1]
-        found.setdefault(name, {})[axis.lower()] = column
+        before = found.setdefault(name, {}).setdefault(axis.lower(), column)
+        if before != column:
+            problems.append(f"{before!r} and {column!r} are both the {axis.lower()} of {name!r}")
     for name, axes in found.items():
         for axis in {"x", "y"} - set(axes):
             there = next(iter(axes.values()))
@@ -459,7 +463,7 @@ def points_of(columns: list[str]) -> dict[str, tuple[str, str]]:
 
 
 #: Words that stand for numbers in columns of `visible`.
-_ANSWERS = {"true": "1", "false": "0"}
+_ANSWERS = {"true": "1", "false": "0", "yes": "1", "no": "0"}
 
 
 def _read(table: pd.DataFrame, columns: list[str], visible: str | None) -> pd.DataFrame:
@@ -489,12 +493,20 @@ def _mirrored(points: list[str], flip: dict[str, str] | str) -> list[int]:
                 f"{some_of(points, 12)}"
             )
         pairs = {**flip, **{other: name for name, other in flip.items()}}
+        sides = Counter(name for pair in set(map(frozenset, flip.items())) for name in pair)
+        several = [name for name, times in sides.items() if times > 1]
+        if several:
+            raise ConfigError(
+                f"task.options.flip: found {some_of(several)} in several pairs, expected each "
+                "point in one: the two of a pair change places"
+            )
     return [places[pairs.get(name, name)] for name in points]
 
 
 def _other_side(name: str) -> str:
-    sides = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
-    return re.sub("left|right|Left|Right", lambda match: sides[match[0]], name)
+    pairs = [("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT")]
+    sides = {one: other for pair in pairs for one, other in (pair, pair[::-1])}
+    return re.sub("|".join(sides), lambda match: sides[match[0]], name)
 
 
 def _points(flat: np.ndarray) -> np.ndarray:
