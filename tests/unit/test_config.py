@@ -127,7 +127,10 @@ ONE_PROBLEM = [
     ),
     ({"blend/confidence": 2}, "blend.confidence: found 2, expected a number above 0.5 and below 1"),
     ({"models/net/image_size": 4}, "models.net.image_size: found 4, expected sides of 8 to 8,192"),
-    ({"models/net/loss": {"terms": {"focal": 0}}}, "models.net.loss.terms: found {'focal': 0.0}, expected"),
+    (
+        {"models/net/loss": {"terms": {"focal": 0}}},
+        "models.net.loss.terms: found {'focal': 0.0}, expected a weight above 0: nothing would be",
+    ),
     ({"models/net/seeds": [1, 1]}, "models.net.seeds: found [1, 1], expected each seed once"),
     (
         {"competition/name": "../x"},
