@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -32,6 +33,7 @@ from podium.boxes import (
 )
 from podium.errors import ConfigError, DataError, count, did_you_mean, numbered, some_of, turned
 from podium.pictures import Finder
+from podium.tasks import targets
 
 #: Pixels that a box may reach beyond its picture without being wrong.
 BORDER = 1.0
@@ -152,8 +154,9 @@ def read(
             sides = {id_: both for id_, *both in pictures[["width", "height"]].itertuples()}
             files = _Files(path, ending, pictures, root)
             called = classes
-            if form.format == "yolo" and not (classes or form.numbered):
-                called = class_names.read(path, root)
+            if form.format == "yolo":
+                called = classes or class_names.read(path, root)
+                reader = partial(reader, numbered=form.numbered and not classes)
             lines = reader(files, called, sides)
             said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
             said, notes = _without_strays(said, pictures, path)
@@ -182,7 +185,16 @@ def _in_table(
     said = pd.DataFrame(
         {"file": file, "row": np.arange(len(table)) + 2, "id": table.index.to_numpy(dtype=object)}
     )
-    said["label"] = ONLY_CLASS if label is None else _text(table[label])
+    said["label"] = ONLY_CLASS if label is None else targets.whole(_text(table[label]))
+    notes: list[tuple[str, str, str, str]] = []
+    if kind not in WAYS:
+        filled &= ~np.isin(cells[0].astype(str), form.nothing)
+    lacking = ~filled & said["label"].isin(set(said["label"][filled]) - {"", *form.nothing})
+    beside = lacking & said["id"].isin(said["id"][filled])
+    if label is None:
+        lacking = beside = np.zeros(len(said), bool)
+    notes = _without_boxes(said[lacking & ~beside])
+    said["problem"] = np.where(beside, BARE, "")
     if kind in WAYS:
         said["said"] = [
             ", ".join(f"{name} {cell}" for name, cell in zip(box, row, strict=True))
@@ -190,20 +202,17 @@ def _in_table(
         ]
         numbers = dict(zip(WAYS[kind], map(numbers_of, cells), strict=True))
         said[list(CORNERS)] = corners(numbers)
-        if label is None:
-            return said[filled].reset_index(drop=True), []
-        lacking = ~filled & said["label"].isin(set(said["label"][filled]) - {"", *form.nothing})
-        beside = lacking & said["id"].isin(said["id"][filled])
-        said["problem"] = np.where(beside, BARE, "")
-        notes = _without_boxes(said[lacking & ~beside])
         return said[filled | beside].reset_index(drop=True), notes
     fields = form.fields or FIELDS[kind]
     roles_of(fields)
-    filled &= ~np.isin(cells[0].astype(str), form.nothing)
-    lines = []
-    for entry, cell in zip(said[filled].itertuples(index=False), cells[0][filled], strict=True):
-        lines += _in_cell(entry, cell, kind, fields)
-    return pd.DataFrame(lines, columns=[*_SAID, *CORNERS]), []
+    lines, told = [], filled | beside
+    for entry, cell in zip(said[told].itertuples(index=False), cells[0][told], strict=True):
+        if entry.problem:
+            found = [(*entry[:3], entry.label, repr(cell), *[np.nan] * 4)]
+        else:
+            found = _in_cell(entry, cell, kind, fields)
+        lines += [(*line, entry.problem) for line in found]
+    return pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"]), notes
 
 
 def _without_boxes(said: pd.DataFrame) -> list[tuple[str, str, str, str]]:
@@ -233,6 +242,8 @@ def _in_cell(entry, cell: str, kind: str, fields: str) -> list[tuple]:
         return [(*head, entry.label, f"{shown!r}: {error}", *[np.nan] * 4)]
     if labels is None:
         labels = [entry.label] * len(found)
+    if len(found) == 1:  # as it stands in the file
+        return [(*head, labels[0], f"{labels[0]} {cell:.60}", *found[0])]
     return [
         (*head, label, " ".join([label, *map(plain, box)]), *box)
         for label, box in zip(labels, found, strict=True)
@@ -443,10 +454,11 @@ def _in_coco(annotations: coco.Annotations) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
 
 
-def _yolo(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
+def _yolo(files: _Files, classes, sides: Mapping, numbered: bool) -> Iterator[tuple]:
     """YOLO: a text per picture with `class cx cy width height` lines; `row` is the line.
 
-    The classes are called by the names in `classes`, or by their numbers.
+    The classes are called by the names in `classes`, or by their numbers: where there are no names,
+    and where it is to be so.
     """
     names = list(classes or [])
     for path in files.paths:
@@ -457,24 +469,26 @@ def _yolo(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
             label, *values = line.split() or [""]
             if not label:
                 continue
-            label, strange = _class_in_yolo(label, names)
+            label, strange = _class_in_yolo(label, names, numbered)
             numbers = numbers_of(values if len(values) == 4 else [""] * 4)
             box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
             strange = strange if id_ in sides else ""  # such as a README
             yield (str(path), number, id_, label, repr(line), *box, problem or strange)
 
 
-def _class_in_yolo(label: str, names: Sequence[str | None]) -> tuple[str, str]:
+def _class_in_yolo(
+    label: str, names: Sequence[str | None], numbered: bool = False
+) -> tuple[str, str]:
     """The class that a number means, and what is wrong with it; `0.0` is 0."""
     (number,) = numbers_of([label])
     if np.isnan(number) and label in names:
-        return label, ""
+        return str(names.index(label)) if numbered else label, ""
     if not (number >= 0 and number == int(number)):
         return label, f"its class is {label!r}, expected a whole number"
     if names and (number >= len(names) or names[int(number)] is None):
         known = ["(none)" if name is None else name for name in names]
         return label, f"its class is {label!r}, but those from 0 on are {some_of(known)}"
-    return names[int(number)] if names else str(int(number)), ""
+    return str(int(number)) if numbered or not names else names[int(number)], ""
 
 
 def _row_of(find: Finder, *names: str, but: Collection) -> tuple[str, str]:
@@ -577,7 +591,7 @@ def _checked(
     problems = [
         (
             said["file"][row],
-            str(said["id"][row]),
+            str(said["id"][row]).removeprefix("?"),
             f"{_entry(said, row)}: {_what(found)}",
             "dropped" if row in dropped else ", ".join(action for _, action in found),
         )

@@ -7,8 +7,9 @@ https://cocodataset.org/#format-data. Crowds (`iscrowd`: regions of uncounted ob
 
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -381,6 +382,28 @@ def rows_of(annotations: Annotations, key: str, needed: bool = True) -> pd.DataF
 
 
 # ------------------------------------------------------------------------------------- results
+
+
+def called(
+    names: Sequence[str],
+    category_ids: Mapping[str, Any] | None,
+    said: Iterable[str],
+    column: str | None,
+) -> dict[str, str] | None:
+    """What a submission calls the classes: their ids in the file where its sample has numbers.
+
+    Args:
+        names: of the classes.
+        said: the labels in the sample submission.
+        column: of the labels there, if they have one.
+    """
+    said = {str(label).strip() for label in said} - {""}
+    are_ids = all(re.fullmatch(r"\d+(\.0)?", label) for label in said)
+    if not category_ids or said & set(names) or not are_ids:
+        return None
+    if not said and re.sub("[^a-z]", "", (column or "").lower()) not in ("categoryid", "classid"):
+        return None
+    return {name: str(category_ids[name]) for name in names if name in category_ids}
 
 
 def results(

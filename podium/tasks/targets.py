@@ -179,6 +179,16 @@ def read_numbers(
     return pd.DataFrame(numbers, index=table.index)
 
 
+def whole(labels: np.ndarray) -> np.ndarray:
+    """Labels of classes that are whole numbers without decimals, if all that are told are numbers.
+
+    A column of numbers with gaps is one of floats to pandas, which writes 1 as 1.0.
+    """
+    if not all(re.fullmatch(r"|-?\d+(\.0)?", label) for label in set(labels)):
+        return labels
+    return np.array([label.removesuffix(".0") for label in labels], dtype=object)
+
+
 def in_order(labels: Sequence[str]) -> list[str]:
     """Distinct labels, in numeric order if all are numbers, else alphabetic."""
     distinct = set(labels)

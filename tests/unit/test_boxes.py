@@ -138,6 +138,34 @@ def test_rows_that_lack_their_box_are_told():
         read(table_of([*rows, {"id": "a", **empty, "label": "dog"}]))
 
 
+def test_rows_of_lists_that_lack_their_box_are_told():
+    rows = [
+        {"id": "a", "bbox": "[1, 2, 3, 4]", "label": "dog"},
+        {"id": "b", "bbox": pd.NA, "label": "dog"},
+        {"id": "c", "bbox": pd.NA, "label": "none"},
+    ]
+    found = read(table_of(rows))
+    assert len(found.objects) == 1
+    ((_, ids, problem, _),) = found.problems
+    assert (ids, problem) == ("b", "1 row with a class but no box, the first dog in row 3")
+    with pytest.raises(DataError, match=r"row 5 \(.*\), id a: a class without a box"):
+        read(table_of([*rows, {"id": "a", "bbox": pd.NA, "label": "dog"}]))
+
+
+def test_a_wrong_cell_is_shown_as_it_stands_in_the_file():
+    table = table_of([{"id": "a", "bbox": "[500, 6, 9, 10]", "label": "dog"}])
+    with pytest.raises(DataError, match=r"row 2 \(dog \[500, 6, 9, 10\]\), id a: outside"):
+        read(table)
+
+
+def test_numbers_of_classes_are_whole_where_gaps_made_them_floats():
+    rows = [{"id": i, "bbox": "[1, 2, 3, 4]", "label": n} for i, n in (("a", "1.0"), ("b", "0.0"))]
+    empty = {"id": "c", "bbox": pd.NA, "label": pd.NA}
+    assert read(table_of([*rows, empty])).objects["label"].tolist() == ["1", "0"]
+    rows[0]["label"] = "v1.0"
+    assert read(table_of(rows)).objects["label"].tolist() == ["v1.0", "0.0"]
+
+
 def test_xml_of_another_kind_is_named(tmp_path):
     (tmp_path / "folder.xml").mkdir()
     (tmp_path / "a.xml").write_text("<html><p/></html>")
@@ -184,6 +212,9 @@ def test_classes_of_yolo_are_whole_numbers(tmp_path):
     numbered = {"format": "yolo", "annotations": ".", "numbered": True}
     found = read(PICTURES[[]], root=tmp_path, **numbered)
     assert found.objects["label"].tolist() == ["1"]
+    (tmp_path / "classes.txt").write_text("cat")
+    with pytest.raises(DataError, match="its class is '1', but those from 0 on are cat"):
+        read(PICTURES[[]], root=tmp_path, **numbered)
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe0")
     with pytest.raises(DataError, match=r"b\.txt is no text in UTF-8"):
         yolo("0" + box)

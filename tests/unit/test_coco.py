@@ -548,6 +548,43 @@ def test_objects_without_points_have_none(tmp_path):
     assert np.isnan(task.encode(targets)[1:]).all()
 
 
+@pytest.mark.parametrize(
+    ("sample", "called"),
+    [
+        ({"category_id": "5", "x": "1", "y": "1", "w": "5", "h": "5"}, ["3", "5"]),
+        ({"category_id": None, "x": None, "y": None, "w": None, "h": None}, ["3", "5"]),
+        ({"label": None, "x": None, "y": None, "w": None, "h": None}, ["fish", "crab"]),
+        ({"label": "crab", "x": "1", "y": "1", "w": "5", "h": "5"}, ["fish", "crab"]),
+        ({"PredictionString": "5 0.5 1 1 5 5"}, ["3", "5"]),
+        ({"PredictionString": "fish 0.5 1 1 5 5"}, ["fish", "crab"]),
+    ],
+)
+def test_a_sample_may_ask_for_the_ids_of_classes(tmp_path, sample, called):
+    asked = pd.DataFrame(sample, pd.Index(["t"], name="id"))
+    _, task = read("detection", found_in(tmp_path, file_of()), asked)
+    assert task.names == ["fish", "crab"]
+    box, scores = np.array([[1, 2, 6, 8], [3, 4, 9, 9]], np.float32), np.array([0.9, 0.8])
+    row = column([pack(box, scores.astype(np.float32), np.array([0, 1], np.int16))])
+    filled = task.submission(row, {}, metrics.load({"name": "map50"}), asked)
+    said = filled.iloc[:, 0].tolist()
+    if "PredictionString" in sample:
+        said = said[0].split()[::6]
+    assert said == called
+
+
+def test_a_sample_of_objects_may_ask_for_the_ids_of_classes(tmp_path):
+    asked = pd.DataFrame({"category_id": "5", "mask": "1 1"}, pd.Index(["t"], name="id"))
+    found = found_in(tmp_path, file_of())
+    _, task = read("instance_segmentation", found, asked, class_column="category_id")
+    labels = np.zeros(SIZE, np.uint16)
+    labels[:3, :3], labels[5:9, 5:9] = 1, 2
+    row = column([pack(labels, np.array([0.9, 0.8], np.float32), np.array([1, 0], np.int16))])
+    filled = task.submission(
+        row, task.default_decision(), metrics.load({"name": "mask_map"}), asked
+    )
+    assert filled["category_id"].tolist() == ["5", "3"]
+
+
 def test_wrong_points_are_named_at_once_or_missing(tmp_path):
     whole = [1, 1, 2, 9, 5, 2, 6, 9, 2]
     wrong = [

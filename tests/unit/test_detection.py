@@ -352,6 +352,31 @@ def test_a_submission_is_a_row_per_box_where_the_sample_says_so(task):
     assert filled.iloc[2].tolist() == [""] * 6
 
 
+@pytest.mark.parametrize("cell", ["[1, 2, 3, 4]", ""])
+def test_a_box_may_be_a_list_beside_its_class(task, cell):
+    ids = pd.Index(["p0", "p1"], name="id")
+    sample = pd.DataFrame({"bbox": cell, "label": "cat", "score": "0.5", "site": "s"}, ids)
+    task.check_asked(sample)
+    prediction = column(pack(*row) for row in (OTHER, NOTHING))
+    filled = task.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
+    assert filled.iloc[1].tolist() == ["[100, 0, 20, 30]", "cat", "0.600000", "s"]
+    assert filled.iloc[2].tolist() == ["", "", "", "s"]
+    string = sample.assign(bbox="cat 0.5 1 2 3 4")
+    task = tasks.load("detection", {}, task.info | {"names": ["cat", "dog"]})
+    filled = task.submission(prediction, {}, metrics.load({"name": "map50"}), string)
+    assert len(filled) == 2
+
+
+def test_what_says_no_box_beside_its_corners_stays(task):
+    """As in the CSV files of TensorFlow's object detection."""
+    ids = pd.Index(["p0", "p1"], name="id")
+    corners = dict.fromkeys(["xmin", "ymin", "xmax", "ymax"], "1")
+    sample = pd.DataFrame({"width": "60", "height": "50", "class": "cat", **corners}, ids)
+    prediction = column(pack(*row) for row in (OTHER, NOTHING))
+    filled = task.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
+    assert filled.iloc[1].tolist() == ["60", "50", "cat", "100", "0", "120", "30"]
+
+
 def test_samples_of_every_kind_are_rehearsed(task, tmp_path):
     form = {"id": "id", "separator": None, "encoding": "utf-8"}
     plain = tasks.load("detection", {}, task.info | {"names": ["cat", "dog"]})

@@ -242,7 +242,7 @@ def read(cells: list, options=None, sizes=None, **more):
     table = pd.DataFrame({"runs": [cell for _, cell in cells]}, index=index)
     sizes = sizes or dict.fromkeys(dict.fromkeys(index), (4, 6))
     found = Found(pictures_of(sizes), more.get("root", "."), "train.csv")
-    rows, _ = reading.read_objects(table, "runs", options, found)
+    rows, *_ = reading.read_objects(table, "runs", options, found)
     return [packed.unpack(row)[0] for row in rows], found.problems
 
 
@@ -734,7 +734,7 @@ def read_kinds(cells: list, names=None, file="train.csv", **options):
     table = pd.DataFrame(content, columns=["runs", "kind"], index=index, dtype=object)
     found = Found(pictures_of(dict.fromkeys(dict.fromkeys(index), (4, 6))), ".", file)
     chosen = Options(**{"class_column": "kind", **options})
-    rows, classes = reading.read_objects(table, "runs", chosen, found, names=names)
+    rows, classes, _ = reading.read_objects(table, "runs", chosen, found, names=names)
     return list(map(packed.unpack, rows)), classes, found.problems
 
 

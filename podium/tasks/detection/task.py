@@ -76,6 +76,9 @@ class Task(PackedTask):
         if coco.is_coco(found.test):
             ids["row_ids"] = coco.ids_of_rows(found.test, found.id_column)
         info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": ids}
+        if read.ids:
+            said = _said_labels(sample, options)
+            info["called"] = coco.called(names, read.ids["category_ids"], *said)
         return packed, info
 
     def read_solution(self, table, columns, found):
@@ -381,25 +384,32 @@ class Task(PackedTask):
         Args:
             kept: the sample submission's first row of each picture.
         """
-        known = zip(kept.columns, boxes.roles_in(list(kept.columns)), strict=True)
-        columns = [name for name, role in known if role is not None]
-        fields = " ".join(name.replace(" ", "_") for name in columns)
-        roles = boxes.roles_of(fields)
+        names = _columns_of_a_box(kept, self.options)
+        columns, roles = list(names), list(names.values())
         lines, index = [], []
         for id_, (box, scores, classes) in zip(kept.index, rows, strict=True):
             for one, score, label in zip(box, scores, self._labels(classes), strict=True):
-                # A label may have blanks.
-                cells = boxes.write(fields, ["?"], one[None], [score], self._digits).split(" ")
-                pairs = zip(roles, cells, strict=True)
-                lines.append([label if role == "label" else cell for role, cell in pairs])
+                lines.append([self._cell(role, one, score, label) for role in roles])
             lines += [] if len(box) else [[""] * len(columns)]
             index += [id_] * max(1, len(box))
         filled = kept.astype(object).loc[index]
         filled[columns] = np.array(lines, dtype=object).reshape(-1, len(columns))
         return filled
 
+    def _cell(self, role: str, box: np.ndarray, score: float, label: str) -> str:
+        """What a column of one of the roles, or of a list of them, says of a box."""
+        if role == "label":  # which may have blanks
+            return label
+        if role == "score":
+            return f"{score:.6f}"
+        fields = role if " " in role else " ".join(boxes.WAYS[_WAY_OF[role]])
+        cells = boxes.write(fields, [label], box[None], [score], self._digits).split(" ")
+        return f"[{', '.join(cells)}]" if " " in role else cells[fields.split().index(role)]
+
     def _labels(self, classes: np.ndarray) -> list[str]:
-        return [self.names[name] for name in classes]
+        """The classes as a submission calls them."""
+        called = self.info.get("called") or {}
+        return [called.get(name, name) for name in (self.names[place] for place in classes)]
 
     # -------------------------------------------------------------- explaining
 
@@ -439,7 +449,7 @@ class Task(PackedTask):
             f"({counts.min()} to {counts.max()}). Widths and heights are shares of the picture's. "
             "A mean over classes weighs the rarest as much as the most frequent."
         )
-        title = f"{len(self.names)} classes of boxes, one {most / rarest:.0f} times rarer"
+        title = f"{len(self.names)} classes of boxes, one {most / rarest:.1f} times rarer"
         listed = [(2 if most > 20 * rarest else 1, title, text, lines)]
         lost = [name for place, name in enumerate(self.names) if not found.get(place)]
         if lost:
@@ -568,6 +578,8 @@ class Task(PackedTask):
         return drawn
 
 
+#: A way that has the role.
+_WAY_OF = {role: way for way, roles in reversed(boxes.WAYS.items()) for role in roles}
 _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
 
 
@@ -579,7 +591,7 @@ def _string_column(sample: pd.DataFrame) -> str | None:
     columns = list(sample.columns)
     if len(columns) == 1:
         return columns[0]
-    if boxes.way_of(boxes.roles_in(columns)) is not None:
+    if boxes.way_of(boxes.roles_in(columns)) is not None or _list_column(sample) is not None:
         return None
     likely = [name for name in columns if re.search("pred|string|box", name.lower())]
     if len(likely) != 1:
@@ -591,17 +603,52 @@ def _string_column(sample: pd.DataFrame) -> str | None:
     return likely[0]
 
 
-def _asks_numbers(sample: pd.DataFrame, options) -> bool:
-    """Whether the boxes in a sample submission are of classes that are numbers."""
+def _list_column(sample: pd.DataFrame) -> str | None:
+    """The column for a box as a list, where a row is a box: beside those of its class or score."""
+    roles = set(boxes.roles_in(list(sample.columns)))
+    named = [name for name in sample.columns if re.fullmatch("(?i)(bbox|box|bounding.?box)", name)]
+    if len(named) != 1 or not roles & {"label", "score"}:
+        return None
+    cells = sample[named[0]].dropna().astype(str).str.strip()
+    return named[0] if cells[cells != ""].str.startswith(("[", "(")).all() else None
+
+
+def _columns_of_a_box(sample: pd.DataFrame, options) -> dict[str, str]:
+    """The columns that are filled of a sample with a row per box, and the role of each.
+
+    The role of a list are its fields. What else a box is told by, such as the picture's width
+    beside corners, stays as it is.
+    """
+    roles = dict(zip(sample.columns, boxes.roles_in(list(sample.columns)), strict=True))
+    listed = _list_column(sample)
+    if listed is not None:
+        fields = options.fields if options.format == "list" else None
+        fields = " ".join(boxes.roles_of(fields or box_tables.FIELDS["list"]))
+        return {
+            name: fields if name == listed else role
+            for name, role in roles.items()
+            if name == listed or role in ("label", "score")
+        }
+    told = {"label", "score", *boxes.WAYS[boxes.way_of(roles.values())]}
+    return {name: role for name, role in roles.items() if role in told}
+
+
+def _said_labels(sample: pd.DataFrame, options) -> tuple[list[str], str]:
+    """The labels of the boxes in a sample submission, and the name of their column, if any."""
     if not len(sample.columns):
-        return False
+        return [], ""
     name = _string_column(sample)
     if name is not None:
         cells = sample[name].dropna().astype(str)
-        labels = [label for cell in cells for label in boxes.labels_in(cell, options.submission)]
-    else:
-        by_role = dict(zip(boxes.roles_in(list(sample.columns)), sample.columns, strict=True))
-        labels = sample[by_role["label"]].dropna().tolist() if "label" in by_role else []
+        return [label for cell in cells for label in boxes.labels_in(cell, options.submission)], ""
+    by_role = dict(zip(boxes.roles_in(list(sample.columns)), sample.columns, strict=True))
+    column = by_role.get("label", "")
+    return (sample[column].dropna().astype(str).tolist() if column else []), column
+
+
+def _asks_numbers(sample: pd.DataFrame, options) -> bool:
+    """Whether the boxes in a sample submission are of classes that are numbers."""
+    labels, _ = _said_labels(sample, options)
     numbers = boxes.numbers_of(labels)
     return bool(labels) and bool((numbers == np.floor(numbers)).all())
 

@@ -31,8 +31,9 @@ def read_objects(
     path: Path | None = None,
     names: list[str] | None = None,
     is_solution: bool = False,
-) -> tuple[list[bytes], list[str]]:
-    """The packed target of each of `found.pictures`, and the classes that there are.
+) -> tuple[list[bytes], list[str], dict | None]:
+    """The packed target of each of `found.pictures`, the classes that there are, and their ids in
+    a COCO file.
 
     A target is a label picture, uint16, 1 x 1 of an unreadable picture; and of several classes
     those of its objects, int16 (objects,). Objects are numbered in the order of their rows. What
@@ -47,14 +48,14 @@ def read_objects(
         DataError: what is wrong, by file, row, id and value, unless `options.repair`.
         ConfigError: nothing says of which of several classes objects are.
     """
-    faults = Faults(found, options.repair, path)
+    faults, ids = Faults(found, options.repair, path), None
     if path is not None:
         annotations = coco.read(path, found.pictures, found.root)
         found.problems.extend(annotations.notes)
         table, column = coco.rows_of(annotations, "segmentation"), "segmentation"
         table = faults.refuse_rows(table)
         places = table["place"].tolist()
-        kinds = table["label"]
+        kinds, ids = table["label"], annotations.category_ids
         if names is None:
             names = _categories(annotations, kinds) if options.classes is None else options.classes
     else:
@@ -85,7 +86,7 @@ def read_objects(
         problem = f"{count(len(reader.bare), 'row')} without a mask beside others of the picture"
         found.problems.append((faults.file, some_of(reader.bare), problem, "left out"))
     reader.faults.stop_if_masks_are_wrong(options.format)
-    return rows, list(names)
+    return rows, list(names), ids
 
 
 def _categories(annotations: coco.Annotations, kinds: pd.Series) -> list[str]:

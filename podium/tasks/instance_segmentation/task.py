@@ -73,7 +73,7 @@ class Task(PackedTask):
             columns = [name]
         columns = columns or _only(sample, options.class_column)
         name = (*columns, "segmentation")[0]
-        rows, classes = reading.read_objects(table, name, options, found, path)
+        rows, classes, ids = reading.read_objects(table, name, options, found, path)
         if options.targets_are_paths:
             targets.note_unnamed(targets.filled(table[name]), found, options.pattern)
         areas = np.concatenate(_areas_of(rows))
@@ -88,7 +88,9 @@ class Task(PackedTask):
         names = classes if len(classes) > 1 else list(instances.MAPS)
         varying = [] if options.class_column else targets.varying(table, [name])
         told = {"names": names, "classes": classes, "column": name, "sizes": sizes}
-        return frame, {**told, "varying": varying}
+        said = _said_labels(sample, options) if ids else []
+        called = coco.called(classes, ids, said, options.class_column)
+        return frame, {**told, "varying": varying, "called": called}
 
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
@@ -98,7 +100,7 @@ class Task(PackedTask):
             named = [*_only(table, of_class), *named]
         name = [*named, self.info["column"]][0]
         known = self.classes if self._several else []
-        rows, _ = reading.read_objects(
+        rows, *_ = reading.read_objects(
             table, name, self.options, found, path, known, is_solution=True
         )
         return column(rows)
@@ -395,7 +397,10 @@ class Task(PackedTask):
     def _told(self, answer: tuple[np.ndarray, ...]) -> tuple[list[str], list[str], Sequence]:
         """Cells of a picture's masks, classes and scores: one for each of its rows, or none."""
         labels, scores, classes = answer
-        names, template = self._names_of(classes), self.options.submission
+        called = self.info.get("called") or {}
+        names = [called.get(name, name) for name in self._names_of(classes)]
+        scores = [round(float(score), 6) for score in scores]
+        template = self.options.submission
         if template is None:
             runs, counting = masks.runs_of_labels(labels, self.options.order), self.options.counting
             return [masks.write_runs(each, **counting) for each in runs], names, scores
@@ -406,7 +411,7 @@ class Task(PackedTask):
                 score=f"{scores[place]:.6g}",
                 mask=masks.write_text(runs[place], labels.shape),
             )
-            for place in np.argsort(-scores, kind="stable")  # the surest first
+            for place in np.argsort(np.negative(scores), kind="stable")  # the surest first
         ]
         return [" ".join(words)], [""], [""]
 
@@ -510,7 +515,7 @@ class Task(PackedTask):
             f"The rarest is {self.classes[int(np.where(total, total, np.inf).argmin())]}. A mean "
             "over classes weighs it as much as the most frequent."
         )
-        title = f"{len(self.classes)} classes of objects, one {rare:.0f} times rarer"
+        title = f"{len(self.classes)} classes of objects, one {rare:.1f} times rarer"
         found = [(2 if rare > 20 else 1, title, text, lines)]
         lost = [name for name, count in zip(self.classes, total, strict=True) if not count]
         if lost:
@@ -659,6 +664,18 @@ def _are_maps(prediction) -> bool:
 
 def _without(columns, name: str | None) -> list[str]:
     return [column for column in columns if column != name]
+
+
+def _said_labels(sample: pd.DataFrame, options) -> list[str]:
+    """The classes of the objects in a sample submission, as far as they can be told."""
+    if options.class_column in sample.columns:
+        return sample[options.class_column].dropna().astype(str).tolist()
+    words = (options.submission or "").split()
+    columns = [name for name in sample.columns if name.lower() in STRING_COLUMNS]
+    if "{label}" not in words or len(columns) != 1:
+        return []
+    cells = sample[columns[0]].dropna().astype(str).str.split()
+    return [label for cell in cells for label in cell[words.index("{label}") :: len(words)]]
 
 
 def _only(table: pd.DataFrame, name: str | None) -> list[str]:
