@@ -68,7 +68,6 @@ def grade(
         raise DataError(
             f"{solution} has no row for {len(unknown)} predicted ids: {some_of(unknown)}"
         )
-    everything = table.index.nunique()
     pictures = tested.loc[found.ids]
     columns = tables.expanded(competition["target"], list(table.columns))
     try:
@@ -91,7 +90,7 @@ def grade(
         "metric": chosen_metric.name,
         "direction": blended["direction"],
         "rows": len(found.ids),
-        "left_out": everything - len(found.ids),
+        "left_out": int((~table.index.unique().isin(found.ids)).sum()),
         "score": finite(private),
         "standard_error": finite(bootstrap.standard_error(samples)),
         "interval": [finite(end) for end in bootstrap.interval(private, samples)],

@@ -12,7 +12,7 @@ import base64
 import contextlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,11 @@ class MaskError(DataError):
 def is_empty(text: Any) -> bool:
     """Whether a cell is an empty mask: empty, NaN or -1."""
     return str(text).strip().lower() in EMPTY
+
+
+def word_for_none(*columns: Iterable) -> str:
+    """What an empty mask is to be written as: -1 where any of the cells is, else nothing."""
+    return "-1" if any(str(cell).strip() == "-1" for cells in columns for cell in cells) else ""
 
 
 # ------------------------------------------------------------------------------- run lengths

@@ -91,6 +91,7 @@ def score_oof(
     kind = chosen_task.describe_targets(target_table)["kind"]
     names = class_names(chosen_task, target_table, kind)
     labels = decided(decider, rows, fitted)
+    judged = labels if chosen_task.judges_answers else prediction
     result = {
         "model": model,
         **result,
@@ -98,7 +99,7 @@ def score_oof(
         "per_class": (
             per_class(kind, names, rows.target, prediction, labels)
             if kind in KINDS
-            else chosen_task.errors_by_name(rows.target, prediction)
+            else chosen_task.errors_by_name(rows.target, judged)
         ),
         "confusion": confusion(names, rows.target, labels) if kind == "classes" else None,
         "calibration": (
@@ -109,13 +110,13 @@ def score_oof(
     select = "best" if settings["early_stopping"] else settings["select"]
     result |= diagnosis.diagnose(curves, decider.metric.sign, model, select)
     labelled = chosen_task.example_labels(target_table)
-    result["mistakes"] = worst(chosen_task, rows, prediction, labels, labelled, kind, names)
+    result["mistakes"] = worst(chosen_task, rows, judged, labels, labelled, kind, names)
     folder = Path(outputs["figures"])
     place = {id_: row for row, id_ in enumerate(rows.ids)}
 
     def draw(id_: str, picture: np.ndarray, scale: np.ndarray) -> np.ndarray:
         row = place[id_]
-        return chosen_task.draw(picture, scale, rows.target[row], prediction[row])
+        return chosen_task.draw(picture, scale, rows.target[row], judged[row])
 
     shown = manifest.read(train), draw if chosen_task.is_spatial else None, chosen_task.key
     result["figures"] = score_figures.draw_model(

@@ -175,6 +175,11 @@ class Augment(Section):
         "output.",
     )
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is any transform."""
+        return self.transforms is not None or self.preset not in (None, "none")
+
     @model_validator(mode="after")
     def _scales_are_ordered(self):
         if self.scales and self.scales[0] > self.scales[1]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import core_schema
 
 
@@ -46,3 +46,15 @@ class Short:
 
 #: One name or a list of names; always a list once loaded.
 Names = Annotated[list[str], OneOrMore()]
+
+
+def each_once(names: list[str]) -> list[str]:
+    """The names; ValueError where one is there twice."""
+    again = [name for place, name in enumerate(names) if name in names[:place]]
+    if again:
+        raise ValueError(f"found {again[0]!r} twice, expected each name once")
+    return names
+
+
+#: Names of classes, likewise.
+Classes = Annotated[list[str], OneOrMore(), AfterValidator(each_once)]

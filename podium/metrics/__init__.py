@@ -21,15 +21,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from podium.errors import ConfigError, PodiumError, did_you_mean
 from podium.packed import unpack
 
 Needs = Literal["labels", "probabilities", "ranks", "values"]
+#: Options of metrics.
+AboveZero = Annotated[float, Field(gt=0)]
+Percentile = Annotated[float, Field(ge=0, le=100)]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ a size, whose known points are one, or on a level, does not count where it would
 import numpy as np
 
 from podium.errors import ConfigError
-from podium.metrics import metric
+from podium.metrics import AboveZero, metric
 
 _TASKS = ("keypoints",)
 #: Fall-off of a point in OKS: COCO's mean over its body points, twice the annotators' deviation.
@@ -30,7 +30,7 @@ def nme(target, prediction, *, between: list[int] | None = None):
 
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0)
-def pck(target, prediction, *, threshold: float = 0.1, between: list[int] | None = None):
+def pck(target, prediction, *, threshold: AboveZero = 0.1, between: list[int] | None = None):
     """Share of correct keypoints: those nearer than `threshold` of the object's size."""
     distance, size = _distances(target, prediction, between)
     share = distance / size[:, None]

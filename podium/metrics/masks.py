@@ -7,7 +7,7 @@ are not labelled, which do not count.
 
 import numpy as np
 
-from podium.metrics import mean_of_rows, metric
+from podium.metrics import Percentile, mean_of_rows, metric
 
 _TASKS = ("segmentation",)
 
@@ -81,7 +81,7 @@ def pixel_accuracy(target, prediction):
 
 
 @metric(needs="labels", greater_is_better=False, tasks=_TASKS, best=0.0, total=mean_of_rows)
-def hausdorff(target, prediction, *, percentile: float = 100.0, ignore_first: bool = False):
+def hausdorff(target, prediction, *, percentile: Percentile = 100.0, ignore_first: bool = False):
     """Hausdorff distance of the masks' outlines in pixels, mean over pictures and classes.
 
     The largest distance from an outline's pixel to the nearest one of the other outline, either

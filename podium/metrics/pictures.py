@@ -7,7 +7,7 @@ A coloured answer to a grey target is measured by the mean of its channels.
 import numpy as np
 
 from podium.errors import DataError
-from podium.metrics import mean_of_rows, metric
+from podium.metrics import AboveZero, mean_of_rows, metric
 
 _TASKS = ("image_to_image",)
 #: Largest value of a pixel.
@@ -75,7 +75,7 @@ def ssim(target, answer, *, gaussian: bool = True):
     best=0.0,
     total=lambda measures: np.sqrt(_pooled(measures)),
 )
-def rmse_pixels(target, answer, *, scale: float = WHITE):
+def rmse_pixels(target, answer, *, scale: AboveZero = WHITE):
     """Root mean squared error over all pictures' pixels together.
 
     Args:
@@ -86,7 +86,7 @@ def rmse_pixels(target, answer, *, scale: float = WHITE):
 
 
 @metric(needs="values", greater_is_better=False, tasks=_TASKS, best=0.0, total=_pooled)
-def mae_pixels(target, answer, *, scale: float = WHITE):
+def mae_pixels(target, answer, *, scale: AboveZero = WHITE):
     """Mean absolute error over all pictures' pixels together; `scale` as in `rmse_pixels`."""
     error = _error(target, answer) * (scale / WHITE)
     return np.array([np.abs(error).sum(), error.size])

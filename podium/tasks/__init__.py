@@ -82,6 +82,11 @@ def option_problems(config) -> list[str]:
         )
     for name, model in config.models.items():
         columns = config.competition.tabular
+        if options.needs_augment and not model.augment.is_there:
+            problems.append(
+                f"models.{name}.augment: found none, but task.options.{options.needs_augment} "
+                "changes pictures as they are augmented; take flips, or another preset"
+            )
         problems += _unfit_keys(f"models.{name}", config.task.name, module.TRAITS, model, columns)
         known = module.losses(options, model.approach)
         opened = [p.removeprefix("loss.terms.") for p in model.search if "loss.terms." in p]

@@ -52,6 +52,9 @@ class Task(ABC):
     takes_targets: ClassVar[bool] = False
     #: Whether targets are places in the picture, as the task's `TRAITS` say.
     is_spatial: ClassVar[bool] = False
+    #: Whether what is judged row by row (`mistakes`, `errors_by_name`, `answer`, `draw`) are the
+    #: decided rows, by the decisions of other folds, in place of predictions.
+    judges_answers: ClassVar[bool] = False
     #: What the colours of `draw` mean.
     key: ClassVar[Key] = {}
 
@@ -401,7 +404,7 @@ class Task(ABC):
         Args:
             picture: uint8 (h, w, 3), the row's, of any size.
             scale: its pixels per pixel of the row's picture, in x and y.
-            target, prediction: the row's, as metrics take them.
+            target, prediction: the row's, as metrics take them; see `judges_answers`.
         """
         return picture
 

@@ -243,6 +243,10 @@ class PackedTask(Task):
     def decide_row(self, arrays: Arrays, decision: dict) -> Arrays:
         """A row's answer, in the form of a target, from what `found_row` made of its prediction."""
 
+    def beside(self, target: Arrays, answer: Arrays) -> Arrays:
+        """An answer as it is compared to a target."""
+        return answer
+
     def decide(self, prediction, decision):
         rows = _Opened(self)
         return column(pack(*rows.decided(row, decision)) for row in prediction)
@@ -264,9 +268,9 @@ class PackedTask(Task):
         def measured(pair: tuple[bytes, bytes]):
             place = (key, *map(digest, pair))
             if place not in self._measures:
-                true, said = pair
+                true, said = rows.opened(pair[0]), pair[1]
                 answer = rows.decided(said, decision) if decides else rows.opened(said)
-                self._measures[place] = metric.measured_row(rows.opened(true), answer)
+                self._measures[place] = metric.measured_row(true, self.beside(true, answer))
             return self._measures[place]
 
         if self.workers > 1 and decides and self.finds_by:  # slow, and not for Python's sake

@@ -189,6 +189,13 @@ def whole(labels: np.ndarray) -> np.ndarray:
     return np.array([label.removesuffix(".0") for label in labels], dtype=object)
 
 
+def rarer(times: float) -> str:
+    """In words, by how much the most frequent class is more frequent than the rarest."""
+    if times < 1.05:
+        return "equally frequent"
+    return f"one {times:.{int(times < 10)}f} times rarer"
+
+
 def in_order(labels: Sequence[str]) -> list[str]:
     """Distinct labels, in numeric order if all are numbers, else alphabetic."""
     distinct = set(labels)

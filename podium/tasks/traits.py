@@ -108,6 +108,11 @@ class TaskOptions(Section):
         return False
 
     @property
+    def needs_augment(self) -> str | None:
+        """The key of these that does nothing in a model without augmentation, if it is used."""
+        return None
+
+    @property
     def written(self) -> tuple[str, ...]:
         """Keys that say how answers are written: what learns or scores never sees them."""
         return ()

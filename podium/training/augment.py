@@ -21,7 +21,7 @@ def create(settings: Augment, size: tuple[int, int], **options):
     Raises:
         ConfigError: the serialised form is not one that albumentations reads, or changes the size.
     """
-    if settings.transforms is None and settings.preset in (None, "none"):
+    if not settings.is_there:
         return None
     import albumentations as A
     import cv2

@@ -313,20 +313,22 @@ def test_targets_are_explained(tiny, tmp_path):
 
 def test_predictions_are_explained(tiny):
     prediction, rows = tiny.predicted(tiny.settings())
-    wrong = tiny.task.mistakes(rows.target, prediction)
+    decided = tiny.task.decide(prediction, tiny.task.default_decision())
+    judged = decided if tiny.task.judges_answers else prediction
+    wrong = tiny.task.mistakes(rows.target, judged)
     assert wrong.shape == (ROWS,)
     assert np.isfinite(wrong).all()
-    lines = tiny.task.errors_by_name(rows.target, prediction)
+    lines = tiny.task.errors_by_name(rows.target, judged)
     assert lines
     assert all("name" in line and "rows" in line for line in lines)
-    assert isinstance(tiny.task.answer(prediction[0], wrong[0]), str)
+    assert isinstance(tiny.task.answer(judged[0], wrong[0]), str)
     picture = read_picture(tiny.found.pictures["path"].iloc[0])
-    for said in (None, prediction[0]):
+    for said in (None, judged[0]):
         drawn = tiny.task.draw(picture, np.ones(2), tiny.target[0], said)
         assert drawn.dtype == np.uint8
         assert drawn.ndim == 3
     assert tiny.task.key
-    answers = tiny.task.as_target(tiny.task.decide(prediction[:2], tiny.task.default_decision()))
+    answers = tiny.task.as_target(decided[:2])
     assert len(tiny.task.example_labels(pd.DataFrame({"packed": answers}))) == 2
     for true, answer in zip(rows.target[:2], answers, strict=True):
         forms = [[(array.dtype, array.ndim) for array in unpack(row)] for row in (true, answer)]

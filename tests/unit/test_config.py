@@ -233,6 +233,12 @@ ONE_PROBLEM = [
          "models/net/approach": "plain", "models/net/weights": "hub", "models/net/freeze": 2},
         "models.net.freeze.stages: found 2, expected 'none': approach: plain has no backbone",
     ),
+    (
+        {"task": {"name": "image_to_image", "options": {"recipe": {"name": "gaussian"}}},
+         "metric": "psnr", "competition/target": "clean", "competition/tabular": [],
+         "models/net/augment": "none"},
+        "models.net.augment: found none, but task.options.recipe changes pictures as they are aug",
+    ),
     # weights
     ({"models/net/weights": "file:no.pth"}, "models.net.weights: no file 'no.pth'"),
     (

@@ -453,8 +453,9 @@ def test_perfect_maps_are_decided_and_written_right(blobs):
     metric = metrics.load({"name": "dsb_precision"})
     scored = task.scored(metric, target, prediction, task.default_decision())
     assert metric(target, scored) > 0.9
-    assert task.mistakes(target, prediction).mean() < 0.1
-    assert all(line["found"] > 0.9 for line in task.errors_by_name(target, prediction))
+    answers = task.decide(prediction, task.default_decision())
+    assert task.mistakes(target, answers).mean() < 0.1
+    assert all(line["found"] > 0.9 for line in task.errors_by_name(target, answers))
     sample = pd.DataFrame({tiny.COLUMN: ""}, index=found.pictures.index)
     sent = task.submission(prediction, task.default_decision(), metric, sample)
     assert list(dict.fromkeys(sent.index)) == list(sample.index)
@@ -630,12 +631,15 @@ def test_drawings_are_green_yellow_and_red(blobs):
 
     green, yellow, red, black = (0, 200, 80), (255, 215, 0), (235, 40, 40), (0, 0, 0)
     assert colours(task.draw(picture, scale, target[0])) == {green, black}
-    assert colours(task.draw(picture, scale, target[0], maps_of(target[0]))) == {green, black}
-    nothing = packed.pack(np.zeros((3, *labels.shape), np.uint8))
+    right, nothing = task.decide(
+        packed.column([maps_of(target[0]), packed.pack(np.zeros((3, *labels.shape), np.uint8))]),
+        task.default_decision(),
+    )
+    assert colours(task.draw(picture, scale, target[0], right)) == {green, black}
     assert colours(task.draw(picture, scale, target[0], nothing)) == {yellow, black}
     empty = packed.pack(np.zeros_like(labels))
-    assert colours(task.draw(picture, scale, empty, maps_of(target[0]))) == {red, black}
-    assert task.answer(maps_of(target[0]), 0.25) == "4 objects, 0.75 right"
+    assert colours(task.draw(picture, scale, empty, right)) == {red, black}
+    assert task.answer(right, 0.25) == "4 objects, 0.75 right"
     wide, narrow = np.zeros((2, 24, 24), np.uint16)
     wide[4:16, 4:16] = narrow[5:15, 5:15] = 1
     canvas = np.zeros((24, 24, 3), np.uint8)
@@ -879,7 +883,8 @@ def test_perfect_maps_with_classes_are_decided_written_and_read_back(kinds):
     for name in ("dsb_precision", "mask_map"):
         metric = metrics.load({"name": name})
         assert metric(target, task.scored(metric, target, prediction, decision)) > 0.85
-    assert {line["name"] for line in task.errors_by_name(target, prediction)} >= set(KINDS)
+    answers = task.decide(prediction, decision)
+    assert {line["name"] for line in task.errors_by_name(target, answers)} >= set(KINDS)
     sample = pd.DataFrame({tiny.CLASS: "", tiny.COLUMN: ""}, index=found.pictures.index)
     sent = task.submission(prediction, decision, metric, sample)
     assert list(sent.columns) == [tiny.CLASS, tiny.COLUMN]
@@ -1120,7 +1125,8 @@ def test_drawings_name_the_classes(kinds):
     outlined = plain.draw(picture, scale, packed.pack(labels))
     named = task.draw(picture, scale, target)
     assert (named != outlined).any(axis=2).sum() > 20
-    assert task.draw(picture, scale, target, maps_with_classes(target)).shape == picture.shape
+    said = task.decide(packed.column([maps_with_classes(target)]), task.default_decision())[0]
+    assert task.draw(picture, scale, target, said).shape == picture.shape
     wrong = packed.pack(labels, np.ones(len(classes), np.float32), (classes + 1) % 3)
     assert task.mistakes(packed.column([target]), packed.column([wrong])) == 1
     assert "right" in task.answer(wrong, 0.5)

@@ -422,3 +422,20 @@ def test_a_sample_of_rows_with_replacement_is_scored(name):
     assert np.isfinite(found)
     order = np.random.default_rng(1).permutation(rows)
     assert chosen(target[order], prediction[order]) == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        (
+            "hausdorff",
+            {"percentile": 200},
+            "percentile: found 200, expected a number from 0 to 100",
+        ),
+        ("rmse_pixels", {"scale": 0}, "scale: found 0, expected a number above 0"),
+        ("pck", {"threshold": -1}, "threshold: found -1, expected a number above 0"),
+    ],
+)
+def test_options_out_of_range_are_told_with_the_config(name, options, said):
+    with pytest.raises(ConfigError, match=said):
+        metrics.load({"name": name, "options": options})

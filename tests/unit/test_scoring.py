@@ -11,6 +11,7 @@ from podium import manifest, metrics, oof, predictions, score_figures, tasks
 from podium.blending.ensemble import blend_models
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, FoldMismatchError
+from podium.packed import column, pack
 from podium.scoring import calibration, confusion, score_oof
 
 ROWS, TEST = 240, 40
@@ -62,6 +63,17 @@ def _regression(rng, rows):
     return frame, {"names": ["a", "b"]}, seen
 
 
+def _masks(rng, rows):
+    """Masks of which models are never half sure."""
+    masks = (rng.random((rows, 1, 32, 40)) < rng.random((rows, 1, 1, 1))).astype(np.uint8)
+    frame = pd.DataFrame({"packed": column(map(pack, masks))})
+
+    def seen(noise):
+        return column(pack((25 + 90 * mask).astype(np.uint8)) for mask in masks)
+
+    return frame, {"names": ["mask"], "columns": ["mask"], "varying": []}, seen
+
+
 KINDS = {
     "binary": ("classification", "roc_auc", _binary),
     "classes": ("classification", "accuracy", _classification),
@@ -69,6 +81,7 @@ KINDS = {
     "ordinal": ("ordinal", "quadratic_weighted_kappa", _ordinal),
     "regression": ("regression", "rmse", _regression),
 }
+MASKS = {"masks": ("segmentation", "dice_global", _masks)}
 
 
 class Competition:
@@ -78,7 +91,7 @@ class Competition:
         from PIL import Image
 
         self.folder = folder
-        self.task, self.metric, make = KINDS[kind]
+        self.task, self.metric, make = (KINDS | MASKS)[kind]
         rng = np.random.default_rng(0)
         self.targets, self.info, seen = make(rng, ROWS + TEST)
         self.ids = np.array([f"r{number:03d}" for number in range(ROWS + TEST)], dtype=object)
@@ -220,6 +233,15 @@ def test_scores_and_figures_of_every_task(tmp_path, kind):
         "regression": {"predicted", "residuals"},
     }[kind]
     assert expected <= drawn
+
+
+def test_masks_are_judged_as_they_are_decided(tmp_path, undrawn):
+    found = Competition(tmp_path, "masks").score()
+    assert found["decision"]["threshold"] != [0.5]
+    (line,) = found["per_class"]
+    assert found["score"] == line["dice"] == line["recall"] == 1
+    assert {row["severity"] for row in found["mistakes"]} == {0}
+    assert found["mistakes"][0]["predicted"] == "Dice 1.00"
 
 
 @pytest.fixture

@@ -144,7 +144,11 @@ def test_masks_of_a_class_that_overlap_are_listed(tmp_path):
     _, stacks, place = read(tmp_path, table_of([("a", text), ("a", text), ("b", text)]))
     np.testing.assert_array_equal(stacks[0][0], square(1, 2))
     problem = "1 masks share pixels with another one of their picture and class"
-    assert place.problems == [("train.csv", "a", problem, "united")]
+    rows = "1 pictures with several rows of masks, which nothing tells apart"
+    assert place.problems == [
+        ("train.csv", "a", problem, "united"),
+        ("train.csv", "a", rows, "united"),
+    ]
 
 
 def test_a_class_column_that_nothing_names_is_not_filled_with_anything(tmp_path):
@@ -538,9 +542,13 @@ def test_masks_are_handed_in_at_another_size(tmp_path):
     decision = task.default_decision()
     filled = task.submission(prediction, decision, None, sample)
     assert filled["mask"].tolist() == [masks.encode(small), "", ""]
-    # A solution is of that size as well.
-    truth = [unpack(row)[0] for row in task.read_solution(filled, ["mask"], place)]
-    np.testing.assert_array_equal(truth, stacks)
+    # A solution is of that size as well, and compared as it is.
+    truth = task.read_solution(filled, ["mask"], place)
+    np.testing.assert_array_equal(
+        [unpack(row)[0][0] for row in truth], [small, 0 * small, 0 * small]
+    )
+    scored = task.scored(metrics.load({"name": "dice"}), truth, prediction, decision)
+    assert (scored[:, 0] == 1).all()
     task, stacks, _ = read(tmp_path, rows, submission_size=[3, 4], submission="pictures")
     (_, content), *_ = task.files(prediction, decision, sample)
     (tmp_path / "a.png").write_bytes(content)
@@ -775,3 +783,29 @@ def test_a_target_alone_shows_its_classes():
     assert key == {}
     assert first.any(axis=1).all()
     assert not second.any()
+
+
+def test_empty_masks_are_written_as_the_competition_does(tmp_path):
+    """As those of SIIM-ACR's pneumothorax competition: -1."""
+    rows = table_of([("a", masks.encode(square(1, 2))), ("b", "-1")])
+    task, stacks, _ = read(tmp_path, rows)
+    prediction = column(pack(255 * stack) for stack in stacks)
+    sample = SAMPLE.reindex(["a", "b", "c"])
+    filled = task.submission(prediction, task.default_decision(), None, sample)
+    assert filled["mask"].tolist() == [masks.encode(square(1, 2)), "-1", "-1"]
+
+
+def test_a_picture_of_labels_that_is_not_named_is_told(tmp_path):
+    Image.fromarray(square(1, 2)).save(tmp_path / "a.png")
+    options = {"format": "pictures", "kind": "labels", "classes": ["ground", "thing"]}
+    _, _, place = read(tmp_path, table_of([("a", "a.png"), ("b", None)]), **options)
+    told = ("train.csv", "b", "1 pictures without a picture of labels", "taken as background")
+    assert told in place.problems
+
+
+@pytest.mark.parametrize("task", ["segmentation", "instance_segmentation", "detection"])
+def test_a_class_is_named_once(task):
+    options = {"classes": ["1", "2", "2"], "class_column": "kind"}
+    options = options if task != "detection" else {"classes": ["1", "2", "2"]}
+    with pytest.raises(ValueError, match="found '2' twice, expected each name once"):
+        tasks.options_module(task).Options(**options)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from podium.config.section import Names, Section
+from podium.config.section import Classes, Names, Section
 from podium.tasks.traits import TaskOptions, Traits
 
 _APPROACHES = ("retinanet", "fcos", "faster_rcnn", "rt_detr")
@@ -82,7 +82,7 @@ class Options(TaskOptions):
         "pictures without a file, or that COCO does not name, hold no object: both are listed in "
         "`prepare/problems.csv`.",
     )
-    classes: Names | None = Field(
+    classes: Classes | None = Field(
         None,
         description="All classes; another one is an error. For `yolo` the names of its numbers. "
         "Unset: the categories of a COCO file in its order, the names of `classes.txt`, `*.names` "

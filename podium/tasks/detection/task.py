@@ -449,7 +449,7 @@ class Task(PackedTask):
             f"({counts.min()} to {counts.max()}). Widths and heights are shares of the picture's. "
             "A mean over classes weighs the rarest as much as the most frequent."
         )
-        title = f"{len(self.names)} classes of boxes, one {most / rarest:.1f} times rarer"
+        title = f"{len(self.names)} classes of boxes, {targets.rarer(most / rarest)}"
         listed = [(2 if most > 20 * rarest else 1, title, text, lines)]
         lost = [name for place, name in enumerate(self.names) if not found.get(place)]
         if lost:

@@ -104,6 +104,10 @@ class Options(TaskOptions):
         return super().target_folders or tuple(self.folder)
 
     @property
+    def needs_augment(self):
+        return "recipe" if self.recipe else None
+
+    @property
     def written(self):
         return ("white",)
 

@@ -20,7 +20,8 @@ def split(ids: Sequence[str]) -> tuple[pd.Index, np.ndarray, np.ndarray]:
     parts = parts.str.extract(r"^(.+)_(\d+)_(\d+)$")
     bad = np.flatnonzero(parts[0].isna())
     if len(bad):
-        found = some_of([repr(np.asarray(ids, dtype=object)[place]) for place in bad[:3]])
+        named = np.asarray(ids, dtype=object)
+        found = some_of([f"{named[place]!r} (row {place + 2})" for place in bad[:3]])
         raise DataError(
             "task.options.submission: pixels: expected ids such as 7_120_3 (picture, row, column), "
             f"found {found}"

@@ -196,7 +196,10 @@ class Task(PackedTask):
         if options.submission == "files":
             return tables.index_by_id(sample, path, id_column)
         tables.check_columns(sample, path, [id_column])
-        return sample.set_axis(pixels.split(sample[id_column])[0])
+        try:
+            return sample.set_axis(pixels.split(sample[id_column])[0])
+        except DataError as error:
+            raise DataError(f"{path}, column {id_column!r}: {error}") from None
 
     @classmethod
     def check_sample(cls, sample, options, found, info):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from podium.config.section import Names
+from podium.config.section import Classes
 from podium.tasks.traits import MaskOptions, Traits
 
 RCNN = "mask_rcnn"
@@ -70,7 +70,7 @@ class Options(MaskOptions):
         "is there, in the sample submission. Not with `format: labels`, whose objects are of one "
         "class.",
     )
-    classes: Names | None = Field(
+    classes: Classes | None = Field(
         None,
         description="All classes; another one is an error. `[]`: they are not told apart. Unset: "
         "the values of `class_column`, or the categories of `annotations` in the order of their "

@@ -53,6 +53,7 @@ class Task(PackedTask):
     """
 
     space: ClassVar[str] = "instances"
+    judges_answers: ClassVar[bool] = True
     key: ClassVar[base.Key] = {
         "found": FOUND,
         "its true outline": TRUE,
@@ -515,7 +516,7 @@ class Task(PackedTask):
             f"The rarest is {self.classes[int(np.where(total, total, np.inf).argmin())]}. A mean "
             "over classes weighs it as much as the most frequent."
         )
-        title = f"{len(self.classes)} classes of objects, one {rare:.1f} times rarer"
+        title = f"{len(self.classes)} classes of objects, {targets.rarer(rare)}"
         found = [(2 if rare > 20 else 1, title, text, lines)]
         lost = [name for name, count in zip(self.classes, total, strict=True) if not count]
         if lost:
@@ -560,7 +561,7 @@ class Task(PackedTask):
         """How many objects there are and which share is found at IoU 0.5: a line per size, and
         one per class where there are several."""
         area, hit, kinds = [], [], []
-        for true, said in zip(target, self._decided(prediction), strict=True):
+        for true, said in zip(target, prediction, strict=True):
             labels, classes = target_of(unpack(true))
             area.append(masks.areas(labels, len(classes)))
             hit.append(matched(unpack(true), unpack(said), 0.5)[0])
@@ -583,7 +584,7 @@ class Task(PackedTask):
         ]
 
     def answer(self, prediction, severity):
-        classes = answer_of(unpack(self._decided([prediction])[0]))[2]
+        classes = answer_of(unpack(prediction))[2]
         return f"{self._in_words(classes)}, {1 - severity:.2f} right"
 
     def as_target(self, answer):
@@ -598,12 +599,9 @@ class Task(PackedTask):
         return np.array(
             [
                 1 - dsb_precision(unpack(true), unpack(said))[0]
-                for true, said in zip(target, self._decided(prediction), strict=True)
+                for true, said in zip(target, prediction, strict=True)
             ]
         )
-
-    def _decided(self, prediction) -> np.ndarray:
-        return self.decide(prediction, self.default_decision())
 
     def draw(self, picture, scale, target, prediction=None):
         """Outlines: found objects green, missed ones yellow, wrong answers red.
@@ -616,7 +614,7 @@ class Task(PackedTask):
         if prediction is None:
             self._outline(drawn, labels, classes, np.ones(len(classes), bool), FOUND)
             return drawn
-        said = unpack(self._decided([prediction])[0])
+        said = unpack(prediction)
         found, right = matched(true, said, 0.5)
         said_labels, _, said_classes = answer_of(said)
         _outline(drawn, labels, found, TRUE)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from podium.config.section import Classes
 from podium.tasks.traits import MaskOptions, Traits
 
 #: Architectures of segmentation-models-pytorch; the first is the default.
@@ -31,7 +32,7 @@ class Options(MaskOptions):
         description="`masks`: a mask for each class, which may overlap, or be nowhere (one class: "
         "binary); `labels`: every pixel has one class, of which the first is the background.",
     )
-    classes: list[str] | None = Field(
+    classes: Classes | None = Field(
         None,
         description="Names of the classes in their order. Unset: the values of `class_column`, the "
         "classes that ids name, the categories of `annotations` in the file's order (of `labels` "

@@ -16,6 +16,8 @@ from podium.tasks.segmentation.ids import class_column_of
 
 #: The class of pixels that a COCO file says nothing of.
 BACKGROUND = "background"
+#: What becomes of a picture of a mask that cannot be used.
+_TAKEN = "taken as an empty mask"
 #: The one class that nothing names, and the column of masks that a pattern names.
 MASK = "mask"
 
@@ -123,6 +125,8 @@ class Reader:
         self.seen = np.zeros(len(names), bool)
         self._empty: list[str] = []  # objects of a COCO file that have no pixel
         self._shared: dict[str, int] = {}  # ids of pictures, and how many of their masks overlap
+        self._bare: list[str] = []  # ids of pictures without a picture of labels
+        self._joined: list[str] = []  # ids of pictures whose mask is in several rows
 
     def stacks(self, given: masks.Size | None = None) -> Iterator[np.ndarray]:
         """Masks, uint8 (classes, height, width), of each of `found.pictures`.
@@ -141,7 +145,7 @@ class Reader:
             rows = places.get(id_, []) if width and height else []
             stack = self._stack(id_, given or size, rows)
             self.seen |= stack[: len(self.names)].any(axis=(1, 2))
-            yield stack if given is None else masks.resized(stack, size)
+            yield stack
         if self._empty:
             problem = f"{len(self._empty)} annotations have a mask without a pixel"
             self.found.problems.append(
@@ -152,10 +156,31 @@ class Reader:
             problem = f"{total} masks share pixels with another one of their picture and class"
             ids = some_of(list(self._shared))
             self.found.problems.append((self.faults.file, ids, problem, "united"))
+        for ids, what, action in (
+            (self._bare, "pictures without a picture of labels", "taken as background"),
+            (
+                self._joined,
+                "pictures with several rows of masks, which nothing tells apart",
+                "united",
+            ),
+        ):
+            if ids:
+                problem = (self.faults.file, some_of(ids), f"{len(ids)} {what}", action)
+                self.found.problems.append(problem)
         self.faults.stop_if_masks_are_wrong(self.cells.format)
 
     def _stack(self, id_: str, size: masks.Size, rows) -> np.ndarray:
         stack = np.zeros((len(self.names) + bool(self.options.ignore), *size), np.uint8)
+        cells = self.cells
+        if len(cells.columns) == 1 and len(rows):
+            filled = sum(
+                not masks.is_empty(cells.table[cells.columns[0]].iloc[row]) for row in rows
+            )
+            if not filled and self.options.targets_are_paths and self.options.kind == "labels":
+                self._bare.append(id_)
+            if filled > 1 and cells.class_column is None and cells.format != "coco":
+                self._joined.append(id_)
+        is_picture = cells.format in ("pictures", "colours")
         for place in rows:
             row, told = self.cells.table.iloc[place], self.cells.places[place]
             for column in self.cells.columns:
@@ -166,7 +191,7 @@ class Reader:
                     self._add(stack, id_, told, self._class_of(row, column), cell)
                 except MaskError as error:
                     problem = f"{column}: {str(cell)[:80]}: {error}"
-                    self.faults.note(id_, told, problem, "left out")
+                    self.faults.note(id_, told, problem, _TAKEN if is_picture else "left out")
         if self.options.kind == "labels":
             several = stack[1:].sum(axis=0) > 1
             if several.any():

@@ -52,6 +52,7 @@ class Task(PackedTask):
     """
 
     space: ClassVar[str] = "masks"
+    judges_answers: ClassVar[bool] = True
     key: ClassVar[base.Key] = {"found": FOUND, "missed": MISSED, "wrong": WRONG}
 
     @classmethod
@@ -72,7 +73,10 @@ class Task(PackedTask):
             targets.note_unnamed(paths, found, options.pattern)
         frame = pd.DataFrame({"packed": packed}, index=found.pictures.index)
         varying = [] if cells.class_column else targets.varying(table, columns)
-        return frame, {"names": names, "columns": list(columns), "varying": varying}
+        masked = [table[name] for name in columns] if path is None else []
+        nothing = masks.word_for_none(*masked, *(sample[name] for name in sample))
+        told = {"names": names, "columns": list(columns), "varying": varying, "nothing": nothing}
+        return frame, told
 
     @classmethod
     def index_train(cls, table, path, id_column, options):
@@ -123,6 +127,12 @@ class Task(PackedTask):
         cells = cells_of(table, columns, self.options, path, faults, is_solution=True)
         size = self.options.submission_size if cells.format == "runs" else None
         return column(map(pack, Reader(cells, self.names, self.options, faults).stacks(size)))
+
+    def beside(self, target, answer):
+        """See `PackedTask.beside`: as large as masks of a solution that are not of their pictures'
+        size, which are those that are handed in."""
+        (stack,), size = answer, target[0].shape[1:]
+        return (stack if stack.shape[1:] == size else masks.resized(stack, size),)
 
     @property
     def _exclusive(self) -> bool:
@@ -351,7 +361,8 @@ class Task(PackedTask):
                     yield id_, name, f"{FOLDER}/{id_}{only}.png", 255 * mask
                     continue
                 order, counting = self.options.order, self.options.counting
-                yield id_, name, masks.encode(mask, order=order, **counting), mask
+                text = masks.encode(mask, order=order, **counting)
+                yield id_, name, text or self.info.get("nothing", ""), mask
 
     @property
     def _numbers(self) -> np.ndarray:
@@ -492,7 +503,7 @@ class Task(PackedTask):
     def errors_by_name(self, target, prediction):
         """A line per class: pictures with it, and Dice, precision and recall of its pixels."""
         counts = np.zeros((4, len(self._shown)))
-        for true, said in zip(target, self._decided(prediction), strict=True):
+        for true, said in zip(target, prediction, strict=True):
             true, said = self._compared(true, said)
             counts += np.stack(
                 [
@@ -523,7 +534,7 @@ class Task(PackedTask):
         return np.array(
             [
                 1 - dice(unpack(true)[0], unpack(said)[0], ignore_first=self._exclusive)[0]
-                for true, said in zip(target, self._decided(prediction), strict=True)
+                for true, said in zip(target, prediction, strict=True)
             ]
         )
 
@@ -534,9 +545,6 @@ class Task(PackedTask):
         true, said, _ = labelled(unpack(target)[0], unpack(answer)[0])
         return self._classes_in(true), self._classes_in(said)
 
-    def _decided(self, prediction) -> np.ndarray:
-        return self.decide(prediction, self.default_decision())
-
     def draw(self, picture, scale, target, prediction=None):
         """Pixels found green, missed yellow, wrong red; a target alone in colours of classes."""
         if prediction is None:
@@ -545,7 +553,7 @@ class Task(PackedTask):
             if self.target_key:
                 layers = list(zip(stack == 1, CLASSES, strict=False))
         else:
-            true, said = self._compared(target, self._decided([prediction])[0])
+            true, said = self._compared(target, prediction)
             layers = [
                 ((true & said).any(axis=0), FOUND),
                 ((true & ~said & 1).any(axis=0), MISSED),
