@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from podium.errors import DataError, some_of, turned
+from podium.tables import path_problem
 
 Order = Literal["columns", "rows"]
 Size = tuple[int, int]
@@ -43,6 +44,13 @@ def is_empty(text: Any) -> bool:
 def word_for_none(*columns: Iterable) -> str:
     """What an empty mask is to be written as: -1 where any of the cells is, else nothing."""
     return "-1" if any(str(cell).strip() == "-1" for cells in columns for cell in cells) else ""
+
+
+def path_of(cell: Any, root: Path | str) -> Path:
+    """The path of a mask that a cell names, below a folder; MaskError where it leads elsewhere."""
+    if problem := path_problem(str(cell)):
+        raise MaskError(f"{problem}, expected a path below the competition's folder")
+    return Path(root) / str(cell)
 
 
 # ------------------------------------------------------------------------------- run lengths

@@ -809,3 +809,16 @@ def test_a_class_is_named_once(task):
     options = options if task != "detection" else {"classes": ["1", "2", "2"]}
     with pytest.raises(ValueError, match="found '2' twice, expected each name once"):
         tasks.options_module(task).Options(**options)
+
+
+@pytest.mark.parametrize("task", ["segmentation", "instance_segmentation"])
+@pytest.mark.parametrize("name", ["../a.png", "{}/a.png"])
+def test_masks_lie_below_the_competitions_folder(tmp_path, task, name):
+    Image.fromarray(square(1, 2)).save(tmp_path / "a.png")
+    name = name.format(tmp_path)
+    form = "pictures" if task == "segmentation" else "labels"
+    chosen = tasks.options_module(task).Options(format=form)
+    with pytest.raises(DataError, match=r"expected a path below the competition's folder"):
+        tasks.task_class(task).read_targets(
+            table_of([("a", name)]), ["mask"], chosen, SAMPLE, found(tmp_path / "b")
+        )

@@ -195,7 +195,7 @@ class _Reader:
             self.faults.note(id_, row, "the picture has a picture of labels already", "left out")
         for row, cell, _ in given[:1]:
             try:
-                labels = masks.read_labels(Path(self.found.root) / str(cell), size)
+                labels = masks.read_labels(masks.path_of(cell, self.found.root), size)
             except MaskError as error:
                 self.faults.note(id_, row, f"{cell}: {error}", "taken as a picture without objects")
                 break
@@ -216,10 +216,13 @@ class _Reader:
         """A label picture and classes from the path of a folder with a mask per object."""
         found = []
         for row, cell, kind in _distinct(rows):
-            folder = Path(self.found.root) / str(cell)
-            if not folder.is_dir():
-                what = "is no folder" if folder.exists() else "does not exist"
-                problem = f"{cell}: {what}, expected a folder with a mask for each object"
+            try:
+                folder = masks.path_of(cell, self.found.root)
+                if not folder.is_dir():
+                    what = "is no folder" if folder.exists() else "does not exist"
+                    raise MaskError(f"{what}, expected a folder with a mask for each object")
+            except MaskError as error:
+                problem = f"{cell}: {error}"
                 self.faults.note(id_, row, problem, "taken as a picture without objects")
                 continue
             files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))

@@ -225,7 +225,8 @@ class Reader:
     def _add(self, stack: np.ndarray, id_: str, place: str, which: int | None, cell) -> None:
         size = stack.shape[1:]
         if self.cells.format in ("pictures", "colours"):
-            self._add_picture(stack, id_, place, which, Path(self.found.root) / str(cell))
+            path = masks.path_of(cell, self.found.root)
+            self._add_picture(stack, id_, place, which, path)
             return
         if which is None and len(self.names) > 2:
             raise MaskError("does not say which class it is: name `task.options.class_column`")
