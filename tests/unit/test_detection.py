@@ -377,6 +377,18 @@ def test_what_says_no_box_beside_its_corners_stays(task):
     assert filled.iloc[1].tolist() == ["60", "50", "cat", "100", "0", "120", "30"]
 
 
+def test_two_columns_may_be_that_of_the_class(task):
+    ids = pd.Index(["p0", "p1"], name="id")
+    corners = dict.fromkeys(["xmin", "ymin", "xmax", "ymax"], "1")
+    sample = pd.DataFrame({"name": ["a.png", "b.png"], "label": "cat", **corners}, ids)
+    prediction = column(pack(*row) for row in (OTHER, NOTHING))
+    filled = task.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
+    assert filled.iloc[1].tolist() == ["a.png", "cat", "100", "0", "120", "30"]
+    sample = sample.rename(columns={"name": "class_id"})
+    with pytest.raises(DataError, match="in several columns, class_id, label: nothing tells"):
+        task.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
+
+
 def test_samples_of_every_kind_are_rehearsed(task, tmp_path):
     form = {"id": "id", "separator": None, "encoding": "utf-8"}
     plain = tasks.load("detection", {}, task.info | {"names": ["cat", "dog"]})

@@ -620,17 +620,24 @@ def _columns_of_a_box(sample: pd.DataFrame, options) -> dict[str, str]:
     beside corners, stays as it is.
     """
     roles = dict(zip(sample.columns, boxes.roles_in(list(sample.columns)), strict=True))
+    labels = [name for name, role in roles.items() if role == "label"]
+    if len(labels) > 1:  # `name` may well be the picture's
+        roles |= {name: None for name in labels if name.lower() == "name"}
     listed = _list_column(sample)
     if listed is not None:
         fields = options.fields if options.format == "list" else None
         fields = " ".join(boxes.roles_of(fields or box_tables.FIELDS["list"]))
-        return {
-            name: fields if name == listed else role
-            for name, role in roles.items()
-            if name == listed or role in ("label", "score")
-        }
-    told = {"label", "score", *boxes.WAYS[boxes.way_of(roles.values())]}
-    return {name: role for name, role in roles.items() if role in told}
+        roles[listed], told = fields, {"label", "score", fields}
+    else:
+        told = {"label", "score", *boxes.WAYS[boxes.way_of(roles.values())]}
+    found = {name: role for name, role in roles.items() if role in told}
+    again = [name for name, role in found.items() if list(found.values()).count(role) > 1]
+    if again:
+        raise DataError(
+            f"the sample submission says the same of a box in several columns, {some_of(again)}: "
+            "nothing tells which of them is to be filled"
+        )
+    return found
 
 
 def _said_labels(sample: pd.DataFrame, options) -> tuple[list[str], str]:
@@ -641,8 +648,8 @@ def _said_labels(sample: pd.DataFrame, options) -> tuple[list[str], str]:
     if name is not None:
         cells = sample[name].dropna().astype(str)
         return [label for cell in cells for label in boxes.labels_in(cell, options.submission)], ""
-    by_role = dict(zip(boxes.roles_in(list(sample.columns)), sample.columns, strict=True))
-    column = by_role.get("label", "")
+    roles = _columns_of_a_box(sample, options)
+    column = next((name for name, role in roles.items() if role == "label"), "")
     return (sample[column].dropna().astype(str).tolist() if column else []), column
 
 
