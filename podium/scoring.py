@@ -80,17 +80,17 @@ def score_oof(
     from podium import score_figures
 
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
+    chosen_task.workers = 1 if job is None else job.threads
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
     prediction = oof.read_predictions(model, oof_parts, rows, chosen_task)
     decider = Decider(
         chosen_task, metrics.load(metric, chosen_task.class_count), thresholds["tune"]
     )
     bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
-    result, fitted = score(decider, prediction, rows, bootstrap)
+    result, labels = score(decider, prediction, rows, bootstrap)
     target_table = manifest.read(targets).loc[rows.ids]
     kind = chosen_task.describe_targets(target_table)["kind"]
     names = class_names(chosen_task, target_table, kind)
-    labels = decided(decider, rows, fitted)
     judged = labels if chosen_task.judges_answers else prediction
     result = {
         "model": model,
@@ -130,8 +130,8 @@ def score_oof(
 
 def score(
     decider: Decider, prediction: np.ndarray, rows: oof.Rows, bootstrap: Bootstrap
-) -> tuple[dict, CrossFit]:
-    """The scores of one model's predictions (n, ...), and what they were taken on."""
+) -> tuple[dict, np.ndarray]:
+    """The scores of one model's predictions (n, ...), and its answers (`decided`)."""
     metric = decider.metric
     problem = Problem(rows.target, prediction[None], decider, decider.task.space)
     (fitted,) = alone(problem, rows.folds)
@@ -139,6 +139,7 @@ def score(
     by_fold = scores_by("fold", rows.folds, metric, rows.target, fitted.scored)
     by_look = scores_by("look", rows.looks, metric, rows.target, fitted.scored)
     known = [entry["score"] for entry in by_fold if entry["score"] is not None]
+    labels = decided(decider, rows, fitted)
     result = {
         "metric": metric.name,
         "direction": "maximize" if metric.greater_is_better else "minimize",
@@ -155,9 +156,9 @@ def score(
         "folds": by_fold,
         "fold_std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
         "looks": sorted(by_look, key=lambda each: -each["rows"]) if len(by_look) > 1 else [],
-        "secondary": secondary_scores(decider, rows, fitted),
+        "secondary": secondary_scores(decider, rows, fitted, labels),
     }
-    return result, fitted
+    return result, labels
 
 
 def decided(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> np.ndarray:
@@ -173,9 +174,14 @@ def decided(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> np.ndarray:
     return labels
 
 
-def secondary_scores(decider: Decider, rows: oof.Rows, fitted: CrossFit) -> dict[str, float]:
-    """Every other metric that fits the task, with its default options, where it is defined."""
-    labels = decided(decider, rows, fitted)
+def secondary_scores(
+    decider: Decider, rows: oof.Rows, fitted: CrossFit, labels: np.ndarray
+) -> dict[str, float]:
+    """Every other metric that fits the task, with its default options, where it is defined.
+
+    Args:
+        labels: see `decided`.
+    """
     task_name = type(decider.task).__module__.split(".")[-2]
     found = {}
     for name, metric in metrics.registry().items():

@@ -82,6 +82,7 @@ def write_submission(
     """
     blended, info = manifest.read_json(blend), manifest.read_json(target)
     task = tasks.load(config["task"]["name"], config["task"]["options"], info)
+    task.workers = 1 if job is None else job.threads
     metric = metrics.load(config["metric"], task.class_count)
     found = predictions.read(prediction)
     fingerprint = manifest.read_json(folds)["fingerprint"]

@@ -390,8 +390,9 @@ class Run:
         return max(1, (os.cpu_count() or 1) // 2)
 
     @property
-    def blending_threads(self) -> int:
-        """CPU threads of blending: pictures that take long are decided side by side."""
+    def deciding_threads(self) -> int:
+        """CPU threads of scoring, blending and submitting: pictures whose answers take long are
+        decided side by side."""
         is_slow = traits(self.config.task.name).slow_to_decide
         return min(8, os.cpu_count() or 1) if is_slow else 1
 

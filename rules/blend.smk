@@ -27,7 +27,7 @@ rule blend_models:
         "<results>/benchmarks/blend_models.tsv"
     conda:
         "../envs/podium.yaml"
-    threads: run.blending_threads
+    threads: run.deciding_threads
     resources:
         mem_mb=run.memory,
     params:

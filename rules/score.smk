@@ -23,6 +23,7 @@ rule score_oof:
         "<results>/benchmarks/score_oof/{model}.tsv"
     conda:
         "../envs/podium.yaml"
+    threads: run.deciding_threads
     params:
         model=run.model_of,
         task=run.task,

@@ -31,6 +31,7 @@ rule write_submission:
         "<results>/benchmarks/write_submission.tsv"
     conda:
         "../envs/podium.yaml"
+    threads: run.deciding_threads
     params:
         config=run.result_config,
         code=run.code_of("write_submission"),

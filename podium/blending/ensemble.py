@@ -31,7 +31,7 @@ from podium.blending import choice, crossfit
 from podium.blending.crossfit import CrossFit, Decider, Problem, blended_by, cross_fit, scores_by
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
-from podium.scoring import finite, secondary_scores
+from podium.scoring import decided, finite, secondary_scores
 
 
 def blend_models(
@@ -78,7 +78,7 @@ def blend_models(
     test = _test_predictions(models, _by_model(models, test_parts), rows.fingerprint, chosen_task)
     result |= {
         "fold_scores": scores_by("fold", rows.folds, chosen_metric, rows.target, best.scored),
-        "secondary": secondary_scores(decider, rows, best),
+        "secondary": secondary_scores(decider, rows, best, decided(decider, rows, best)),
         "fingerprint": rows.fingerprint,
     }
     _add_sizes(result["alone"], summaries)

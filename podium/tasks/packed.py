@@ -7,7 +7,7 @@ searches decision parameters. See `podium.tasks.base` for what the methods mean,
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -249,7 +249,7 @@ class PackedTask(Task):
 
     def decide(self, prediction, decision):
         rows = _Opened(self)
-        return column(pack(*rows.decided(row, decision)) for row in prediction)
+        return column(self._each(lambda row: pack(*rows.decided(row, decision)), prediction))
 
     def scored(self, metric, target, prediction, decision):
         """Measures of the rows; what was measured before is remembered."""
@@ -273,15 +273,18 @@ class PackedTask(Task):
                 self._measures[place] = metric.measured_row(true, self.beside(true, answer))
             return self._measures[place]
 
-        if self.workers > 1 and decides and self.finds_by:  # slow, and not for Python's sake
-            _keep_opencv_to_one_thread()
-            with ThreadPoolExecutor(self.workers) as pool:
-                measures = list(pool.map(measured, pairs))
-        else:
-            measures = list(map(measured, pairs))
+        measures = self._each(measured, pairs) if decides else list(map(measured, pairs))
         if measures and isinstance(measures[0], np.ndarray):
             return np.stack(measures)
         return column(measures)
+
+    def _each(self, of_row: Callable, rows: Iterable) -> list:
+        """What becomes of each row that is decided, in threads where that takes long."""
+        if self.workers > 1 and self.finds_by:  # slow, and not for Python's sake
+            _keep_opencv_to_one_thread()
+            with ThreadPoolExecutor(self.workers) as pool:
+                return list(pool.map(of_row, rows))
+        return list(map(of_row, rows))
 
     def grid(self, metric: Metric, target: np.ndarray) -> dict[str, list]:
         """Decision parameters to search for a metric, each with the values to try.

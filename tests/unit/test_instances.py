@@ -454,6 +454,9 @@ def test_perfect_maps_are_decided_and_written_right(blobs):
     scored = task.scored(metric, target, prediction, task.default_decision())
     assert metric(target, scored) > 0.9
     answers = task.decide(prediction, task.default_decision())
+    beside = tasks.load("instance_segmentation", {}, task.info)
+    beside.workers = 2
+    assert list(beside.decide(prediction, task.default_decision())) == list(answers)
     assert task.mistakes(target, answers).mean() < 0.1
     assert all(line["found"] > 0.9 for line in task.errors_by_name(target, answers))
     sample = pd.DataFrame({tiny.COLUMN: ""}, index=found.pictures.index)
