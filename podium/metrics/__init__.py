@@ -32,6 +32,8 @@ from podium.packed import unpack
 Needs = Literal["labels", "probabilities", "ranks", "values"]
 #: Options of metrics.
 AboveZero = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Overlap = Annotated[float, Field(gt=0, lt=1)]
 Percentile = Annotated[float, Field(ge=0, le=100)]
 
 

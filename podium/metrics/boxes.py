@@ -8,7 +8,7 @@ own class, and the box with the highest score chooses first.
 import numpy as np
 
 from podium.boxes import iou
-from podium.metrics import mean_of_rows, metric
+from podium.metrics import AboveZero, Overlap, mean_of_rows, metric
 from podium.metrics.coco import LEVELS, MOST, mean_precision, precisions, rank_in_class
 
 _TASKS = ("detection",)
@@ -26,7 +26,7 @@ def box_map(target, answer):
 
 
 @metric(needs="values", greater_is_better=True, tasks=_TASKS, best=1.0, total=mean_precision)
-def map50(target, answer, *, iou: float = 0.5):
+def map50(target, answer, *, iou: Overlap = 0.5):
     """Mean over the classes of COCO's average precision at one IoU threshold."""
     return found_in(target, answer, (iou,))
 
@@ -42,7 +42,7 @@ def fbeta_of_counts(measures: np.ndarray) -> float:
 
 
 @metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=fbeta_of_counts)
-def fbeta_boxes(target, answer, *, beta: float = 1.0, ious: list[float] | None = None):
+def fbeta_boxes(target, answer, *, beta: AboveZero = 1.0, ious: list[Overlap] | None = None):
     """F-score of the decided boxes, all pictures and classes together; mean over `ious`.
 
     `beta` above 1 counts what is missed more than what is false: 2 and IoUs from 0.3 to 0.8 are the
@@ -53,7 +53,7 @@ def fbeta_boxes(target, answer, *, beta: float = 1.0, ious: list[float] | None =
 
 
 @metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=mean_of_rows)
-def wheat_precision(target, answer, *, ious: list[float] | None = None):
+def wheat_precision(target, answer, *, ious: list[Overlap] | None = None):
     """Found / (found + false + missed), mean over IoUs from 0.50 to 0.75, mean over pictures.
 
     The metric of Global Wheat Detection. A picture without objects and without boxes counts 1.

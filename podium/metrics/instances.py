@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from podium.metrics import mean_of_rows, metric
+from podium.metrics import Count, Overlap, mean_of_rows, metric
 from podium.metrics.coco import LEVELS, MOST, mean_precision, rank_in_class
 
 _TASKS = ("instance_segmentation",)
@@ -35,7 +35,7 @@ def dsb_precision(target, prediction):
 
 
 @metric(needs="labels", greater_is_better=True, tasks=_TASKS, best=1.0, total=mean_precision)
-def mask_map(target, prediction, *, threshold: float | None = None, max_objects: int = MOST):
+def mask_map(target, prediction, *, threshold: Overlap | None = None, max_objects: Count = MOST):
     """Mean average precision of masks (COCO), over thresholds 0.50, 0.55 ... 0.95 and classes.
 
     Args:

@@ -433,6 +433,17 @@ def test_a_sample_of_rows_with_replacement_is_scored(name):
             "percentile: found 200, expected a number from 0 to 100",
         ),
         ("rmse_pixels", {"scale": 0}, "scale: found 0, expected a number above 0"),
+        ("map50", {"iou": 50}, "iou: found 50, expected a number above 0 and below 1"),
+        (
+            "fbeta_boxes",
+            {"ious": [0.5, 75]},
+            r"ious: found \[0.5, 75\], expected a list of numbers",
+        ),
+        (
+            "mask_map",
+            {"max_objects": 0},
+            "max_objects: found 0, expected a whole number, 1 or more",
+        ),
         ("pck", {"threshold": -1}, "threshold: found -1, expected a number above 0"),
     ],
 )
