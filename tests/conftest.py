@@ -22,7 +22,8 @@ FROM_FINISHED = ("test_interrupted.py", "test_reruns.py", "test_whole_run.py")
 def pytest_xdist_make_scheduler(config, log):
     """A file's tests go to one worker, so that they share what they set up.
 
-    So do all that start from the finished run of classification; other whole runs go by task.
+    So do all that start from the finished runs of classification and of segmentation; other whole
+    runs go by task.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -31,7 +32,7 @@ def pytest_xdist_make_scheduler(config, log):
             file, _, test = nodeid.partition("::")
             name = Path(file).name
             run = test.partition("[")[2].rstrip("]") if name == "test_whole_run.py" else ""
-            if name in FROM_FINISHED and run in ("", "classification"):
+            if name in FROM_FINISHED and run in ("", "classification", "segmentation"):
                 return "finished"
             return f"{file} {run}"
 
