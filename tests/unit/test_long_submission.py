@@ -97,12 +97,18 @@ def test_every_row_gets_the_coordinate_that_it_asks_for(competition):
     assert written.equals(competition.sample.assign(Location=expected))
 
 
-def test_rows_of_a_picture_that_cannot_be_read_stay_as_they_are(competition):
+def prepared_without_a_picture(competition) -> str:
+    """The id of the test picture that cannot be read."""
     competition.prepare()
     lost = competition.ids[1]
     table = manifest.read(competition.out / "test.parquet")
     table.loc[lost, "problem"] = "is truncated"
     manifest.write(competition.out / "test.parquet", table)
+    return lost
+
+
+def test_rows_of_a_picture_that_cannot_be_read_stay_as_they_are(competition):
+    lost = prepared_without_a_picture(competition)
     sample = competition.sample.assign(Location="7")
     competition.write(sample)
     written = competition.submit(made_up(competition.task, competition.ids.drop(lost)))
@@ -112,11 +118,7 @@ def test_rows_of_a_picture_that_cannot_be_read_stay_as_they_are(competition):
 
 
 def test_rows_without_a_value_get_the_mean_prediction(competition):
-    competition.prepare()
-    lost = competition.ids[1]
-    table = manifest.read(competition.out / "test.parquet")
-    table.loc[lost, "problem"] = "is truncated"
-    manifest.write(competition.out / "test.parquet", table)
+    lost = prepared_without_a_picture(competition)
     competition.write(competition.sample.assign(Location=""))
     values = made_up(competition.task, competition.ids.drop(lost))
     written = competition.submit(values)
