@@ -155,14 +155,14 @@ def read(
             files = _Files(path, ending, pictures, root)
             called = classes
             if form.format == "yolo":
-                called = classes or class_names.read(path, root)
+                called = classes or _names_beside(path, root, form.numbered)
                 reader = partial(reader, numbered=form.numbered and not classes)
             lines = reader(files, called, sides)
             said = pd.DataFrame(lines, columns=[*_SAID, *CORNERS, "problem"])
             said, notes = _without_strays(said, pictures, path)
             notes += files.missing(pictures.index)
     else:
-        (said, notes), normalised = _in_table(table, columns, form, file), form.normalised
+        (said, notes), normalised = _in_table(table, columns, form, file, classes), form.normalised
     said = said[~said["label"].isin(form.nothing)].reset_index(drop=True)
     if normalised:
         sides = pictures[["width", "height"]].reindex(said["id"]).to_numpy(dtype=np.float64)
@@ -176,7 +176,11 @@ def read(
 
 
 def _in_table(
-    table: pd.DataFrame, columns: Sequence[str], form: Form, file: str
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    form: Form,
+    file: str,
+    classes: Sequence[str] | None,
 ) -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:
     """A line for each box of a table, and notes of rows that lack one."""
     label, box, kind = _columns_of(table, columns, form)
@@ -185,7 +189,8 @@ def _in_table(
     said = pd.DataFrame(
         {"file": file, "row": np.arange(len(table)) + 2, "id": table.index.to_numpy(dtype=object)}
     )
-    said["label"] = ONLY_CLASS if label is None else targets.whole(_text(table[label]))
+    known = {*form.nothing, *(classes or ())}
+    said["label"] = ONLY_CLASS if label is None else targets.whole(_text(table[label]), known)
     notes: list[tuple[str, str, str, str]] = []
     if kind not in WAYS:
         filled &= ~np.isin(cells[0].astype(str), form.nothing)
@@ -474,6 +479,16 @@ def _yolo(files: _Files, classes, sides: Mapping, numbered: bool) -> Iterator[tu
             box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
             strange = strange if id_ in sides else ""  # such as a README
             yield (str(path), number, id_, label, repr(line), *box, problem or strange)
+
+
+def _names_beside(folder: Path, root: Path | str, numbered: bool) -> list[str | None]:
+    """The names of YOLO's classes; none where they cannot be told and nothing is called by them."""
+    try:
+        return class_names.read(folder, root)
+    except DataError:
+        if numbered:
+            return []
+        raise
 
 
 def _class_in_yolo(

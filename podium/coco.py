@@ -389,21 +389,35 @@ def called(
     category_ids: Mapping[str, Any] | None,
     said: Iterable[str],
     column: str | None,
-) -> dict[str, str] | None:
+) -> dict[str, str]:
     """What a submission calls the classes: their ids in the file where its sample has numbers.
+
+    Names that are numbers themselves are what it asks for.
 
     Args:
         names: of the classes.
         said: the labels in the sample submission.
         column: of the labels there, if they have one.
     """
+    own = {name: name for name in names}
     said = {str(label).strip() for label in said} - {""}
     are_ids = all(re.fullmatch(r"\d+(\.0)?", label) for label in said)
-    if not category_ids or said & set(names) or not are_ids:
-        return None
+    if not category_ids or said & set(names) or not are_ids or all(map(str.isdigit, names)):
+        return own
     if not said and re.sub("[^a-z]", "", (column or "").lower()) not in ("categoryid", "classid"):
-        return None
-    return {name: str(category_ids[name]) for name in names if name in category_ids}
+        return own
+    return {name: str(category_ids.get(name, name)) for name in names}
+
+
+def as_names(
+    labels: Iterable, names: Sequence[str], category_ids: Mapping[str, Any] | None
+) -> list:
+    """Labels as names of classes, where they are names or the file's ids."""
+    by_id = {str(number): name for name, number in (category_ids or {}).items()}
+    return [
+        label if label in names else by_id.get(str(label).removesuffix(".0"), label)
+        for label in labels
+    ]
 
 
 def results(

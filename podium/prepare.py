@@ -596,7 +596,7 @@ def check_pictures(
     leave_out = competition["pictures"]["unreadable"] == "leave_out"
     actions = {
         "train": "left out of training",
-        "test": "answered with the sample submission's value",
+        "test": "answered with the sample submission's value, if it has one",
     }
     listed: list[Problem] = []
     too_many: list[str] = []

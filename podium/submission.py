@@ -376,8 +376,8 @@ def _tell(content: dict, rows: int, job, outputs: Mapping[str, str]) -> None:
     lost = content["submission"]["left_out"]
     if lost:
         job.say(
-            f"{len(lost)} unreadable pictures get the sample submission's value, or the mean "
-            f"prediction where it has none: {some_of(lost)}"
+            f"{len(lost)} unreadable pictures get the sample submission's value, where it has one: "
+            f"{some_of(lost)}"
         )
     job.spool.tag("submission_sha256", content["submission"]["sha256"])
     for name in ("submission", "manifest"):

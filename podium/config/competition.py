@@ -52,7 +52,8 @@ class Pictures(Section):
         "stop",
         description="What to do with a picture that is missing, truncated or too large: `stop` "
         "before training, or `leave_out`: train without it, and answer for a test picture with "
-        "the sample submission's value, or, where that is empty, with what the mean prediction "
+        "the sample submission's value. Where that is empty, so is the answer where there may be "
+        "nothing (masks, objects, points that are not there), else it is what the mean prediction "
         "says. The list is in `prepare/problems.csv`, after a stop in "
         "`prepare/unreadable.csv`.",
     )

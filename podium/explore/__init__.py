@@ -144,7 +144,8 @@ def _unreadable(tables: dict[str, pd.DataFrame]) -> list[Finding]:
     listed = "; ".join(f"{reason} ({rows})" for reason, rows in reasons.head(5).items())
     text = (
         f"By reason: {listed}. With `competition.pictures.unreadable: leave_out` such training "
-        "rows are not used, and such test rows get the sample submission's value. All are in "
+        "rows are not used, and such test rows get the sample submission's value, if it has one. "
+        "All are in "
         "`prepare/problems.csv`; download or unpack the files again first."
     )
     rows = [

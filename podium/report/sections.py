@@ -956,8 +956,8 @@ def _checks(sources: Sources, count: int, lost: Sequence) -> list[tuple[bool, st
         found.append((True, f"{whole(count)} rows for {whole(rows)} test pictures"))
     if lost:
         text = (
-            f"{whole(len(lost))} pictures are unreadable: their rows have the sample's values, or "
-            "the mean prediction's where it has none"
+            f"{whole(len(lost))} pictures are unreadable: their rows have the sample's values, "
+            "where it has any"
         )
         found.append((False, text))
     return found

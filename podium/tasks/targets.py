@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -179,14 +179,19 @@ def read_numbers(
     return pd.DataFrame(numbers, index=table.index)
 
 
-def whole(labels: np.ndarray) -> np.ndarray:
+def whole(labels: np.ndarray, known: Collection[str] = ()) -> np.ndarray:
     """Labels of classes that are whole numbers without decimals, if all that are told are numbers.
 
     A column of numbers with gaps is one of floats to pandas, which writes 1 as 1.0.
+
+    Args:
+        known: labels that stay as they are.
     """
-    if not all(re.fullmatch(r"|-?\d+(\.0)?", label) for label in set(labels)):
+    told = set(labels) - set(known)
+    if not all(re.fullmatch(r"|-?\d+(\.0)?", label) for label in told):
         return labels
-    return np.array([label.removesuffix(".0") for label in labels], dtype=object)
+    short = {label: label.removesuffix(".0") for label in told}
+    return np.array([short.get(label, label) for label in labels], dtype=object)
 
 
 def rarer(times: float) -> str:

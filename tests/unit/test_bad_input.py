@@ -464,7 +464,7 @@ def test_a_single_unreadable_picture_is_left_out_where_the_config_says_so(compet
     )
     answer = {
         "train": "left out of training",
-        "test": "answered with the sample submission's value",
+        "test": "answered with the sample submission's value, if it has one",
     }
     assert listed["action"].tolist() == [answer[part]]
     assert any("1 problems" in line for line in tiny.said)

@@ -162,6 +162,10 @@ def test_numbers_of_classes_are_whole_where_gaps_made_them_floats():
     rows = [{"id": i, "bbox": "[1, 2, 3, 4]", "label": n} for i, n in (("a", "1.0"), ("b", "0.0"))]
     empty = {"id": "c", "bbox": pd.NA, "label": pd.NA}
     assert read(table_of([*rows, empty])).objects["label"].tolist() == ["1", "0"]
+    known = read(table_of([*rows, empty]), classes=["0.0", "1.0"])
+    assert known.objects["label"].tolist() == ["1.0", "0.0"]
+    found = read(table_of([*rows, empty]), nothing=("0.0",))
+    assert found.objects["label"].tolist() == ["1"]
     rows[0]["label"] = "v1.0"
     assert read(table_of(rows)).objects["label"].tolist() == ["v1.0", "0.0"]
 
@@ -215,6 +219,9 @@ def test_classes_of_yolo_are_whole_numbers(tmp_path):
     (tmp_path / "classes.txt").write_text("cat")
     with pytest.raises(DataError, match="its class is '1', but those from 0 on are cat"):
         read(PICTURES[[]], root=tmp_path, **numbered)
+    (tmp_path / "obj.names").write_text("Cat\ndog")  # which differ, but nothing is called by them
+    assert read(PICTURES[[]], root=tmp_path, **numbered).objects["label"].tolist() == ["1"]
+    (tmp_path / "obj.names").unlink()
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe0")
     with pytest.raises(DataError, match=r"b\.txt is no text in UTF-8"):
         yolo("0" + box)

@@ -557,6 +557,7 @@ def test_objects_without_points_have_none(tmp_path):
         ({"label": "crab", "x": "1", "y": "1", "w": "5", "h": "5"}, ["fish", "crab"]),
         ({"PredictionString": "5 0.5 1 1 5 5"}, ["3", "5"]),
         ({"PredictionString": "fish 0.5 1 1 5 5"}, ["fish", "crab"]),
+        ({"PredictionString": None}, ["fish", "crab"]),
     ],
 )
 def test_a_sample_may_ask_for_the_ids_of_classes(tmp_path, sample, called):
@@ -583,6 +584,32 @@ def test_a_sample_of_objects_may_ask_for_the_ids_of_classes(tmp_path):
         row, task.default_decision(), metrics.load({"name": "mask_map"}), asked
     )
     assert filled["category_id"].tolist() == ["5", "3"]
+    truth = task.read_solution(filled, ["mask"], replace(found, pictures=found.pictures[:1]))
+    assert len(unpack(truth[0])[1]) == 0  # no row of the picture
+    filled.index = ["a"] * 2
+    truth = task.read_solution(filled, ["mask"], replace(found, pictures=found.pictures[:1]))
+    assert unpack(truth[0])[1].tolist() == [1, 0]
+
+
+def test_names_of_several_words_are_no_matter_where_ids_are_asked_for(tmp_path):
+    content = file_of()
+    content["categories"][0]["name"] = "fire hydrant"
+    asked = pd.DataFrame({"PredictionString": "0.5 5 1 1 5 5"}, pd.Index(["a"], name="id"))
+    options = {"submission": "score label xmin ymin xmax ymax"}
+    found = replace(found_in(tmp_path, content), pictures=found_in(tmp_path, content).pictures[:1])
+    _, task = read("detection", found, asked, **options)
+    box = np.array([[1, 2, 6, 8]], np.float32)
+    row = column([pack(box, np.array([0.9], np.float32), np.array([0], np.int16))])
+    filled = task.submission(row, {}, metrics.load({"name": "map50"}), asked)
+    assert filled["PredictionString"].tolist() == ["0.900000 3 1 2 6 8"]
+    truth = unpack(task.read_solution(filled, ["PredictionString"], found)[0])
+    np.testing.assert_array_equal(truth[0], box)
+    assert truth[1].tolist() == [0]
+
+
+def test_names_that_are_numbers_are_what_a_sample_asks_for():
+    assert coco.called(["0", "1"], {"0": 3, "1": 5}, ["14"], None) == {"0": "0", "1": "1"}
+    assert coco.called(["a", "b"], {"a": 3}, ["3"], None) == {"a": "3", "b": "b"}
 
 
 def test_wrong_points_are_named_at_once_or_missing(tmp_path):
@@ -631,6 +658,11 @@ def test_points_outside_are_judged_as_those_of_a_table(tmp_path):
     kept = task.encode(task.check_targets(targets, task.options, mended))
     there[0, 4] = 6
     np.testing.assert_array_equal(kept, there)
+    solution = replace(mended, table=str(tmp_path / "all.json"))
+    np.testing.assert_array_equal(task.read_solution(solution.pictures[[]], [], solution), there)
+    found_in(tmp_path, people({"keypoints": [-3, 1, 2, 9, 5, 2, 91, 9, 2]}))
+    with pytest.raises(DataError, match="point 'nose' at 91, 9 is outside"):
+        task.read_solution(solution.pictures[[]], [], solution)
 
 
 def test_categories_must_agree_on_the_points(tmp_path):

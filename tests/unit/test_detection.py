@@ -361,6 +361,10 @@ def test_a_box_may_be_a_list_beside_its_class(task, cell):
     filled = task.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
     assert filled.iloc[1].tolist() == ["[100, 0, 20, 30]", "cat", "0.600000", "s"]
     assert filled.iloc[2].tolist() == ["", "", "", "s"]
+    corners = {"format": "auto", "fields": "xmin ymin xmax ymax"}
+    of_corners = tasks.load("detection", corners, task.info)
+    filled = of_corners.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
+    assert filled["bbox"].iloc[1] == "[100, 0, 120, 30]"
     string = sample.assign(bbox="cat 0.5 1 2 3 4")
     task = tasks.load("detection", {}, task.info | {"names": ["cat", "dog"]})
     filled = task.submission(prediction, {}, metrics.load({"name": "map50"}), string)

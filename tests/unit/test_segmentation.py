@@ -793,6 +793,10 @@ def test_empty_masks_are_written_as_the_competition_does(tmp_path):
     sample = SAMPLE.reindex(["a", "b", "c"])
     filled = task.submission(prediction, task.default_decision(), None, sample)
     assert filled["mask"].tolist() == [masks.encode(square(1, 2)), "-1", "-1"]
+    task, *_ = read(tmp_path, table_of([("a", masks.encode(square(1, 2))), ("b", None)]))
+    asked = sample.assign(mask="-1")
+    assert task.submission(prediction, task.default_decision(), None, asked).iat[1, 0] == "-1"
+    assert task.submission(prediction, task.default_decision(), None, sample).iat[1, 0] == ""
 
 
 def test_a_picture_of_labels_that_is_not_named_is_told(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -76,9 +77,6 @@ class Task(PackedTask):
         if coco.is_coco(found.test):
             ids["row_ids"] = coco.ids_of_rows(found.test, found.id_column)
         info = {"names": names, "sizes": _sizes(read, found.pictures, names), "coco": ids}
-        if read.ids:
-            said = _said_labels(sample, options)
-            info["called"] = coco.called(names, read.ids["category_ids"], *said)
         return packed, info
 
     def read_solution(self, table, columns, found):
@@ -90,10 +88,8 @@ class Task(PackedTask):
             changed = {"format": "auto", "normalised": options.hands_in_shares}
             options = options.model_copy(update=changed)
             columns = columns or list(table.columns)
-        read = None
         try:
-            read = _read(table, columns, options, found)
-            self._check_known(read.objects)
+            read = self._known(_read(table, columns, options, found))
         except PodiumError as error:
             if options.format == "coco":
                 raise
@@ -102,21 +98,28 @@ class Task(PackedTask):
             try:
                 read = self._read_strings(table, found)
             except DataError:
-                if read is not None:  # nothing but a class is strange
+                if isinstance(error, _UnknownClassError):  # nothing else is strange
                     raise error from None
                 raise
         return column(pack(*row) for row in read.of(found.pictures.index, self.names))
 
-    def _check_known(self, objects: pd.DataFrame) -> None:
-        """DataError where the solution has a class that the training set does not have."""
+    def _known(self, read: Read) -> Read:
+        """The objects of a solution; DataError where the training set does not have a class.
+
+        Classes may be called by the ids that a COCO file gives them.
+        """
+        ids = self.info["coco"].get("category_ids")
+        labels = coco.as_names(read.objects["label"], self.names, ids)
+        objects = read.objects.assign(label=labels)
         unknown = objects[~objects["label"].isin(self.names)]
         if len(unknown):
             label, id_ = unknown["label"].iloc[0], unknown["id"].iloc[0]
-            raise DataError(
+            raise _UnknownClassError(
                 f"{unknown['label'].nunique()} classes of {len(unknown)} boxes are none of the "
                 f"training set's, {some_of(self.names)}: the first is {label!r} (id {id_})"
                 f"{did_you_mean(label, self.names)}. Write them as there, or leave these boxes out"
             )
+        return replace(read, objects=objects)
 
     def _read_strings(self, table: pd.DataFrame, found) -> Read:
         """A column of strings with or without scores, such as a submission's."""
@@ -140,9 +143,8 @@ class Task(PackedTask):
                 nothing=(self.options.submission_nothing, *self.options.nothing),
             )
             try:
-                return box_tables.read(
-                    table, [name], form, found.pictures, file=found.table, classes=self.names
-                )
+                read = box_tables.read(table, [name], form, found.pictures, file=found.table)
+                return self._known(read)
             except DataError as error:
                 problem = error
         raise problem
@@ -359,13 +361,18 @@ class Task(PackedTask):
         if metric.needs == "labels":
             rows = [self._passed(row, decision) for row in rows]
         kept, name = sample[~sample.index.duplicated()], _string_column(sample)
+        ids = self.info["coco"].get("category_ids")
+        called = coco.called(self.names, ids, *_said_labels(sample, self.options))
+        names = [called[name] for name in self.names]
         if name is None:
-            return self._rows_of(rows, kept)
+            return self._rows_of(rows, kept, names)
         fields, between = self.options.submission, self.options.submission_between
         if "label" in boxes.roles_of(fields, or_middle=True):
-            check_without_blanks(self.names, "a string of boxes")
+            check_without_blanks(names, "a string of boxes")
         texts = [
-            boxes.write(fields, self._labels(classes), box, scores, self._digits, between)
+            boxes.write(
+                fields, [names[place] for place in classes], box, scores, self._digits, between
+            )
             or self.options.submission_nothing
             for box, scores, classes in rows
         ]
@@ -378,18 +385,19 @@ class Task(PackedTask):
             rows = [unpack(row) for row in prediction]
             yield RESULTS, coco.results(ids, rows, self.names, **known)
 
-    def _rows_of(self, rows, kept: pd.DataFrame) -> pd.DataFrame:
+    def _rows_of(self, rows, kept: pd.DataFrame, called: list[str]) -> pd.DataFrame:
         """A row per box, its fields by the sample's columns; an empty one where there is none.
 
         Args:
             kept: the sample submission's first row of each picture.
+            called: what it calls the classes.
         """
-        names = _columns_of_a_box(kept, self.options)
-        columns, roles = list(names), list(names.values())
+        filled = _columns_of_a_box(kept, self.options)
+        columns, roles = list(filled), list(filled.values())
         lines, index = [], []
         for id_, (box, scores, classes) in zip(kept.index, rows, strict=True):
-            for one, score, label in zip(box, scores, self._labels(classes), strict=True):
-                lines.append([self._cell(role, one, score, label) for role in roles])
+            for one, score, kind in zip(box, scores, classes, strict=True):
+                lines.append([self._cell(role, one, score, called[kind]) for role in roles])
             lines += [] if len(box) else [[""] * len(columns)]
             index += [id_] * max(1, len(box))
         filled = kept.astype(object).loc[index]
@@ -405,11 +413,6 @@ class Task(PackedTask):
         fields = role if " " in role else " ".join(boxes.WAYS[_WAY_OF[role]])
         cells = boxes.write(fields, [label], box[None], [score], self._digits).split(" ")
         return f"[{', '.join(cells)}]" if " " in role else cells[fields.split().index(role)]
-
-    def _labels(self, classes: np.ndarray) -> list[str]:
-        """The classes as a submission calls them."""
-        called = self.info.get("called") or {}
-        return [called.get(name, name) for name in (self.names[place] for place in classes)]
 
     # -------------------------------------------------------------- explaining
 
@@ -491,7 +494,7 @@ class Task(PackedTask):
         return pd.Series(said, index=targets_table.index, dtype=object)
 
     def _in_words(self, classes: np.ndarray) -> str:
-        counts = Counter(self._labels(classes)).most_common(3)
+        counts = Counter(self.names[name] for name in classes).most_common(3)
         return ", ".join(f"{count} {name}" for name, count in counts) or "none"
 
     def draw_targets(self, table, target, folder):
@@ -578,6 +581,10 @@ class Task(PackedTask):
         return drawn
 
 
+class _UnknownClassError(DataError):
+    """A solution has a class that the training set does not have."""
+
+
 #: A way that has the role.
 _WAY_OF = {role: way for way, roles in reversed(boxes.WAYS.items()) for role in roles}
 _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
@@ -625,8 +632,10 @@ def _columns_of_a_box(sample: pd.DataFrame, options) -> dict[str, str]:
         roles |= {name: None for name in labels if name.lower() == "name"}
     listed = _list_column(sample)
     if listed is not None:
-        fields = options.fields if options.format == "list" else None
-        fields = " ".join(boxes.roles_of(fields or box_tables.FIELDS["list"]))
+        roles_there = boxes.roles_of(options.fields or box_tables.FIELDS["list"])
+        if options.format not in ("auto", "list") or len(roles_there) != 4:  # those of a string
+            roles_there = boxes.roles_of(box_tables.FIELDS["list"])
+        fields = " ".join(roles_there)
         roles[listed], told = fields, {"label", "score", fields}
     else:
         told = {"label", "score", *boxes.WAYS[boxes.way_of(roles.values())]}

@@ -89,9 +89,7 @@ class Task(PackedTask):
         names = classes if len(classes) > 1 else list(instances.MAPS)
         varying = [] if options.class_column else targets.varying(table, [name])
         told = {"names": names, "classes": classes, "column": name, "sizes": sizes}
-        said = _said_labels(sample, options) if ids else []
-        called = coco.called(classes, ids, said, options.class_column)
-        return frame, {**told, "varying": varying, "called": called}
+        return frame, {**told, "varying": varying, "category_ids": ids}
 
     def read_solution(self, table, columns, found):
         path = coco.solution_of(found)
@@ -101,6 +99,9 @@ class Task(PackedTask):
             named = [*_only(table, of_class), *named]
         name = [*named, self.info["column"]][0]
         known = self.classes if self._several else []
+        if of_class in table.columns:  # which may have the ids of a COCO file
+            labels = coco.as_names(table[of_class], self.classes, self.info.get("category_ids"))
+            table = table.assign(**{of_class: labels})
         rows, *_ = reading.read_objects(
             table, name, self.options, found, path, known, is_solution=True
         )
@@ -340,7 +341,7 @@ class Task(PackedTask):
             return
         check_row_per_picture(sample)
         if "{label}" in self.options.submission:
-            check_without_blanks(self.classes, "a cell of objects")
+            check_without_blanks(list(self._called(sample).values()), "a cell of objects")
 
     def submission(self, prediction, decision, metric, sample):
         """A row per object, in the order of the sample's ids; empty cells for none.
@@ -352,11 +353,11 @@ class Task(PackedTask):
         of_score = [name for name in sample.columns if name.lower() in SCORE_COLUMNS][:1]
         of_score = [] if self.options.submission else of_score
         field = self._field_of(sample, of_score)
-        ids, lines = [], []
+        ids, lines, called = [], [], self._called(sample)
         for id_, row in zip(
             dict.fromkeys(sample.index), self.decide(prediction, decision), strict=True
         ):
-            texts, names, scores = self._told(answer_of(unpack(row)))
+            texts, names, scores = self._told(answer_of(unpack(row)), called)
             ids += [id_] * max(len(texts), 1)
             lines += list(zip(texts, names, scores, strict=True)) or [("",) * 3]
         names = [field, of_class, *(of_score or [None])]
@@ -395,10 +396,17 @@ class Task(PackedTask):
             )
         return fields[0]
 
-    def _told(self, answer: tuple[np.ndarray, ...]) -> tuple[list[str], list[str], Sequence]:
+    def _called(self, sample: pd.DataFrame) -> dict[str, str]:
+        """What the submission calls the classes."""
+        said = _said_labels(sample, self.options)
+        ids = self.info.get("category_ids")
+        return coco.called(self.classes, ids, said, self.options.class_column)
+
+    def _told(
+        self, answer: tuple[np.ndarray, ...], called: dict[str, str]
+    ) -> tuple[list[str], list[str], Sequence]:
         """Cells of a picture's masks, classes and scores: one for each of its rows, or none."""
         labels, scores, classes = answer
-        called = self.info.get("called") or {}
         names = [called.get(name, name) for name in self._names_of(classes)]
         scores = [round(float(score), 6) for score in scores]
         template = self.options.submission

@@ -47,8 +47,10 @@ def checked(
         in_corner = np.flatnonzero((place == 0).all(axis=1))
         if len(in_corner):
             problem = (
-                f"point {name!r} is at 0, 0 in {len(in_corner)} rows: empty their cells, or tell "
-                "by `task.options.visible`, if that means missing"
+                f"point {name!r} is at 0, 0 in {len(in_corner)} rows: "
+                + ("give it a visibility of 0" if path else "empty their cells, or tell by ")
+                + "`task.options.visible`" * (not path)
+                + ", if that means missing"
             )
             first, rows = str(frame.index[in_corner[0]]), some_of((in_corner + 2).tolist())
             where = "pictures" if path else f"rows {rows}"
@@ -72,7 +74,4 @@ def checked(
         "points are where they cannot be. Mend them, tell missing points by empty cells or a "
         "visibility of 0, or let podium take these as missing with `task.options.repair: true`:"
     )
-    gone = [name for name, (x, _) in points.items() if frame[x].isna().all()]
-    if gone:
-        raise DataError(f"{path or found.table}: no training row has the point {gone[0]!r}")
     return frame

@@ -82,8 +82,12 @@ class Task(base.Task):
     @classmethod
     def check_targets(cls, targets, options, found):
         """See `base.Task.check_targets`: points may be outside of their pictures."""
-        path = coco.path_of(options, found)
-        return outside.checked(targets, points_of(list(targets)), found, options.repair, path)
+        path, points = coco.path_of(options, found), points_of(list(targets))
+        inside = outside.checked(targets, points, found, options.repair, path)
+        gone = [name for name, (x, _) in points.items() if inside[x].isna().all()]
+        if gone:
+            raise DataError(f"{path or found.table}: no training row has the point {gone[0]!r}")
+        return inside
 
     @classmethod
     def index_sample(cls, sample, path, id_column, options):
@@ -290,10 +294,11 @@ class Task(base.Task):
 
     def read_solution(self, table, columns, found=None):
         """A table as the training table, a long one as the sample submission, or a COCO file."""
-        visible = self.options.visible
         if found is not None and coco.is_coco(found.table):
-            table, _ = annotated.read_points(Path(found.table), found, self.options.repair)
-            visible = annotated.VISIBLE
+            path, repair = Path(found.table), self.options.repair
+            table, _ = annotated.read_points(path, found, repair)
+            frame = _read(table, self.coordinates, annotated.VISIBLE)
+            frame = outside.checked(frame, points_of(self.coordinates), found, repair, path)
         else:
             if not set(self.coordinates) & set(table.columns):
                 table = self._widened(table)
@@ -301,7 +306,8 @@ class Task(base.Task):
                 again = table.index[table.index.duplicated()].unique()
                 raise DataError(f"The solution has several rows for {some_of(again)}")
             table = table if found is None else table.loc[found.pictures.index]
-        return _read(table, self.coordinates, visible).to_numpy(np.float64)
+            frame = _read(table, self.coordinates, self.options.visible)
+        return frame.to_numpy(np.float64)
 
     def _widened(self, table: pd.DataFrame) -> pd.DataFrame:
         """A long solution as a wide one; its columns are those of the sample, if it has these."""

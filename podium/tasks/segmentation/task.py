@@ -73,8 +73,7 @@ class Task(PackedTask):
             targets.note_unnamed(paths, found, options.pattern)
         frame = pd.DataFrame({"packed": packed}, index=found.pictures.index)
         varying = [] if cells.class_column else targets.varying(table, columns)
-        masked = [table[name] for name in columns] if path is None else []
-        nothing = masks.word_for_none(*masked, *(sample[name] for name in sample))
+        nothing = masks.word_for_none(*(table[name] for name in columns if name in table))
         told = {"names": names, "columns": list(columns), "varying": varying, "nothing": nothing}
         return frame, told
 
@@ -297,7 +296,9 @@ class Task(PackedTask):
         """
         sample = self._row_per_class(sample)
         self.check_asked(sample)
-        written = self._written(prediction, decision, sample)
+        asked = masks.word_for_none(*(sample[name] for name in self._fields(sample)))
+        nothing = asked or self.info.get("nothing", "")
+        written = self._written(prediction, decision, sample, nothing)
         texts = {(id_, name): text for id_, name, text, _ in written}
         filled = sample.copy()
         for field, name in self._fields(sample).items():
@@ -344,8 +345,14 @@ class Task(PackedTask):
             for _, _, name, picture in self._written(prediction, decision, sample):
                 yield name, cv2.imencode(".png", picture)[1].tobytes()
 
-    def _written(self, prediction, decision: dict, sample: pd.DataFrame) -> Iterator[tuple]:
-        """Id, class (`LABELS`: all of them), text and picture of each mask to hand in."""
+    def _written(
+        self, prediction, decision: dict, sample: pd.DataFrame, nothing: str = ""
+    ) -> Iterator[tuple]:
+        """Id, class (`LABELS`: all of them), text and picture of each mask to hand in.
+
+        Args:
+            nothing: the text of an empty mask.
+        """
         ids = dict.fromkeys(sample.index)
         for id_, row in zip(ids, self.decide(prediction, decision), strict=True):
             stack = unpack(row)[0]
@@ -362,7 +369,7 @@ class Task(PackedTask):
                     continue
                 order, counting = self.options.order, self.options.counting
                 text = masks.encode(mask, order=order, **counting)
-                yield id_, name, text or self.info.get("nothing", ""), mask
+                yield id_, name, text or nothing, mask
 
     @property
     def _numbers(self) -> np.ndarray:
