@@ -334,7 +334,7 @@ def test_an_unreadable_picture_stops_or_is_left_out(files, kind):
     assert len(manifest.read(files.out / "targets.parquet")) == ROWS
     assert files.problems["action"].tolist() == [
         "left out of training",
-        "answered with the sample submission's value",
+        "answered with the sample submission's value, if it has one",
     ]
     assert not (files.out / "unreadable.csv").exists()
 
