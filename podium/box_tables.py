@@ -191,13 +191,11 @@ def _in_table(
     )
     known = {*form.nothing, *(classes or ())}
     said["label"] = ONLY_CLASS if label is None else targets.whole(_text(table[label]), known)
-    notes: list[tuple[str, str, str, str]] = []
     if kind not in WAYS:
         filled &= ~np.isin(cells[0].astype(str), form.nothing)
     lacking = ~filled & said["label"].isin(set(said["label"][filled]) - {"", *form.nothing})
+    lacking &= label is not None
     beside = lacking & said["id"].isin(said["id"][filled])
-    if label is None:
-        lacking = beside = np.zeros(len(said), bool)
     notes = _without_boxes(said[lacking & ~beside])
     said["problem"] = np.where(beside, BARE, "")
     if kind in WAYS:

@@ -116,7 +116,7 @@ def _blank(rows: int, pictures: int, size: tuple[int, int]) -> torch.Tensor:
 def try_metric(metric: metrics.Metric, target: np.ndarray) -> None:
     """Score the training targets as if they were the answer.
 
-    Raises ConfigError where options do not fit them, or nothing they are is defined.
+    Raises ConfigError where options do not fit them, or the metric is not defined on them.
     """
     if np.isnan(metrics.score_or_nan(metric, target, target)):
         raise ConfigError(

@@ -145,8 +145,7 @@ def _unreadable(tables: dict[str, pd.DataFrame]) -> list[Finding]:
     text = (
         f"By reason: {listed}. With `competition.pictures.unreadable: leave_out` such training "
         "rows are not used, and such test rows get the sample submission's value, if it has one. "
-        "All are in "
-        "`prepare/problems.csv`; download or unpack the files again first."
+        "All are in `prepare/problems.csv`; download or unpack the files again first."
     )
     rows = [
         {"part": row.part, "id": id_, "problem": row.problem}

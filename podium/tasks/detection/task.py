@@ -394,25 +394,21 @@ class Task(PackedTask):
         """
         filled = _columns_of_a_box(kept, self.options)
         columns, roles = list(filled), list(filled.values())
+        numbers = [role for role in roles if role not in ("label", "score")]
+        fields = " ".join(numbers)  # of a column each, or those of a list
         lines, index = [], []
         for id_, (box, scores, classes) in zip(kept.index, rows, strict=True):
             for one, score, kind in zip(box, scores, classes, strict=True):
-                lines.append([self._cell(role, one, score, called[kind]) for role in roles])
+                cells = boxes.write(fields, [""], one[None], [score], self._digits).split(" ")
+                cells = cells if len(numbers) > 1 else [f"[{', '.join(cells)}]"]
+                said = dict(zip(numbers, cells, strict=True))
+                said |= {"label": called[kind], "score": f"{score:.6f}"}
+                lines.append([said[role] for role in roles])
             lines += [] if len(box) else [[""] * len(columns)]
             index += [id_] * max(1, len(box))
         filled = kept.astype(object).loc[index]
         filled[columns] = np.array(lines, dtype=object).reshape(-1, len(columns))
         return filled
-
-    def _cell(self, role: str, box: np.ndarray, score: float, label: str) -> str:
-        """What a column of one of the roles, or of a list of them, says of a box."""
-        if role == "label":  # which may have blanks
-            return label
-        if role == "score":
-            return f"{score:.6f}"
-        fields = role if " " in role else " ".join(boxes.WAYS[_WAY_OF[role]])
-        cells = boxes.write(fields, [label], box[None], [score], self._digits).split(" ")
-        return f"[{', '.join(cells)}]" if " " in role else cells[fields.split().index(role)]
 
     # -------------------------------------------------------------- explaining
 
@@ -585,8 +581,6 @@ class _UnknownClassError(DataError):
     """A solution has a class that the training set does not have."""
 
 
-#: A way that has the role.
-_WAY_OF = {role: way for way, roles in reversed(boxes.WAYS.items()) for role in roles}
 _NONE = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
 
 

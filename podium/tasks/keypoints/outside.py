@@ -42,15 +42,14 @@ def checked(
     sides = found.pictures[["width", "height"]].reindex(frame.index).to_numpy(dtype=np.float64)
     is_seen = (np.nan_to_num(sides) > 0).all(axis=1)
     faults, frame = Faults(found, repair, path), frame.copy()
+    mend = "empty their cells, or tell by `task.options.visible`"
+    mend = "give it a visibility of 0" if path else mend
     for name, pair in points.items():
         place = frame[list(pair)].to_numpy(dtype=np.float64)
         in_corner = np.flatnonzero((place == 0).all(axis=1))
         if len(in_corner):
             problem = (
-                f"point {name!r} is at 0, 0 in {len(in_corner)} rows: "
-                + ("give it a visibility of 0" if path else "empty their cells, or tell by ")
-                + "`task.options.visible`" * (not path)
-                + ", if that means missing"
+                f"point {name!r} is at 0, 0 in {len(in_corner)} rows: {mend}, if that means missing"
             )
             first, rows = str(frame.index[in_corner[0]]), some_of((in_corner + 2).tolist())
             where = "pictures" if path else f"rows {rows}"

@@ -171,27 +171,25 @@ class Reader:
 
     def _stack(self, id_: str, size: masks.Size, rows) -> np.ndarray:
         stack = np.zeros((len(self.names) + bool(self.options.ignore), *size), np.uint8)
-        cells = self.cells
-        if len(cells.columns) == 1 and len(rows):
-            filled = sum(
-                not masks.is_empty(cells.table[cells.columns[0]].iloc[row]) for row in rows
-            )
-            if not filled and self.options.targets_are_paths and self.options.kind == "labels":
-                self._bare.append(id_)
-            if filled > 1 and cells.class_column is None and cells.format != "coco":
-                self._joined.append(id_)
-        is_picture = cells.format in ("pictures", "colours")
+        is_picture = self.cells.format in ("pictures", "colours")
+        filled = 0
         for place in rows:
             row, told = self.cells.table.iloc[place], self.cells.places[place]
             for column in self.cells.columns:
                 cell = row[column]
                 if masks.is_empty(cell):
                     continue
+                filled += 1
                 try:
                     self._add(stack, id_, told, self._class_of(row, column), cell)
                 except MaskError as error:
                     problem = f"{column}: {str(cell)[:80]}: {error}"
                     self.faults.note(id_, told, problem, _TAKEN if is_picture else "left out")
+        if len(self.cells.columns) == 1 and len(rows):
+            if not filled and self.options.targets_are_paths and self.options.kind == "labels":
+                self._bare.append(id_)
+            if filled > 1 and self.cells.class_column is None and self.cells.format != "coco":
+                self._joined.append(id_)
         if self.options.kind == "labels":
             several = stack[1:].sum(axis=0) > 1
             if several.any():
