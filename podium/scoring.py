@@ -79,8 +79,7 @@ def score_oof(
     """
     from podium import score_figures
 
-    chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
-    chosen_task.workers = 1 if job is None else job.threads
+    chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target), job)
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
     prediction = oof.read_predictions(model, oof_parts, rows, chosen_task)
     decider = Decider(

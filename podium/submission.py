@@ -81,8 +81,7 @@ def write_submission(
         DataError: what does not match the sample submission, all of it at once.
     """
     blended, info = manifest.read_json(blend), manifest.read_json(target)
-    task = tasks.load(config["task"]["name"], config["task"]["options"], info)
-    task.workers = 1 if job is None else job.threads
+    task = tasks.load(config["task"]["name"], config["task"]["options"], info, job)
     metric = metrics.load(config["metric"], task.class_count)
     found = predictions.read(prediction)
     fingerprint = manifest.read_json(folds)["fingerprint"]

@@ -62,9 +62,8 @@ def blend_models(
         FoldMismatchError: predictions of other folds.
         DataError: predictions are missing or not finite.
     """
-    chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
+    chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target), job)
     chosen_metric = metrics.load(metric, chosen_task.class_count)
-    chosen_task.workers = 1 if job is None else job.threads
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
     parts = _by_model(models, oof_parts)
     values = np.stack(

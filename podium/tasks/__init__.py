@@ -37,9 +37,15 @@ def traits(name: str) -> Traits:
     return options_module(name).TRAITS
 
 
-def load(name: str, options: dict, info: dict):
-    """The task, ready to work on targets that `info` describes (see `Task.read_targets`)."""
-    return task_class(name)(options_module(name).Options.model_validate(options), info)
+def load(name: str, options: dict, info: dict, job=None):
+    """The task, ready to work on targets that `info` describes (see `Task.read_targets`).
+
+    Args:
+        job: `podium.jobs.Job` whose threads decide rows, where that is slow; without it one does.
+    """
+    task = task_class(name)(options_module(name).Options.model_validate(options), info)
+    task.workers = 1 if job is None else job.threads
+    return task
 
 
 def task_class(name: str) -> type:

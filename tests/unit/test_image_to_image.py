@@ -585,6 +585,15 @@ def test_tables_of_pixels_that_do_not_fit_are_errors():
         pixels.pictures_from(pixel_ids({"7": (2, 3)})[:-1], np.zeros(5), sides)
 
 
+def test_a_table_of_pixels_may_ask_for_no_border():
+    picture = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert pixels.values_of(["7_1_1", "7_2_3"], [picture]).tolist() == [0, 6]
+    assert pixels.values_of(["7_1_1", "7_2_3"], [picture], first=0).tolist() == [5, 11]
+    assert pixels.values_of(["7_1_0", "7_2_3"], [picture]).tolist() == [4, 11]
+    with pytest.raises(DataError, match=r"its row 0 and column -1, .*task\.options\.first_pixel"):
+        pixels.values_of(["7_1_0", "7_2_3"], [picture], first=1)
+
+
 def test_a_sample_must_ask_for_pixels_that_there_are(tmp_path):
     options = tasks.options_module("image_to_image").Options(submission="pixels")
     cls = tasks.task_class("image_to_image")

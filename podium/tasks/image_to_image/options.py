@@ -21,6 +21,8 @@ TRAITS = Traits(
     map_head=("hidden",),
 )
 
+#: `auto`: 0 where a table of pixels has a row or a column 0, else 1.
+FirstPixel = Literal["auto", 0, 1]
 
 #: What loss terms are that no function of `podium.losses` is, for the manual.
 LOSS_WORDS = {
@@ -75,6 +77,11 @@ class Options(TaskOptions):
         "which are written beside the submission, to the first `folder`: the sample's, where they "
         "end in `.png` and differ, else the ids. `pixels`: a row for each pixel of "
         "grey pictures, whose id is the picture's, `_`, the pixel's row, `_` and its column.",
+    )
+    first_pixel: FirstPixel = Field(
+        "auto",
+        description="The number of the first row and the first column in a table of pixels. "
+        "`auto`: 0 where the table has a row or a column 0, else 1.",
     )
     white: float = Field(
         1.0, gt=0, description="Value of a white pixel in a table of pixels; black is 0."

@@ -1,7 +1,4 @@
-"""Tables with a row for each pixel, whose id is the picture's, its row and its column: `7_120_3`.
-
-Rows and columns are counted from 0 or from 1: whichever the table begins with.
-"""
+"""Tables with a row for each pixel, whose id is picture, row and column: `7_120_3`."""
 
 from collections.abc import Sequence
 
@@ -9,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from podium.errors import DataError, some_of
+from podium.tasks.image_to_image.options import FirstPixel
 
 
 def split(ids: Sequence[str]) -> tuple[pd.Index, np.ndarray, np.ndarray]:
@@ -46,17 +44,20 @@ def columns_of(table: pd.DataFrame) -> tuple[str, str]:
     return (other, one) if is_other else (one, other)
 
 
-def values_of(ids: Sequence[str], pictures: Sequence[np.ndarray]) -> np.ndarray:
+def values_of(
+    ids: Sequence[str], pictures: Sequence[np.ndarray], first: FirstPixel = "auto"
+) -> np.ndarray:
     """Values (pixels,) float64 of the pixels that ids ask for.
 
     Args:
         pictures: (H, W) of each picture in the order in which the ids first name it.
+        first: the number of the first row and the first column, see the option `first_pixel`.
 
     Raises DataError for pixels outside of a picture.
     """
     names, rows, columns = split(ids)
     codes, distinct = pd.factorize(names)
-    rows, columns = _from_zero(rows), _from_zero(columns)
+    rows, columns = _from_zero(rows, columns, first)
     values = np.empty(len(ids))
     for number, picture in enumerate(pictures[: len(distinct)]):
         here = codes == number
@@ -65,18 +66,21 @@ def values_of(ids: Sequence[str], pictures: Sequence[np.ndarray]) -> np.ndarray:
     return values
 
 
-def pictures_from(ids: Sequence[str], values: np.ndarray, sides: pd.DataFrame) -> list[np.ndarray]:
+def pictures_from(
+    ids: Sequence[str], values: np.ndarray, sides: pd.DataFrame, first: FirstPixel = "auto"
+) -> list[np.ndarray]:
     """Pictures (H, W) of a whole table of pixels.
 
     Args:
         values: of the pixels (pixels,).
         sides: height and width of the pictures, in this order, indexed by their ids.
+        first: as of `values_of`.
 
     Raises DataError for pictures that lack pixels or have too many.
     """
     names, rows, columns = split(ids)
     codes = sides.index.get_indexer(names)
-    rows, columns = _from_zero(rows), _from_zero(columns)
+    rows, columns = _from_zero(rows, columns, first)
     pictures, short = [], []
     for number, (height, width) in enumerate(sides.to_numpy(dtype=np.int64)):
         here = codes == number
@@ -93,16 +97,19 @@ def pictures_from(ids: Sequence[str], values: np.ndarray, sides: pd.DataFrame) -
     return pictures
 
 
-def _from_zero(numbers: np.ndarray) -> np.ndarray:
-    return numbers - 1 if len(numbers) and numbers.min() >= 1 else numbers
+def _from_zero(rows: np.ndarray, columns: np.ndarray, first: FirstPixel) -> tuple:
+    if first == "auto":
+        first = int(len(rows) > 0 and min(rows.min(), columns.min()) > 0)
+    return rows - first, columns - first
 
 
 def _check_inside(id_: str, rows: np.ndarray, columns: np.ndarray, shape: tuple) -> None:
     height, width = shape
-    outside = (rows >= height) | (columns >= width)
+    outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
     if outside.any():
         where = np.flatnonzero(outside)[0]
         raise DataError(
             f"picture {id_!r} is {width} x {height} pixels, but the table asks for its row "
-            f"{rows[where]} and column {columns[where]}, counted from 0 ({outside.sum()} such)"
+            f"{rows[where]} and column {columns[where]}, counted from 0 ({outside.sum()} such); "
+            "task.options.first_pixel says which number the first row and the first column have"
         )

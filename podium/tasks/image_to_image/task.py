@@ -212,7 +212,7 @@ class Task(PackedTask):
         blank = [np.broadcast_to(np.uint8(0), size) for size in sides.itertuples(index=False)]
         ids, _ = pixels.columns_of(asked)
         try:
-            pixels.values_of(asked[ids], blank)
+            pixels.values_of(asked[ids], blank, options.first_pixel)
         except DataError as error:
             raise DataError(f"competition.sample_submission, {found.table}: {error}") from None
 
@@ -228,8 +228,8 @@ class Task(PackedTask):
             )
         ids, value = pixels.columns_of(sample)
         answers = [unpack(row)[0][:, :, 0] for row in self.decide(prediction, decision)]
-        values = pixels.values_of(sample[ids], answers) * (self.options.white / WHITE)
-        return sample.assign(**{value: values})
+        shares = pixels.values_of(sample[ids], answers, self.options.first_pixel) / WHITE
+        return sample.assign(**{value: shares * self.options.white})
 
     def files(self, prediction, decision, sample):
         if self.options.submission == "files":
@@ -246,7 +246,7 @@ class Task(PackedTask):
                 raise DataError(f"{found.table}: {len(bad)} pixels have no number: {some_of(bad)}")
             levels = _levels(values.to_numpy(dtype=np.float64) * (WHITE / self.options.white))
             sides = self.options.scale * found.pictures[["height", "width"]]
-            pictures = pixels.pictures_from(table[ids], levels, sides)
+            pictures = pixels.pictures_from(table[ids], levels, sides, self.options.first_pixel)
             return column(pack(picture[:, :, None]) for picture in pictures)
         columns = columns or [name for name in self.names if name in table]
         names, folders = _names_of(table, columns, self.options, found, is_solution=True)
