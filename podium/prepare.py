@@ -104,7 +104,7 @@ def prepare(
         job.say(f"{len(found.train):,} training pictures")
     parts = find_pictures(competition, found)
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
-    listed = check_pictures(parts, competition, stopped)
+    listed = check_pictures(parts, competition, stopped, options.id_advice)
     listed += ids_in_both(found)
     if traits.is_spatial:
         listed += turned_pictures(parts, competition["root"])
@@ -585,9 +585,12 @@ def _inspections(
 
 
 def check_pictures(
-    parts: dict[str, pd.DataFrame], competition: dict, stopped: Path
+    parts: dict[str, pd.DataFrame], competition: dict, stopped: Path, advice_on_ids: str = ""
 ) -> list[Problem]:
     """The unreadable pictures, where the config lets the run go on without them.
+
+    Args:
+        advice_on_ids: what else may be the reason; a sentence or none.
 
     Raises:
         DataError: the policy is `stop`, or more than half of a part cannot be read; the whole list
@@ -624,6 +627,7 @@ def check_pictures(
             "Mend or remove them, or go on without them with "
             "`competition.pictures.unreadable: leave_out`."
         )
+    advice = "\n".join(filter(None, [advice, advice_on_ids]))
     rows = "row has a picture" if len(listed) == 1 else "rows have pictures"
     raise DataError(
         f"{len(listed):,} {rows} that cannot be read:\n{first}{rest}\n{advice}\n"

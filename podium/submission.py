@@ -9,7 +9,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def write_submission(
         )
     competition = config["competition"]
     raw = tables.read_table(sample, competition["separator"], competition["encoding"])
-    asked = _by_id(task, raw, sample, competition["id"])
+    asked = _asked(task, raw, sample, competition["id"])
     table = manifest.read(test)
     lost = left_out(asked, table, found)
     kept = asked.loc[~asked.index.isin(lost)]
@@ -160,19 +161,28 @@ def rehearse(task, metric: Metric, sample: Path | str, table_format: Mapping) ->
         DataError: columns or values that the task and metric cannot fill.
     """
     raw = tables.read_table(sample, table_format["separator"], table_format["encoding"])
-    asked = _by_id(task, raw, sample, table_format["id"])
+    asked = _asked(task, raw, sample, table_format["id"])
     some = asked.head(0 if task.is_packed else REHEARSED)
     made_up = task.blank(some.index.nunique())
-    try:
-        task.check_asked(asked)
+    with _told_of(sample):
         answer = task.submission(made_up, task.default_decision(), metric, some)
-    except DataError as error:
-        raise DataError(f"competition.sample_submission, {sample}: {error}") from None
     check(fill_left_out(answer, some, []), answer, some, task, metric, sample)
 
 
-def _by_id(task, raw: pd.DataFrame, sample: Path | str, name: str) -> pd.DataFrame:
-    return task.index_sample(raw, sample, tables.id_column_of(raw, name), task.options)
+def _asked(task, raw: pd.DataFrame, sample: Path | str, name: str) -> pd.DataFrame:
+    """The rows to hand in, empty or with what the sample submission says, by their ids."""
+    by_id = task.index_sample(raw, sample, tables.id_column_of(raw, name), task.options)
+    with _told_of(sample):
+        return task.asked_rows(by_id)
+
+
+@contextmanager
+def _told_of(sample: Path | str) -> Iterator[None]:
+    """A task's complaints of the sample submission name it."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"competition.sample_submission, {sample}: {error}") from None
 
 
 def left_out(sample: pd.DataFrame, table: pd.DataFrame, found) -> list[str]:

@@ -301,7 +301,7 @@ class Task(ABC):
     def submission(
         self, prediction: np.ndarray, decision: dict, metric: Metric, sample: pd.DataFrame
     ) -> pd.DataFrame:
-        """The rows of `sample` (see `index_sample`) with its columns, filled.
+        """The rows of `sample` (see `asked_rows`) with its columns, filled.
 
         Args:
             prediction: a row for each distinct id of the sample, in its order.
@@ -309,8 +309,12 @@ class Task(ABC):
         A task that packs its answers may give an id as many rows as it has objects, or none.
         """
 
-    def check_asked(self, sample: pd.DataFrame) -> None:  # noqa: B027
-        """Raises DataError where a row of `sample` asks for what is never answered."""
+    def asked_rows(self, sample: pd.DataFrame) -> pd.DataFrame:
+        """The rows to hand in, of those of `sample` (see `index_sample`).
+
+        Raises DataError where a row asks for what is never answered.
+        """
+        return sample
 
     def handed_in(self, prediction: np.ndarray, pictures: pd.DataFrame) -> np.ndarray:
         """A prediction in the units of the submission, for `submission`.

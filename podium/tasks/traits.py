@@ -113,6 +113,11 @@ class TaskOptions(Section):
         return None
 
     @property
+    def id_advice(self) -> str:
+        """What may be wrong with these, where rows' pictures are not found; a sentence or none."""
+        return ""
+
+    @property
     def written(self) -> tuple[str, ...]:
         """Keys that say how answers are written: what learns or scores never sees them."""
         return ()

@@ -270,10 +270,10 @@ def test_a_submission_is_a_string_per_picture():
 
 def test_a_row_of_the_sample_is_a_picture_unless_it_is_a_box(task):
     ids = pd.Index(["p0", "p1", "p0"], name="id")
-    task.check_asked(pd.DataFrame({"PredictionString": ""}, ids[:2]))
-    task.check_asked(pd.DataFrame("", ids, COLUMNS))
+    task.asked_rows(pd.DataFrame({"PredictionString": ""}, ids[:2]))
+    task.asked_rows(pd.DataFrame("", ids, COLUMNS))
     with pytest.raises(DataError, match="a row per picture, but 1 ids are in several: p0"):
-        task.check_asked(pd.DataFrame({"PredictionString": ""}, ids))
+        task.asked_rows(pd.DataFrame({"PredictionString": ""}, ids))
 
 
 def test_a_submission_may_be_of_middles_alone(task):
@@ -310,10 +310,10 @@ def test_the_sample_shows_the_form_of_the_strings(task, cell, submission, proble
     task = tasks.load("detection", options, task.info)
     sample = pd.DataFrame({"PredictionString": ["", cell]}, index=["p0", "p1"], dtype=object)
     if problem is None:
-        task.check_asked(sample)
+        task.asked_rows(sample)
         return
     with pytest.raises(DataError, match=rf"row 3: .*{problem.replace('+', '.')}"):
-        task.check_asked(sample)
+        task.asked_rows(sample)
 
 
 @pytest.mark.parametrize("given", [{"normalised": True}, {"submission_normalised": True}])
@@ -356,7 +356,7 @@ def test_a_submission_is_a_row_per_box_where_the_sample_says_so(task):
 def test_a_box_may_be_a_list_beside_its_class(task, cell):
     ids = pd.Index(["p0", "p1"], name="id")
     sample = pd.DataFrame({"bbox": cell, "label": "cat", "score": "0.5", "site": "s"}, ids)
-    task.check_asked(sample)
+    task.asked_rows(sample)
     prediction = column(pack(*row) for row in (OTHER, NOTHING))
     filled = task.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
     assert filled.iloc[1].tolist() == ["[100, 0, 20, 30]", "cat", "0.600000", "s"]
@@ -435,20 +435,20 @@ def test_other_columns_of_a_sample_stay_as_they_are(task):
     wheat = tasks.load("detection", options, task.info)
     ids = pd.Index(["p0", "p1"], name="id")
     sample = pd.DataFrame({"PredString": "no_box", "domain": ["a", "b"]}, ids)
-    wheat.check_asked(sample)
+    wheat.asked_rows(sample)
     prediction = column(pack(*row) for row in (OTHER, NOTHING))
     filled = wheat.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
     assert filled["PredString"].tolist() == ["12 10 22 20;100 0 120 30", "no_box"]
     assert filled["domain"].tolist() == ["a", "b"]
-    wheat.check_asked(filled)
+    wheat.asked_rows(filled)
     with pytest.raises(DataError, match=r"row 2.*is not of the form"):
-        wheat.check_asked(filled.replace(";", " 1;", regex=True))
+        wheat.asked_rows(filled.replace(";", " 1;", regex=True))
     boxed = sample.drop(columns="PredString").assign(x="", y="", w="", h="")
     filled = wheat.submission(prediction, {}, metrics.load({"name": "map50"}), boxed)
     assert filled.iloc[1].tolist() == ["a", "100", "0", "20", "30"]
     assert filled.loc["p1"].tolist() == ["b", "", "", "", ""]
     with pytest.raises(DataError, match="expected those of a box"):
-        wheat.check_asked(sample.rename(columns={"PredString": "answer"}))
+        wheat.asked_rows(sample.rename(columns={"PredString": "answer"}))
 
 
 def test_labels_with_blanks_are_refused_before_the_training(task):

@@ -23,6 +23,7 @@ class Files:
     def __init__(self, folder: Path):
         self.root = folder / "data"
         self.out = folder / "out"
+        self.task = {"name": "classification", "options": {}}
         for part, rows in (("train", ROWS), ("test", TEST_ROWS)):
             (self.root / part).mkdir(parents=True)
             for row in range(rows):
@@ -62,7 +63,7 @@ class Files:
         }
         prepare(
             competition,
-            {"name": "classification", "options": {}},
+            self.task,
             **{key: self.out / name for key, name in paths.items()},
             job=job,
         )
@@ -345,6 +346,19 @@ def test_more_than_half_unreadable_is_a_wrong_pattern(files, policy):
     assert "more than half" in message
     assert "8 of 8 train rows and 4 of 4 test rows" in message
     assert "8 pictures, such as tr0.png" in message
+
+
+def test_ids_that_name_a_class_may_be_the_reason(files):
+    for name, part, rows in (("train", "tr", ROWS), ("sample_submission", "te", TEST_ROWS)):
+        lines = [f"{part}{row}_{of},1 1\n" for row in range(rows) for of in ("ok", "not_ok")]
+        files.write(f"{name}.csv", "id,mask\n" + "".join(lines))
+    files.task = {"name": "segmentation", "options": {"id_pattern": "{id}_{class}"}}
+    asked = {"target": ["mask"], "test": None}
+    message = files.fault(**asked)
+    assert "'tr0_not'" in message
+    assert "name all classes in task.options.classes" in message
+    files.task["options"]["classes"] = ["ok", "not_ok"]
+    assert len(files.prepare(**asked).read("train")) == ROWS
 
 
 def test_half_unreadable_is_not(files):

@@ -95,7 +95,7 @@ def test_a_row_per_class(tmp_path):
     assert filled["width"].tolist() == list("1234")
     strange = sample.replace("sugar", "salt")
     with pytest.raises(DataError, match=r"'class' .* the class salt \(id 'b'\), expected one of"):
-        task.check_asked(strange)
+        task.asked_rows(strange)
 
 
 @pytest.mark.parametrize("said", ["0", None])
@@ -108,11 +108,15 @@ def test_a_sample_with_one_row_a_picture_and_no_class_is_filled_with_a_row_per_c
         {"mask": "1 1", "class": said}, index=pd.Index(["b", "a"], name="id"), dtype=object
     )
     prediction = column([pack(255 * stacks[1]), pack(255 * stacks[0])])
-    task.check_asked(sample)
-    filled = task.submission(prediction, task.default_decision(), None, sample)
+    asked = task.asked_rows(sample)
+    filled = task.submission(prediction, task.default_decision(), None, asked)
     assert filled.index.tolist() == ["b", "b", "a", "a"]
     assert filled["class"].tolist() == ["1", "2", "1", "2"]
     assert filled["mask"].tolist() == ["", rows[1][1], rows[0][1], ""]
+    some = task.submission(prediction[:1], task.default_decision(), None, asked.loc[["b"]])
+    whole = submission.fill_left_out(some, asked, ["a"])  # which cannot be read
+    assert whole["class"].tolist() == ["1", "2", "1", "2"]
+    assert whole["mask"].tolist() == ["", rows[1][1], "1 1", "1 1"]
 
 
 @pytest.mark.parametrize("way", ["column", "ids", "columns"])
@@ -156,12 +160,12 @@ def test_a_class_column_that_nothing_names_is_not_filled_with_anything(tmp_path)
     sample = table_of([("a", "1 1", "1"), ("b", "1 1", "1")])
     task, *_ = read(tmp_path, table_of(rows))
     with pytest.raises(DataError, match=r"beside `task\.options\.class_column`"):
-        task.check_asked(sample)
+        task.asked_rows(sample)
     sample = sample.rename(columns={"class": "Usage"})
-    task.check_asked(sample)
+    task.asked_rows(sample)
     task, *_ = read(tmp_path, table_of(rows), class_column="class")
     with pytest.raises(DataError, match=r"`task\.options\.class_column`"):
-        task.check_asked(sample)
+        task.asked_rows(sample)
 
 
 def test_a_picture_of_labels_has_all_classes(tmp_path):
@@ -170,11 +174,11 @@ def test_a_picture_of_labels_has_all_classes(tmp_path):
     task, *_ = read(tmp_path, table_of([("a", "a.png")]), **told)
     each = pd.DataFrame({name: ["x"] for name in task.names[1:]}, index=pd.Index(["a"], name="id"))
     with pytest.raises(DataError, match="expected one of masks"):
-        task.check_asked(each)
+        task.asked_rows(each)
     sample = table_of([("a", "x", "0")])
     told = tasks.load("segmentation", {**told, "class_column": "class"}, task.info)
     with pytest.raises(DataError, match="a picture of labels has all classes"):
-        told.check_asked(sample)
+        told.asked_rows(sample)
 
 
 def split(rows: list[tuple], part="train", **options) -> pd.DataFrame:
@@ -209,7 +213,7 @@ def test_ids_name_a_class(tmp_path):
             np.testing.assert_array_equal(unpack(row)[0], stack)
     strange = split([("a_Gravel", None)], "sample", **options)
     with pytest.raises(DataError, match="an id of the sample submission has the class Gravel"):
-        task.submission(prediction[:1], task.default_decision(), None, strange)
+        task.asked_rows(strange)
 
 
 @pytest.mark.parametrize(

@@ -320,11 +320,11 @@ class Task(PackedTask):
 
     # ---------------------------------------------------------------- writing
 
-    def check_asked(self, sample):
-        """See `base.Task.check_asked`: strings of the form that is handed in, one a picture."""
+    def asked_rows(self, sample):
+        """See `base.Task.asked_rows`: strings of the form that is handed in, one a picture."""
         name = _string_column(sample)
         if name is None:
-            return
+            return sample
         check_row_per_picture(sample)
         options = self.options
         cells = sample[name].fillna("").astype(str).str.strip()
@@ -337,6 +337,7 @@ class Task(PackedTask):
                     "`score xmin ymin width height`, or `submission_nothing` to a text that "
                     "stands for no box"
                 )
+        return sample
 
     def handed_in(self, prediction, pictures):
         """Boxes in pixels, or in shares of their pictures' sides."""

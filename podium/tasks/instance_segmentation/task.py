@@ -335,13 +335,13 @@ class Task(PackedTask):
 
     # ---------------------------------------------------------------- writing
 
-    def check_asked(self, sample):
-        """See `base.Task.check_asked`: a cell holds all objects of its picture."""
-        if not self.options.submission:
-            return
-        check_row_per_picture(sample)
-        if "{label}" in self.options.submission:
-            check_without_blanks(list(self._called(sample).values()), "a cell of objects")
+    def asked_rows(self, sample):
+        """See `base.Task.asked_rows`: a cell holds all objects of its picture."""
+        if self.options.submission:
+            check_row_per_picture(sample)
+            if "{label}" in self.options.submission:
+                check_without_blanks(list(self._called(sample).values()), "a cell of objects")
+        return sample
 
     def submission(self, prediction, decision, metric, sample):
         """A row per object, in the order of the sample's ids; empty cells for none.

@@ -124,6 +124,16 @@ class Options(MaskOptions):
             )
         return self
 
+    @property
+    def id_advice(self):
+        if not self.id_pattern or self.classes:
+            return ""
+        return (
+            f"Ids are read as task.options.id_pattern {self.id_pattern!r} says, with as short a "
+            "class as can be: if names of classes have more of what stands between, name all "
+            "classes in task.options.classes."
+        )
+
     def _check_numbers(self) -> None:
         if self.numbers is None:
             return

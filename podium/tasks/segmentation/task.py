@@ -294,8 +294,6 @@ class Task(PackedTask):
 
         The sample's own rows, in their order, with run lengths or names of pictures.
         """
-        sample = self._row_per_class(sample)
-        self.check_asked(sample)
         asked = masks.word_for_none(*(sample[name] for name in self._fields(sample)))
         nothing = asked or self.info.get("nothing", "")
         written = self._written(prediction, decision, sample, nothing)
@@ -308,11 +306,11 @@ class Task(PackedTask):
             ]
         return filled
 
-    def check_asked(self, sample):
-        """See `base.Task.check_asked`: classes that are not known."""
+    def asked_rows(self, sample):
+        """See `base.Task.asked_rows`: classes that are known, or a row for each of them."""
         sample = self._row_per_class(sample)
         if None not in self._fields(sample).values():
-            return
+            return sample
         if self._is_one_picture:
             raise DataError(
                 "a row of the sample submission has a class, but with `kind: labels` and "
@@ -326,6 +324,7 @@ class Task(PackedTask):
                 f"{row} of the sample submission has the class {classes} (id "
                 f"{unknown.index[0]!r}), expected one of {some_of(self._shown)}"
             )
+        return sample
 
     def _row_per_class(self, sample: pd.DataFrame) -> pd.DataFrame:
         """The sample, each of its rows as one for each class if it has one a picture.
