@@ -14,10 +14,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from podium import manifest, predictions, references, tasks
+from podium import manifest, predictions, tasks
+from podium.files.pictures import read_picture
+from podium.imaging import references
 from podium.metrics.pictures import psnr, ssim
 from podium.packed import unpack
-from podium.pictures import read_picture
 
 SIGMA = 25.0
 

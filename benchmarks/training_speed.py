@@ -26,8 +26,9 @@ from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from podium import metrics, network, tasks
+from podium import metrics, tasks
 from podium.config.model import Model
+from podium.networks import network
 from podium.training import optimizers
 from podium.training.data import Rows
 from podium.training.loop import Training, precision_of, train

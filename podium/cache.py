@@ -2,7 +2,7 @@
 
 One file per size and part: uint8 (rows, pictures per row, height, width, 3), in the manifest's
 order, a plain NumPy file that jobs map into memory. Pictures that are kept at their own size are
-there in tiles instead, (tiles, 1, height, width, 3), see `podium.tiles.Layout`.
+there in tiles instead, (tiles, 1, height, width, 3), see `podium.geometry.tiles.Layout`.
 """
 
 import errno
@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from podium import looks, tiles
 from podium import manifest as manifests
 from podium.errors import DataError
+from podium.files.pictures import PictureError, read_picture
+from podium.geometry import tiles
+from podium.imaging import looks
 from podium.jobs import Job
-from podium.pictures import PictureError, read_picture
 
 RESIZES = ("stretch", "pad", "crop", "tiles")
 #: Rows that a thread takes at once.
@@ -34,7 +35,7 @@ class Key(NamedTuple):
         size: (height, width) in pixels.
         resize: see `resized`.
         zoom: of pictures in tiles, how many times as large they were made before.
-        changes: of `podium.looks`, before all else.
+        changes: of `podium.imaging.looks`, before all else.
     """
 
     size: tuple[int, int]

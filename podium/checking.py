@@ -5,10 +5,11 @@ import time
 import numpy as np
 import torch
 
-from podium import manifest, metrics, network, submission, tasks, weights
+from podium import manifest, metrics, submission, tasks
 from podium.config.model import Model
 from podium.errors import ConfigError, WeightsError
-from podium.frames import scaled_size
+from podium.geometry.frames import scaled_size
+from podium.networks import network, weights
 from podium.tasks import base
 
 

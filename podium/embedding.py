@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from podium import views
 from podium.cache import new_array
 from podium.config.model import Model
-from podium.network import Backbone
+from podium.geometry import views
+from podium.networks.network import Backbone
 from podium.training.loop import precision_of
 
 

@@ -16,10 +16,11 @@ from statistics import NormalDist
 
 import pandas as pd
 
-from podium import coco, manifest, metrics, oof, predictions, tables, tasks
+from podium import manifest, metrics, oof, predictions, tasks
 from podium.blocks import blocks_of_rows
 from podium.bootstrap import Bootstrap
 from podium.errors import DataError, some_of
+from podium.files import coco, tables
 from podium.metrics import score_or_nan
 from podium.prepare import found_in
 from podium.scoring import finite

@@ -385,8 +385,8 @@ def presence(raw: Tensor, target: Tensor, *, exclusive=False):
 def object_foreground(raw: Tensor, target: Tensor):
     """Sigmoid cross entropy of where there are objects, mean over pixels.
 
-    This and the next four are of maps (batch, 3 or more, H, W): `podium.instances.MAPS`, then one
-    for each class; the last of the target's are the codes of `podium.instances`.
+    This and the next four are of maps (batch, 3 or more, H, W): `MAPS` of
+    `podium.geometry.instances`, then one for each class; the last of the target's are its codes.
     """
     return bce(raw[:, 0].flatten(1), target[:, 0].flatten(1))
 

@@ -8,14 +8,16 @@ import torch
 from safetensors.torch import load_file
 
 from podium import folds as folds_module
-from podium import manifest, network, predictions, tasks, tiles, views
+from podium import manifest, predictions, tasks
 from podium.config.model import Model
 from podium.errors import PodiumError
-from podium.frames import Frames
+from podium.geometry import tiles, views
+from podium.geometry.frames import Frames
+from podium.geometry.tiles import Layout
+from podium.networks import network
+from podium.networks.tabular import TabularEncoder
 from podium.packed import column, pack
 from podium.predictions import Header, Predictions
-from podium.tabular import TabularEncoder
-from podium.tiles import Layout
 from podium.training.data import Rows
 from podium.training.fold import feature_width, frames_of, open_seen
 from podium.training.loop import precision_of, raw_outputs

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import alike, coco, manifest, patterns, pictures, tables, tasks
+from podium import manifest, tasks
 from podium.errors import DataError, count, numbered, some_of
+from podium.files import coco, patterns, pictures, tables
+from podium.imaging import alike
 from podium.jobs import Job
 
 #: What the manifest says of a picture.

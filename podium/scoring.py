@@ -77,7 +77,7 @@ def score_oof(
         FoldMismatchError: predictions of other folds.
         DataError: predictions are missing or not finite.
     """
-    from podium import score_figures
+    from podium.drawing import score_figures
 
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target), job)
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))

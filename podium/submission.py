@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import manifest, metrics, oof, predictions, provenance, tables, tasks
+from podium import manifest, metrics, oof, predictions, provenance, tasks
 from podium.errors import DataError, FoldMismatchError, numbered, some_of
+from podium.files import tables
 from podium.metrics import Metric
 from podium.tasks.base import Task
 

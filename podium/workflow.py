@@ -14,12 +14,15 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from podium import class_names, devices, metrics, processes, views, zoo
 from podium import config as podium_config
+from podium import devices, metrics, processes
 from podium.codebase import code_of
 from podium.config.competition import Competition
 from podium.config.root import Config, fold_count, stages_before
 from podium.errors import DataError, PodiumError, numbered
+from podium.files import class_names
+from podium.geometry import views
+from podium.networks import zoo
 from podium.places import results_of, stops_of
 from podium.tasks import options_module, traits
 from podium.tasks.traits import TaskOptions
@@ -92,7 +95,7 @@ def check_files(competition: Competition, options: TaskOptions) -> None:
 
 def _problem_of(path: Path, expects_folder: bool) -> str:
     if not path.exists():
-        from podium.tables import nearest_files  # imports pandas: only for the message
+        from podium.files.tables import nearest_files  # imports pandas: only for the message
 
         return f"does not exist{nearest_files(path)}"
     if path.is_dir() == expects_folder:

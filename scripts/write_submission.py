@@ -3,7 +3,7 @@
 from podium.jobs import open_job
 
 with open_job(snakemake) as job:
-    from podium.answers import draw_beside
+    from podium.drawing.answers import draw_beside
     from podium.submission import write_submission
 
     answers = write_submission(

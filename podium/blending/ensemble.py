@@ -95,7 +95,7 @@ def blend_models(
         outputs["test"],
         predictions.Predictions(replace(header, kind="test"), test.ids, everywhere, blended),
     )
-    from podium import score_figures
+    from podium.drawing import score_figures
 
     result["figures"] = score_figures.draw_blend(result, Path(outputs["figures"]))
     manifest.write_json(outputs["blend"], result)

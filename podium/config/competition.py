@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from podium import patterns
 from podium.config.section import Names, Section
 from podium.errors import DataError, did_you_mean
+from podium.files import patterns
 
 
 class Pictures(Section):

@@ -18,10 +18,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from podium import blending, metrics, tasks, views
+from podium import blending, metrics, tasks
 from podium.config import kinds
 from podium.config.load import SNAKEMAKE_KEYS
 from podium.config.root import Config
+from podium.geometry import views
 
 ROOT = Path(__file__).parents[2]
 _NOTE = "<!-- Made by `python -m podium.config.document`; do not edit. -->"

@@ -4,10 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from podium import views, zoo
 from podium.config.experiment import SearchRange
 from podium.config.section import Section, Short
 from podium.errors import did_you_mean
+from podium.geometry import views
+from podium.networks import zoo
 
 
 class Freeze(Section):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from podium import blending, metrics, tasks, views, zoo
+from podium import blending, metrics, tasks
 from podium.config.competition import Competition
 from podium.config.experiment import (
     Blend,
@@ -22,6 +22,8 @@ from podium.config.model import Model, with_values
 from podium.config.problems import problems_in
 from podium.config.section import Section, Short
 from podium.errors import did_you_mean
+from podium.geometry import views
+from podium.networks import zoo
 
 
 class TaskChoice(Section):

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from podium.degrade import Recipe, degraded, drawn_for
 from podium.errors import PodiumError
-from podium.pictures import Folder, read_picture
+from podium.files.pictures import Folder, read_picture
+from podium.imaging.degrade import Recipe, degraded, drawn_for
 
 SOURCE = Path("../shared/data/nuclei")
 NOISE = Recipe(name="gaussian", strength=25)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import class_names, manifest
+from podium import manifest
 from podium.errors import count
 from podium.explore.findings import Finding, worst_first
+from podium.files import class_names
 
 #: The sample is the same in every run, whatever the config's seeds.
 SEED = 0
@@ -84,7 +85,7 @@ def explore(
 
 def _look(seen: dict[str, pd.DataFrame], task, target, folder: Path, job) -> tuple[dict, dict]:
     """Decode a sample of both parts, draw the contact sheets; what was seen, and how much."""
-    from podium import figures
+    from podium.drawing import figures
     from podium.explore import samples, sheets
 
     rng = np.random.default_rng(SEED)

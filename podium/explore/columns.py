@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 
-from podium import figures, manifest
+from podium import manifest
+from podium.drawing import figures
 from podium.errors import count, some_of
 from podium.explore.appearance import difference
 from podium.explore.findings import Finding, share
 from podium.explore.leaks import neighbours_agree, tells
 from podium.explore.targets import Target, describe_values
-from podium.tabular import is_numeric, numbers_of
+from podium.networks.tabular import is_numeric, numbers_of
 
 #: Columns that are drawn: those that differ most between train and test, then in their order.
 MOST_DRAWN = 24

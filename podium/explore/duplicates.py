@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from podium import figures
-from podium.alike import Pairs, near_pairs
 from podium.blocks import keep_near
+from podium.drawing import figures
 from podium.errors import count
 from podium.explore import samples
 from podium.explore.findings import Finding
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
+from podium.imaging.alike import Pairs, near_pairs
 
 #: Near-duplicate pairs that are kept: more mean that all pictures look alike.
 MOST_PAIRS = 5000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from podium import figures
+from podium.drawing import figures
 from podium.errors import count
 from podium.explore.findings import Finding, share
 from podium.explore.targets import Target, skew

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium.alike import HEIGHT, WIDTH, Prints, small_grey
+from podium.imaging.alike import HEIGHT, WIDTH, Prints, small_grey
 
 #: Side of a thumbnail in pixels: what a contact sheet shows of one.
 THUMBNAIL = 112
@@ -130,7 +130,7 @@ def read_small(path: Path | str) -> np.ndarray:
 
     The side that a JPEG keeps is at least twice that of a thumbnail.
     """
-    from podium.pictures import read_picture
+    from podium.files.pictures import read_picture
 
     # `prepare` has refused what is too large, so any size may pass here.
     return read_picture(path, at_least=(2 * THUMBNAIL, 2 * THUMBNAIL))
@@ -147,7 +147,7 @@ def shrink(picture: np.ndarray, side: int) -> np.ndarray:
 
 def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
     """Several pictures of a row as one: in two columns, each centred in its square."""
-    from podium.figures import fit
+    from podium.drawing.figures import fit
 
     if len(pictures) == 1:
         return pictures[0]

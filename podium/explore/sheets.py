@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from podium import figures
+from podium.drawing import figures
+from podium.drawing.legend import Key
 from podium.errors import count
 from podium.explore.findings import number
 from podium.explore.samples import Looks
 from podium.explore.targets import Target
-from podium.legend import Key
 
 PER_CLASS, PER_SHEET, MOST_SHEETS, TEST_PICTURES = 8, 12, 9, 32
 #: Pictures in a row; fewer where targets are drawn on them, which need room.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from podium import figures
+from podium.drawing import figures
 from podium.errors import count, some_of
 from podium.explore.findings import Finding, number, share
 from podium.tasks.base import KINDS, NAMED_KINDS

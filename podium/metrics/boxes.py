@@ -7,7 +7,7 @@ own class, and the box with the highest score chooses first.
 
 import numpy as np
 
-from podium.boxes import iou
+from podium.geometry.boxes import iou
 from podium.metrics import AboveZero, Overlap, mean_of_rows, metric
 from podium.metrics.coco import LEVELS, MOST, mean_precision, precisions, rank_in_class
 

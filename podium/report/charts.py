@@ -1,8 +1,8 @@
 """Small charts as inline SVG: sharp at any size, dark where the page is dark, a few KB each.
 
 Colours are CSS classes of `templates/style.css` (`s1` to `s8` are the palette of
-`podium.figures`). Every mark has a `<title>`, which browsers show when it is pointed at. A chart
-of nothing is an empty string.
+`podium.drawing.figures`). Every mark has a `<title>`, which browsers show when it is pointed at. A
+chart of nothing is an empty string.
 """
 
 import math

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from podium import zoo
+from podium.networks import zoo
 from podium.report import charts, wording
 from podium.report.charts import Dot, Line, is_number
 from podium.report.grids import Cell, Grid, cell, grid, grid_of, keys_of

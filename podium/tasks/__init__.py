@@ -12,8 +12,8 @@ from types import ModuleType
 from pydantic import ValidationError
 
 from podium.errors import ConfigError, did_you_mean
+from podium.networks.zoo import is_own_module
 from podium.tasks.traits import Traits
-from podium.zoo import is_own_module
 
 
 @cache

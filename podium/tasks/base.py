@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import tables
 from podium.config.model import Loss, Model
-from podium.legend import Key
+from podium.drawing.legend import Key
+from podium.files import tables
 from podium.metrics import Metric
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from podium.frames import Frames
-    from podium.network import Network
+    from podium.geometry.frames import Frames
+    from podium.networks.network import Network
 
 #: A loss term: (raw outputs (batch, outputs), targets) to a loss per row, (batch,).
 LossTerm = Callable[["Tensor", "Tensor"], "Tensor"]

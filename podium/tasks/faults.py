@@ -42,7 +42,7 @@ class Faults:
             self.wrong.append(f"{place} (id {id_}): {problem}")
 
     def refuse_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows of `podium.coco.rows_of` of which nothing is wrong; the others are noted."""
+        """The rows of `coco.rows_of` of which nothing is wrong; the others are noted."""
         for id_, row in rows[rows["problem"] != ""].iterrows():
             self.note(str(id_).removeprefix("?"), row["place"], row["problem"], "left out")
         return rows[rows["problem"] == ""]

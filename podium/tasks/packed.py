@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import tables
 from podium.errors import DataError, some_of
-from podium.frames import Frames
+from podium.files import tables
+from podium.geometry.frames import Frames
 from podium.metrics import Metric, score_or_nan
 from podium.packed import column, digest, pack, share_of, unpack
 from podium.tasks.base import Task

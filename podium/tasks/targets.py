@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import patterns, pictures
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+from podium.files import patterns, pictures
 
 
 def check_columns(

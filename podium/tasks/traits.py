@@ -146,5 +146,5 @@ class MaskOptions(TaskOptions):
 
     @property
     def counting(self) -> dict:
-        """How runs number the pixels, see `podium.masks.read_runs`."""
+        """How runs number the pixels, see `podium.geometry.masks.read_runs`."""
         return {"first_pixel": self.first_pixel, "relative": self.starts == "relative"}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from podium.frames import Frames
+from podium.geometry.frames import Frames
 from podium.tasks.packed import Framed
 from podium.training import augment
 from podium.training.joining import Joining

@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import save_file
 
 from podium import folds as folds_module
-from podium import manifest, metrics, network, predictions, tasks, weights
+from podium import manifest, metrics, predictions, tasks
 from podium.config.model import Model, with_values
-from podium.frames import Frames
-from podium.network import Network
-from podium.tabular import TabularEncoder
+from podium.geometry.frames import Frames
+from podium.networks import network, weights
+from podium.networks.network import Network
+from podium.networks.tabular import TabularEncoder
 from podium.tasks.base import Task
 from podium.training import data
 from podium.training.checkpoints import Checkpoint

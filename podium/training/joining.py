@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium.config.model import Model
-from podium.frames import scaled_size
+from podium.geometry.frames import scaled_size
 
 #: Where the corner in which the four pictures of a mosaic meet may be, as a share of the side.
 MEETING = (0.3, 0.7)

@@ -12,9 +12,9 @@ import torch
 
 from podium.config.model import Model
 from podium.errors import PodiumError
-from podium.frames import Frames
+from podium.geometry.frames import Frames
 from podium.metrics import Metric, score_or_nan
-from podium.network import Network, answers_of, asked
+from podium.networks.network import Network, answers_of, asked
 from podium.packed import column, pack
 from podium.tasks.base import Task
 from podium.training import augment, data, mixing, optimizers, schedules

@@ -3,7 +3,7 @@
 import torch
 
 from podium.config.model import Optimizer
-from podium.network import Network
+from podium.networks.network import Network
 
 
 def parameter_groups(network: Network, settings: Optimizer) -> list[dict]:

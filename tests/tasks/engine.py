@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from podium import network, tasks
+from podium import tasks
 from podium.config.model import Model, Optimizer
 from podium.metrics import Metric
-from podium.network import Network
+from podium.networks import network
+from podium.networks.network import Network
 from podium.packed import unpack
 from podium.predicting import over_views
 from podium.tasks.base import Task

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from podium import config as podium_config
-from podium import metrics, predictions, tables, tasks, views
+from podium import metrics, predictions, tasks
 from podium.errors import PodiumError
-from podium.frames import Frames
-from podium.network import asked
+from podium.files import tables
+from podium.geometry import views
+from podium.geometry.frames import Frames
+from podium.networks.network import asked
 from podium.predictions import Header, Predictions
 from podium.tasks import base
 from podium.training.data import Rows

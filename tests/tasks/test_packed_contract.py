@@ -11,14 +11,16 @@ import pytest
 import torch
 
 from podium import config as podium_config
-from podium import metrics, predictions, prepare, tables, tasks, views
+from podium import metrics, predictions, prepare, tasks
 from podium.cache import resized
 from podium.config.model import Model
 from podium.errors import PodiumError
-from podium.frames import Frames
-from podium.network import answers_of, asked
+from podium.files import tables
+from podium.files.pictures import read_picture
+from podium.geometry import views
+from podium.geometry.frames import Frames
+from podium.networks.network import answers_of, asked
 from podium.packed import column, pack, unpack
-from podium.pictures import read_picture
 from podium.predictions import Header, Predictions
 from podium.tasks import base
 from podium.tasks.packed import Found

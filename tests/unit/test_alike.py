@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from podium import alike
+from podium.imaging import alike
 
 
 def scene(seed: int, side: int = 80) -> np.ndarray:

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from podium import answers as answers_module
-from podium import figures, galleries, tasks
-from podium.answers import draw_answers, draw_beside
+from podium import tasks
+from podium.drawing import answers as answers_module
+from podium.drawing import figures, galleries
+from podium.drawing.answers import draw_answers, draw_beside
 from podium.packed import column, pack
 from podium.submission import Answers
 

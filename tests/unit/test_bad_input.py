@@ -569,7 +569,7 @@ def test_several_wrong_things_are_told_at_once(competition):
 
 
 def test_columns_that_say_that_nothing_is_known_are_numbers():
-    from podium.tabular import TabularEncoder
+    from podium.networks.tabular import TabularEncoder
 
     column = pd.DataFrame({"age": ["1", "NA", "3", None, "inf", "nan", "?"]}, dtype=object)
     encoder = TabularEncoder.fit(column)

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter, generate_binary_structure, label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
-from podium import basins
+from podium.geometry import basins
 
 NO_MAPS = np.zeros((0, 48, 64))
 #: Below all heights, however far they are lowered.

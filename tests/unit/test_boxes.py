@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium import box_tables, boxes
 from podium.errors import ConfigError, DataError
+from podium.files import box_tables
+from podium.geometry import boxes
 
 PICTURES = pd.DataFrame(
     {"width": [100, 100, 60], "height": [80, 80, 60], "path": ["t/a.png", "t/b.png", "t/c.png"]},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from podium import class_names
 from podium.errors import DataError
+from podium.files import class_names
 
 
 @pytest.fixture

@@ -13,13 +13,15 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from podium import coco, manifest, masks, metrics, predictions, tasks, workflow
 from podium import config as podium_config
+from podium import manifest, metrics, predictions, tasks, workflow
 from podium.errors import ConfigError, DataError
+from podium.files import coco
+from podium.files.pictures import Finder
+from podium.geometry import masks
 from podium.grading import grade
 from podium.jobs import Job
 from podium.packed import column, pack, unpack
-from podium.pictures import Finder
 from podium.prepare import prepare
 from podium.tasks.keypoints import tiny
 from podium.tasks.packed import Found

@@ -170,4 +170,5 @@ def test_training_runs_its_own_task_and_no_other(task):
 @pytest.mark.parametrize("task", ["classification", "regression", "multilabel", "ordinal"])
 @pytest.mark.parametrize("job", ["prepare", "make_folds", "train_fold", "predict_fold"])
 def test_a_new_look_of_figures_trains_nothing_again(task, job):
-    assert ROOT / "podium/figures.py" not in codebase.closure(ROOT / f"scripts/{job}.py", task)
+    closure = codebase.closure(ROOT / f"scripts/{job}.py", task)
+    assert ROOT / "podium/drawing/figures.py" not in closure

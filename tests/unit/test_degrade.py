@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from podium import degrade, references
-from podium.degrade import STRENGTHS, Recipe, degraded, drawn_for
 from podium.errors import DataError
+from podium.imaging import degrade, references
+from podium.imaging.degrade import STRENGTHS, Recipe, degraded, drawn_for
 
 
 def picture(channels=3, side=64) -> np.ndarray:

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
-from podium import metrics, tasks, views
-from podium.boxes import fused
+from podium import metrics, tasks
 from podium.config.model import Augment
 from podium.errors import DataError
-from podium.frames import Frames
+from podium.geometry import views
+from podium.geometry.boxes import fused
+from podium.geometry.frames import Frames
 from podium.packed import column, pack, unpack
 from podium.submission import rehearse
 from podium.tasks.packed import Found

@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from podium import detectors
 from podium.config.model import Model
 from podium.errors import WeightsError
+from podium.networks import detectors, finding
 
 TERMS = {
     "faster_rcnn": {"classification", "box", "objectness", "rpn_box"},
@@ -67,7 +67,7 @@ def test_training_gives_losses_and_looking_gives_answers(net, approach):
         assert ((answer["boxes"] >= 0) & (answer["boxes"] <= 1)).all()
         assert set(answer["labels"].tolist()) <= {0, 1}
         assert (answer["scores"].diff() <= 0).all()
-        assert len(answer["scores"]) <= detectors.MOST
+        assert len(answer["scores"]) <= finding.MOST
         if approach == "mask_rcnn":
             assert answer["masks"].shape == (len(answer["scores"]), 1, 28, 28)
 

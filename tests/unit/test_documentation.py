@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from podium import config as podium_config
-from podium import metrics, tasks, zoo
+from podium import metrics, tasks
 from podium.config import document, kinds
 from podium.config.model import Model
 from podium.config.root import Config
+from podium.networks import zoo
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "competitions").glob("*.yaml"))]
@@ -286,7 +287,7 @@ def test_example_of_a_metric_for_everybody():
 
 def test_example_of_a_network(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
-    from podium import network
+    from podium.networks import network
 
     (tmp_path / "example_nets.py").write_text(example("A network of your own"))
     monkeypatch.syspath_prepend(tmp_path)

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from podium import manifest, masks, tasks
+from podium import manifest, tasks
 from podium.errors import count
 from podium.explore import columns, duplicates, explore, leaks, samples, sheets
 from podium.explore.appearance import difference
 from podium.explore.findings import Finding, share, worst_first
 from podium.explore.targets import Target
-from podium.pictures import inspect
+from podium.files.pictures import inspect
+from podium.geometry import masks
 from podium.prepare import found_in
 
 ROOT = Path(__file__).parents[2]
@@ -466,7 +467,7 @@ def test_words():
 
 def test_import_is_lean():
     code = (
-        "import sys, podium.explore, podium.figures;"
+        "import sys, podium.explore, podium.drawing.figures;"
         "print([m for m in ('matplotlib', 'scipy', 'torch', 'sklearn', 'PIL') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from podium import figures
+from podium.drawing import figures
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from PIL import Image
 from pydantic import ValidationError
 from skimage.metrics import structural_similarity
 
-from podium import losses, metrics, predicting, tasks, tiles, views
+from podium import losses, metrics, predicting, tasks
 from podium.cache import resized
 from podium.config.model import Augment, Loss, Model
 from podium.errors import ConfigError, DataError
-from podium.frames import Frames
+from podium.geometry import tiles, views
+from podium.geometry.frames import Frames
 from podium.packed import column, pack, unpack
 from podium.tasks.image_to_image import networks, pixels, tiny
 from podium.tasks.image_to_image.options import Options

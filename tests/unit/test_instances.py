@@ -13,11 +13,13 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from test_masks import ellipses
 
-from podium import framing, instances, masks, metrics, network, packed, tasks, views
+from podium import metrics, packed, tasks
 from podium.config.model import Augment, Loss, Model
 from podium.errors import ConfigError, DataError
-from podium.frames import Frames
+from podium.geometry import framing, instances, masks, views
+from podium.geometry.frames import Frames
 from podium.metrics.instances import dsb_precision, target_of
+from podium.networks import network
 from podium.tasks.instance_segmentation import reading, tiny
 from podium.tasks.instance_segmentation.options import Options
 from podium.tasks.instance_segmentation.task import _pieces

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from podium import checking, metrics, tasks, views
+from podium import checking, metrics, tasks
 from podium.cache import resized
 from podium.config.model import Augment, Loss
 from podium.errors import ConfigError, DataError
-from podium.frames import Frames
+from podium.geometry import views
+from podium.geometry.frames import Frames
 from podium.tasks.keypoints.task import points_of
 from podium.tasks.packed import Found
 from podium.training import augment
@@ -377,8 +378,8 @@ def test_columns_say_which_points_are_not_there():
 @pytest.mark.parametrize("approach", ["regression", "heatmap"])
 def test_points_that_are_not_there_are_learnt(seeing, approach):
     """Nothing but the picture tells: a point without its block of colour is missing."""
-    from podium import network
     from podium.config.model import Model
+    from podium.networks import network
     from podium.training import loop
     from podium.training.data import Rows
 

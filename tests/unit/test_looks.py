@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from podium import looks
 from podium.cache import Key, parse_key
 from podium.config.model import Model
+from podium.imaging import looks
 
 
 @pytest.fixture

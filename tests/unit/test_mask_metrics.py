@@ -11,8 +11,9 @@ from pycocotools.cocoeval import COCOeval
 from skimage.metrics import hausdorff_distance
 from test_masks import ellipses
 
-from podium import masks, metrics, packed
+from podium import metrics, packed
 from podium.errors import ConfigError
+from podium.geometry import masks
 
 SIZE = (30, 40)
 CLASSES = 3

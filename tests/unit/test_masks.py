@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pycocotools import mask as coco
 
-from podium import masks
-from podium.masks import MaskError
+from podium.geometry import masks
+from podium.geometry.masks import MaskError
 
 SIZE = (4, 6)
 binary = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),

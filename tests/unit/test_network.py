@@ -6,10 +6,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from podium import manifest, network, weights, zoo
+from podium import manifest
 from podium.config.model import Model
 from podium.errors import WeightsError
-from podium.tabular import TabularEncoder
+from podium.networks import network, weights, zoo
+from podium.networks.tabular import TabularEncoder
 
 
 def settings(**more) -> Model:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from podium.demos import noisy_nuclei
 from podium.errors import PodiumError
-from podium.pictures import read_picture
+from podium.files.pictures import read_picture
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from podium import patterns
 from podium.errors import DataError
+from podium.files import patterns
 
 
 def table(ids, **columns):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from podium.errors import DataError
-from podium.pictures import Folder, PictureError, inspect, locate, names_in, read_picture
+from podium.files.pictures import Folder, PictureError, inspect, locate, names_in, read_picture
 
 HEIGHT, WIDTH = 12, 20
 

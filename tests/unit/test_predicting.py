@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from podium import folds, manifest, network, predictions, views
+from podium import folds, manifest, predictions
 from podium.config.model import Model
 from podium.embedding import embed_images
 from podium.errors import FoldMismatchError, PodiumError
-from podium.network import Backbone
+from podium.geometry import views
+from podium.networks import network
+from podium.networks.network import Backbone
 from podium.predicting import predict_fold
 from podium.training import fold
 from podium.training.fold import write_weights

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from podium import detectors, rt_detr, tasks
+from podium import tasks
 from podium.config.model import Model
+from podium.networks import detectors, finding, rt_detr
 
 
 def settings(size=32, backbone="test_resnet") -> Model:
@@ -33,12 +34,12 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def build(size=32, **more) -> detectors.Detector:
+def build(size=32, **more) -> finding.Detector:
     return detectors.build_detector(settings(size, **more), "rt_detr", 2, width=32)
 
 
 @pytest.fixture(scope="module")
-def shared() -> detectors.Detector:
+def shared() -> finding.Detector:
     torch.manual_seed(0)
     return build()
 

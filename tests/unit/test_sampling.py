@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import MultiScaleRoIAlign
 
-from podium import detectors
 from podium.config.model import Model
-from podium.network import Network
-from podium.sampling import Pooling, gathered
+from podium.networks import detectors, finding
+from podium.networks.network import Network
+from podium.networks.sampling import Pooling, gathered
 from podium.training import loop
 
 
@@ -80,5 +80,5 @@ def test_of_detectors_the_backbone_is_compiled(approach):
     assert net.backbone._compiled_call_impl is not None
     assert list(net.state_dict()) == names
     net.takes_targets = False
-    assert not isinstance(loop._compiled(net), detectors.Detector)
+    assert not isinstance(loop._compiled(net), finding.Detector)
     assert isinstance(loop._compiled(net)._orig_mod, Network)

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from podium import folds as fold_maps
-from podium import manifest, metrics, oof, predictions, score_figures, tasks
+from podium import manifest, metrics, oof, predictions, tasks
 from podium.blending.ensemble import blend_models
 from podium.bootstrap import Bootstrap
+from podium.drawing import score_figures
 from podium.errors import DataError, FoldMismatchError
 from podium.packed import column, pack
 from podium.scoring import calibration, confusion, score_oof

@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from podium import config as podium_config
-from podium import losses, manifest, masks, metrics, submission, tasks
+from podium import losses, manifest, metrics, submission, tasks
 from podium.config.model import Model
 from podium.errors import ConfigError, DataError, WeightsError
-from podium.frames import Frames
+from podium.files.pictures import read_picture
+from podium.geometry import masks
+from podium.geometry.frames import Frames
 from podium.jobs import Job
 from podium.packed import column, pack, unpack
-from podium.pictures import read_picture
 from podium.prepare import prepare
 from podium.tasks.packed import Found
 from podium.tasks.segmentation import tiny

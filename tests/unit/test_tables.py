@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from podium.errors import DataError
-from podium.tables import check_columns, id_column_of, index_by_id, path_problem, read_table
+from podium.files.tables import check_columns, id_column_of, index_by_id, path_problem, read_table
 
 TEXT = "id,name\n1,Müller\n2,\n"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium import tiles
-from podium.frames import Frames
-from podium.framing import at_home, framed
+from podium.geometry import tiles
+from podium.geometry.frames import Frames
+from podium.geometry.framing import at_home, framed
 
 
 def merged(parts, places, shape, overlap=tiles.OVERLAP) -> np.ndarray:

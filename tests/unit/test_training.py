@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from podium import metrics, network, tasks
+from podium import metrics, tasks
 from podium.config.model import Augment, Mix, Model, Schedule
 from podium.errors import ConfigError, PodiumError
+from podium.networks import network
 from podium.training import augment, data, loop, mixing, optimizers, schedules
 from podium.training.checkpoints import Checkpoint
 from podium.training.data import Rows

@@ -180,7 +180,7 @@ class Options(TaskOptions):
     @classmethod
     def _are_a_box(cls, fields: str | None, info: ValidationInfo) -> str | None:
         if fields is not None:
-            from podium.boxes import roles_of
+            from podium.geometry.boxes import roles_of
 
             roles_of(fields, or_middle=info.field_name == "submission")
         return fields

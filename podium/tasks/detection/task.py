@@ -10,9 +10,10 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import box_tables, boxes, coco, views
-from podium.box_tables import Form, Read
 from podium.errors import DataError, PodiumError, did_you_mean, some_of
+from podium.files import box_tables, coco
+from podium.files.box_tables import Form, Read
+from podium.geometry import boxes, views
 from podium.metrics.boxes import found_in, matched, precision_of_class
 from podium.metrics.coco import LEVELS
 from podium.packed import column, pack, unpack
@@ -166,7 +167,7 @@ class Task(PackedTask):
     # --------------------------------------------------------------- learning
 
     def network(self, settings):
-        from podium.detectors import build_detector
+        from podium.networks.detectors import build_detector
 
         approach = TRAITS.approach_of(settings)
         width, most = self.options.width, self.options.most
@@ -496,7 +497,7 @@ class Task(PackedTask):
 
     def draw_targets(self, table, target, folder):
         """`target.png`: boxes per class and per picture, their sizes and where they are."""
-        from podium import figures
+        from podium.drawing import figures
 
         rows = [unpack(row) for row in target]
         counts = Counter(name for _, classes in rows for name in classes.tolist())

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from podium.config.model import Model
 from podium.errors import WeightsError
-from podium.maps import Encoder, encoder_options
-from podium.network import Backbone, Network
+from podium.networks.maps import Encoder, encoder_options
+from podium.networks.network import Backbone, Network
 
 #: Widths of the U-Net's decoder, from the coarsest to the picture's own resolution.
 DECODER = (128, 64, 48, 32)

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from podium import zoo
 from podium.config.section import Names, Section
-from podium.degrade import Recipe
+from podium.imaging.degrade import Recipe
+from podium.networks import zoo
 from podium.tasks.traits import TaskOptions, Traits
 
 TRAITS = Traits(

@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from podium import degrade, references, tables, views
 from podium.cache import scaled
 from podium.errors import ConfigError, DataError, numbered, some_of
+from podium.files import tables
+from podium.files.pictures import Folder, PictureError, read_picture
+from podium.files.tables import path_problem
+from podium.geometry import views
+from podium.imaging import degrade, references
 from podium.metrics.pictures import WHITE, decibels, psnr, ssim
 from podium.packed import column, pack, unpack
-from podium.pictures import Folder, PictureError, read_picture
-from podium.tables import path_problem
 from podium.tasks import base, targets
 from podium.tasks.image_to_image import pixels
 from podium.tasks.packed import PackedTask
@@ -328,7 +330,7 @@ class Task(PackedTask):
 
     def draw_targets(self, table, target, folder):
         """`target.png`: pictures as they are beside their clean ones, and what separates them."""
-        from podium import figures
+        from podium.drawing import figures
 
         looked = self._inputs(target)[:4]
         if not looked:
@@ -420,8 +422,8 @@ class _Perceptual:
 
     @cache  # noqa: B019 built once, where the term is used at all
     def _eyes(self, device):
-        from podium import weights
-        from podium.network import IMAGENET_MEAN, IMAGENET_STD
+        from podium.networks import weights
+        from podium.networks.network import IMAGENET_MEAN, IMAGENET_STD
 
         net = weights.create(self.settings.backbone, self.settings.weights)
         known = net.pretrained_cfg or {}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from podium.degrade import Recipe, degraded, drawn_for
+from podium.imaging.degrade import Recipe, degraded, drawn_for
 from podium.tasks import tiny
 
 NOISE = Recipe(name="gaussian", strength=30)

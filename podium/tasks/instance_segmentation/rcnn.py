@@ -1,8 +1,8 @@
-"""Mask R-CNN (He et al. 2017) between codes (see `podium.instances`) and label pictures.
+"""Mask R-CNN (He et al. 2017) between codes (see `podium.geometry.instances`) and label pictures.
 
 An answer is a dict of `boxes` (m, 4), corners from 0 to 1 across the network's picture, `scores`
 and `labels`, which are classes from 0, (m,), and `masks` (m, 1, 28, 28), probabilities within the
-box, as that class's mask; see `podium.detectors`.
+box, as that class's mask; see `podium.networks.finding`.
 """
 
 import numpy as np
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
-from podium import views
 from podium.config.model import Model
-from podium.detectors import Detector, build_detector
-from podium.frames import Frames
+from podium.geometry import views
+from podium.geometry.frames import Frames
+from podium.networks.detectors import build_detector
+from podium.networks.finding import Detector
 
 #: Objects of a picture that are kept, at most, and their least score.
 MOST, LEAST = 400, 0.05

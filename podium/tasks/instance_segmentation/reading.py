@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import coco, masks, pictures
 from podium.errors import ConfigError, count, some_of
-from podium.masks import MaskError
+from podium.files import coco, pictures
+from podium.geometry import masks
+from podium.geometry.masks import MaskError
 from podium.packed import pack
 from podium.tasks import targets
 from podium.tasks.faults import Faults

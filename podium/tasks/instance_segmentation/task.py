@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import coco, framing, instances, masks, run_order, views
-from podium.basins import Basins
 from podium.errors import DataError, some_of
+from podium.files import coco
+from podium.geometry import framing, instances, masks, run_order, views
+from podium.geometry.basins import Basins
 from podium.metrics.instances import answer_of, dsb_precision, matched, target_of
 from podium.packed import column, pack, unpack
 from podium.tasks import base, targets
@@ -46,10 +47,10 @@ STRING_COLUMNS = ("predictionstring", "prediction_string")
 class Task(PackedTask):
     """Targets are label pictures (height, width) uint16, 0 where there is no object.
 
-    Predictions are maps uint8 (3, height, width), see `podium.instances`, in 255ths, or label
-    pictures with scores (objects,); answers are the latter. Of several classes there are a map for
-    each of them, and classes int16 (objects,), places in `classes`, behind labels and scores.
-    Framed targets are codes (height, width), see `podium.instances`.
+    Predictions are maps uint8 (3, height, width), in 255ths, see `podium.geometry.instances`, or
+    label pictures with scores (objects,); answers are the latter. Of several classes there are a
+    map for each of them, and classes int16 (objects,), places in `classes`, behind labels and
+    scores. Framed targets are codes (height, width), see `podium.geometry.instances`.
     """
 
     space: ClassVar[str] = "instances"
@@ -150,7 +151,7 @@ class Task(PackedTask):
             from podium.tasks.instance_segmentation import rcnn
 
             return rcnn.build(settings, self._count)
-        from podium.maps import build_segmenter
+        from podium.networks.maps import build_segmenter
 
         return build_segmenter(settings, len(instances.MAPS) + self._maps_of_classes)
 
@@ -547,7 +548,7 @@ class Task(PackedTask):
 
     def draw_targets(self, table, target, folder):
         """`target.png`: how many objects a picture has, how large they are, and of which class."""
-        from podium import figures
+        from podium.drawing import figures
 
         areas = _areas_of(target)
         figure, axes = figures.new(cols=2 + self._several, size=(7.0 + 3.5 * self._several, 3.0))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from podium import masks
+from podium.geometry import masks
 from podium.tasks import tiny
 
 COLUMN, CLASS = "EncodedPixels", "kind"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import coco
 from podium.errors import DataError, numbered, some_of
+from podium.files import coco
 from podium.tasks.faults import Faults
 
 #: Columns of a point, `*` in place of its name: its coordinates and COCO's visibility.

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium import coco, tables, views
 from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+from podium.files import coco, tables
+from podium.geometry import views
 from podium.tasks import base, probes, targets, thresholds
 from podium.tasks.keypoints import annotated, long, outside
 from podium.tasks.keypoints.options import TRAITS
@@ -167,7 +168,7 @@ class Task(base.Task):
         return terms | {"heatmap": losses.heat_map, "heatmap_mse": losses.heat_map_mse}
 
     def network(self, settings):
-        from podium.maps import build_maps
+        from podium.networks.maps import build_maps
 
         return build_maps(settings, len(self.points)) if settings.approach == "heatmap" else None
 
@@ -360,7 +361,7 @@ class Task(base.Task):
 
     def draw_targets(self, table, target, folder):
         """`target.png`: every row's points, relative to its picture, in the colour of the point."""
-        from podium import figures
+        from podium.drawing import figures
 
         sides = table[["width", "height"]].to_numpy(dtype=np.float64)
         known = sides[:, 0] > 0

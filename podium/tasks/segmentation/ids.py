@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium import tables
 from podium.errors import DataError, numbered
+from podium.files import tables
 
 #: The column of the classes that ids name; no table has one of this name.
 CLASS = "{class}"

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import coco, masks
 from podium.errors import ConfigError, DataError, some_of
-from podium.masks import MaskError
+from podium.files import coco
+from podium.geometry import masks
+from podium.geometry.masks import MaskError
 from podium.tasks import targets
 from podium.tasks.faults import Faults
 from podium.tasks.segmentation.ids import class_column_of

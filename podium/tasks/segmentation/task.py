@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from podium import coco, framing, masks, run_order, tables, views
 from podium.errors import DataError, count, did_you_mean, some_of
+from podium.files import coco, tables
+from podium.geometry import framing, masks, run_order, views
 from podium.packed import column, pack, unpack
 from podium.tasks import base, targets
 from podium.tasks.faults import Faults
@@ -169,7 +170,7 @@ class Task(PackedTask):
     # --------------------------------------------------------------- learning
 
     def network(self, settings):
-        from podium.maps import build_segmenter
+        from podium.networks.maps import build_segmenter
 
         return build_segmenter(settings, len(self.names), settings.approach or ARCHITECTURES[0])
 
@@ -485,7 +486,7 @@ class Task(PackedTask):
 
     def draw_targets(self, table, target, folder):
         """`target.png`: how much of the pictures the classes cover, and where."""
-        from podium import figures
+        from podium.drawing import figures
 
         shown = min(len(self._shown), 4)
         covered, where = self.numbers(target), np.zeros((shown, 64, 64))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from podium import masks
+from podium.geometry import masks
 from podium.tasks import tiny
 
 

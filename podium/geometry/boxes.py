@@ -2,7 +2,7 @@
 
 A box is its corners (xmin, ymin, xmax, ymax) in pixels of the picture, whose own corners are (0, 0)
 and (width, height): edges, not middles of pixels. Tables and files of boxes are read by
-`podium.box_tables`.
+`podium.files.box_tables`.
 """
 
 import re

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from podium.masks import Order
-from podium.pictures import read_picture
+from podium.files.pictures import read_picture
+from podium.geometry.masks import Order
 
 #: Pictures with a mask that are looked at; fewer than `FEWEST` tell nothing.
 LOOKED_AT, FEWEST = 40, 8

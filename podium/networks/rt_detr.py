@@ -1,9 +1,10 @@
 """RT-DETR (Zhao et al. 2024) on backbones of timm: a transformer that finds objects.
 
 Encoder, decoder, matching and losses are those of the package transformers. Here is what it gets to
-look at, how it starts, and what it answers; see `podium.detectors`. Each query answers with one box
-of one class, so that nothing has to be suppressed afterwards. Losses are sums over the layers of
-the decoder, and in training over denoised copies of the targets (Zhang et al. 2023) as well.
+look at, how it starts, and what it answers; see `podium.networks.finding`. Each query answers
+with one box of one class, so that nothing has to be suppressed afterwards. Losses are sums over the
+layers of the decoder, and in training over denoised copies of the targets (Zhang et al. 2023) as
+well. The package is imported with the first network: that takes seconds.
 """
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert
 
 from podium.config.model import Model
-from podium.detectors import LEAST, MOST, SMALL, Detector, backbone_of
-from podium.sampling import gathered
+from podium.networks.finding import LEAST, MOST, SMALL, Detector, backbone_of
+from podium.networks.sampling import gathered
 
 #: Queries of a picture, at most one for each place of its maps, and the layers that refine them: as
 #: many as the authors' smallest network has.
@@ -29,7 +30,7 @@ TERMS = {"vfl": "classification", "bbox": "box", "giou": "giou"}
 
 
 def build(settings: Model, classes: int, width: int, most: int = MOST) -> Detector:
-    """A detector, see `podium.detectors.build_detector`."""
+    """A detector, see `podium.networks.detectors.build_detector`."""
     encoder, channels, strides = backbone_of(settings, 4 if min(settings.size) < SMALL else 8)
     is_short = strides[-1] < COARSEST and min(settings.size) >= 4 * strides[-1]
     return Detector(encoder, RTDetr(channels, strides, classes, width, int(is_short), most))

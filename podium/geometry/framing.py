@@ -1,13 +1,13 @@
 """Masks and maps between a row's picture and the picture that a network sees.
 
-`Frames` says where the one is in the other, see `podium.frames`.
+`Frames` says where the one is in the other, see `podium.geometry.frames`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from podium.frames import Frames
+from podium.geometry.frames import Frames
 
 
 def framed(labels: np.ndarray, frames: Frames, row: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from podium.errors import DataError, some_of, turned
-from podium.tables import path_problem
+from podium.files.tables import path_problem
 
 Order = Literal["columns", "rows"]
 Size = tuple[int, int]

@@ -1,6 +1,6 @@
 """Boxes of tables and files of the usual forms: read, checked and repaired.
 
-See `podium.boxes` for what a box is. Counting from 1 or including the last pixel, as
+See `podium.geometry.boxes` for what a box is. Counting from 1 or including the last pixel, as
 Pascal VOC does, makes a difference of less than a pixel and is not corrected; an edge less than
 `BORDER` pixels outside of the picture is moved to its border without a word.
 """
@@ -17,8 +17,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from podium import class_names, coco
-from podium.boxes import (
+from podium.errors import ConfigError, DataError, count, did_you_mean, numbered, some_of, turned
+from podium.files import class_names, coco
+from podium.files.pictures import Finder
+from podium.geometry.boxes import (
     CORNERS,
     ONLY_CLASS,
     WAYS,
@@ -31,8 +33,6 @@ from podium.boxes import (
     roles_of,
     way_of,
 )
-from podium.errors import ConfigError, DataError, count, did_you_mean, numbered, some_of, turned
-from podium.pictures import Finder
 from podium.tasks import targets
 
 #: Pixels that a box may reach beyond its picture without being wrong.

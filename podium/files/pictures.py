@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from podium import alike, looks, patterns
 from podium.errors import DataError, numbered, some_of
-from podium.tables import nearest_files, path_problem
+from podium.files import patterns
+from podium.files.tables import nearest_files, path_problem
+from podium.imaging import alike, looks
 
 #: What Pillow may decode: pictures only, nothing that runs a program (EPS) or plays (MPEG).
 FORMATS = (

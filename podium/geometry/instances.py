@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from podium import basins, masks
+from podium.geometry import basins, masks
 
 MAPS = ("foreground", "border", "distance")
 #: Pixels around a pixel in which two objects meet: 1 makes borders of two pixels at least.

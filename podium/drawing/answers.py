@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import figures
-from podium.galleries import DRAWN, PLAIN, gallery
+from podium.drawing import figures
+from podium.drawing.galleries import DRAWN, PLAIN, gallery
 from podium.submission import Answers
 
 #: Columns of a submission that a caption says.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from podium.legend import Key
+from podium.drawing.legend import Key
 
 DPI = 110
 #: Inches; 900 pixels at `DPI`, the width of the report.

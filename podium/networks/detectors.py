@@ -1,15 +1,8 @@
-"""Networks that find objects: torchvision's detectors and RT-DETR on backbones of timm.
+"""Networks that find objects, by their names; torchvision's on backbones of timm are built here.
 
-Split like `podium.network`: timm's feature maps are the backbone, with its depths for freezing; the
-feature pyramid (Lin et al. 2017) and the detector proper are the head. torchvision would resize and
-normalise pictures itself; here they come as the network's size wants them.
-
-A detector is called with targets: a list of dicts, one per picture, of `boxes` (k, 4) as corners in
-the network's pixels, `labels` (k,) from 0, and for masks `masks` (k, H, W) uint8. It returns
-`{"losses": {term: 0-dimensional}, "answers": [..] or None}`: in training the losses; otherwise the
-answers, and the losses too where there are targets. An answer is a dict of `boxes` (m, 4) as
-corners from 0 to 1 across the picture, `scores` (m,), best first, `labels` (m,), and for masks
-`masks` (m, 1, 28, 28), probabilities within the box.
+Their head is the feature pyramid (Lin et al. 2017) and the detector proper, see
+`podium.networks.finding`. torchvision would resize and normalise pictures itself; here they come as
+the network's size wants them.
 """
 
 from collections.abc import Iterator
@@ -28,10 +21,9 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 from podium.config.model import Model
-from podium.errors import WeightsError
-from podium.maps import Encoder, encoder_options
-from podium.network import Network
-from podium.sampling import Pooling
+from podium.networks import rt_detr
+from podium.networks.finding import LEAST, MOST, SMALL, Detector, backbone_of
+from podium.networks.sampling import Pooling
 
 #: Channels of the pyramid: less than half of its authors', which keeps a CPU busy enough.
 WIDTH = 96
@@ -39,12 +31,8 @@ WIDTH = 96
 #: of 800 pixels, as their authors have them.
 SMALLEST, LARGEST = 0.04, 0.64
 RATIOS = (0.5, 1.0, 2.0)
-#: Detections below this are not worth keeping; how many of a picture are, if not asked for more.
-LEAST, MOST = 0.01, 100
 #: Proposals of a picture that two-stage detectors look at, at most; one for every 4 x 4 pixels.
 PROPOSED = 300
-#: Pictures with a shorter side than this have objects that need the finest maps.
-SMALL = 128
 #: torchvision's names of the losses and ours.
 TERMS = {
     "loss_classifier": "classification",
@@ -56,16 +44,6 @@ TERMS = {
     "bbox_regression": "box",
     "bbox_ctrness": "centerness",
 }
-
-
-class Detector(Network):
-    """Backbone, and a head that takes its maps, the pictures' size and targets."""
-
-    def forward(
-        self, seen: Tensor, tabular: None = None, target: list[dict] | None = None
-    ) -> dict[str, dict | list | None]:
-        """uint8 (batch, 1, H, W, 3) to losses and answers, see the module."""
-        return self.head(self.backbone(seen), tuple(seen.shape[2:4]), target)
 
 
 class Pyramid(nn.Module):
@@ -174,7 +152,7 @@ def _operators_as_they_are() -> Iterator[None]:
 
     Where algorithms are to be deterministic, it compiles others at their first use: that takes a C
     compiler and minutes, and for masks gigabytes. Answers are deterministic without, and gradients
-    by `podium.sampling`.
+    by `podium.networks.sampling`.
     """
     asked = torch.are_deterministic_algorithms_enabled()
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -199,8 +177,6 @@ def build_detector(
         WeightsError: a backbone without feature maps, or weights that do not fit.
     """
     if approach == "rt_detr":
-        from podium import rt_detr  # transformers takes seconds to import
-
         return rt_detr.build(settings, classes, width, most)
     two = approach in ("faster_rcnn", "mask_rcnn")
     is_small = min(settings.size) < SMALL
@@ -217,29 +193,6 @@ def build_detector(
     build = {"retinanet": _retinanet, "fcos": _fcos}[approach]
     net = build(pyramid, settings.size, strides, classes, most)
     return Detector(encoder, OneStage(pyramid, net))
-
-
-def backbone_of(settings: Model, finest: int) -> tuple[Encoder, list[int], list[int]]:
-    """A backbone's maps, from a stride of `finest` pixels on, their channels and strides."""
-    import timm
-
-    options = encoder_options(settings)
-    make = partial(timm.create_model, settings.backbone, features_only=True, **options)
-    try:
-        with torch.device("meta"):
-            known = make(pretrained=False).feature_info.reduction()
-        # The last map of each stride that the picture is large enough for.
-        wanted = {stride: place for place, stride in enumerate(known)}
-        fits = [s for s in wanted if finest <= s and min(settings.size) >= 2 * s]
-        if not fits:
-            raise ValueError(f"maps of strides {known} of a picture of {settings.size}")
-        net = make(pretrained=False, out_indices=[wanted[stride] for stride in fits])
-    except Exception as error:
-        raise WeightsError(
-            f"backbone: {settings.backbone!r} has no feature maps to find objects in: {error}"
-        ) from None
-    encoder = Encoder(settings, net).to(memory_format=torch.channels_last)
-    return encoder, list(net.feature_info.channels()), list(net.feature_info.reduction())
 
 
 def _two_stage(

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from podium.errors import WeightsError, did_you_mean, some_of
-from podium.zoo import package_folder, timm_names
+from podium.networks.zoo import package_folder, timm_names
 
 _ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from podium.cache import fitted_size
-from podium.tiles import Layout, zoomed
+from podium.geometry.tiles import Layout, zoomed
 
 #: Pixels of the picture that a pixel of a network's coarsest map stands for: sides of pictures for
 #: maps, and of those that are seen at other scales, are multiples of it.

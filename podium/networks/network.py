@@ -9,10 +9,10 @@ import importlib
 import torch
 from torch import Tensor, nn
 
-from podium import weights
 from podium.config.model import Model
 from podium.errors import WeightsError
-from podium.zoo import is_own_module
+from podium.networks import weights
+from podium.networks.zoo import is_own_module
 
 #: Mean and deviation of pixels in 0..1 for networks that do not name theirs.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

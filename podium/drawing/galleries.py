@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from podium import figures, pictures
-from podium.legend import Key
+from podium.drawing import figures
+from podium.drawing.legend import Key
+from podium.files import pictures
 
 #: Pictures in a row, and in all; of those with drawings, which need room.
 PLAIN, DRAWN = (6, 24), (3, 12)

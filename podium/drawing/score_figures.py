@@ -1,4 +1,4 @@
-"""Figures of scores and blends; style and shared plots are those of `podium.figures`."""
+"""Figures of scores and blends; style and shared plots are those of `podium.drawing.figures`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import figures, galleries
-from podium.legend import Key
+from podium.drawing import figures, galleries
+from podium.drawing.legend import Key
 from podium.tasks.base import NAMED_KINDS
 
 #: Classes of a confusion matrix at most; beyond, the largest confusions are drawn as bars.

@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from podium.boxes import Detections
 from podium.errors import ConfigError, DataError, numbered, some_of, turned
-from podium.pictures import Finder
+from podium.files.pictures import Finder
+from podium.geometry.boxes import Detections
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def read(path: Path | str, pictures: pd.DataFrame, root: Path | str = "") -> Ann
 
     Args:
         pictures: index id, columns `width`, `height` (0 where unreadable) and `path`.
-        root: the competition's folder, see `podium.pictures.Finder`.
+        root: the competition's folder, see `podium.files.pictures.Finder`.
 
     Raises DataError for a file that is none of COCO's, or whose images cannot be told apart; what
     is wrong with an annotation is told by its `problems`.

@@ -1,6 +1,6 @@
 """Networks that answer with maps: an encoder of timm and a decoder of segmentation-models-pytorch.
 
-Split like `podium.network`: the encoder is the backbone, with its depths for freezing and
+Split like `podium.networks.network`: the encoder is the backbone, with its depths for freezing and
 layer-wise rates; the decoder is the head.
 """
 
@@ -9,11 +9,11 @@ import re
 import torch
 from torch import Tensor, nn
 
-from podium import weights
 from podium.config.model import Model
 from podium.errors import WeightsError
-from podium.frames import STRIDE
-from podium.network import Backbone, Network, depths_of
+from podium.geometry.frames import STRIDE
+from podium.networks import weights
+from podium.networks.network import Backbone, Network, depths_of
 
 #: Width of the decoder: a quarter of its authors', which keeps a CPU busy enough.
 WIDTH = 64

@@ -1,0 +1,1 @@
+"""What a person looks at: figures, galleries of rows, and what their colours mean."""

@@ -1,0 +1,1 @@
+"""The competition's files: found, read and checked; what is wrong names file, row and value."""

@@ -1,0 +1,1 @@
+"""Where things are in pictures: masks, boxes and objects; where a network sees them."""

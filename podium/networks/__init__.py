@@ -1,0 +1,1 @@
+"""Networks of backbones of timm, and where their weights come from."""
