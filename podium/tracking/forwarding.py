@@ -75,21 +75,21 @@ class Forwarder:
         Raises:
             UnreachableError: MLflow does not answer; what it has taken is noted.
         """
-        sent, failed = 0, None
+        sent, failed, is_second = 0, None, False
         try:
             for path in self._waiting():
                 try:
                     self._open()
                     sent += self._send_file(path)
-                    failed = None
+                    is_second = False
                 except LostError as error:
                     log.warning("%s: sent again from its beginning: %s", path.name, error)
                     self._forget(path)
                 except UnreachableError as error:
                     # One run's files may be stuck; two runs in a row mean the server.
-                    if failed is not None or self._store is None:
+                    if is_second or self._store is None:
                         raise
-                    failed = error
+                    failed, is_second = error, True
         except UnreachableError as error:
             failed = error
         problem = str(failed) if failed else ""

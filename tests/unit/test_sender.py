@@ -210,7 +210,8 @@ def test_deleted_runs_are_sent_again(results, invocation):
         assert len(store.named("train")["metrics"]) == 2
 
 
-def test_one_stuck_run_does_not_hold_the_others_up(results, invocation, monkeypatch):
+@pytest.mark.parametrize("other", ["score_oof", "write_submission"])  # before and after it
+def test_one_stuck_run_does_not_hold_the_others_up(results, invocation, monkeypatch, other):
     store = FakeStore()
 
     def artifact(run, path, folder):
@@ -218,11 +219,11 @@ def test_one_stuck_run_does_not_hold_the_others_up(results, invocation, monkeypa
 
     monkeypatch.setattr(store, "artifact", artifact)
     train(results, 0)
-    with job(results, "score_oof", model="a") as spool:
+    with job(results, other, model="a") as spool:
         spool.metric("auc", 0.9)
     with pytest.raises(UnreachableError):
         Forwarder(results, store.open).send()
-    assert store.named("score_oof")["end"] == "FINISHED"
+    assert store.named(other)["end"] == "FINISHED"
     state = json.loads((results / "tracking/sent.json").read_text("utf-8"))
     assert "no space left" in state["problem"]
 
