@@ -10,7 +10,11 @@ from podium.config.model import Model
 from podium.errors import ConfigError, WeightsError
 from podium.geometry.frames import scaled_size
 from podium.networks import network, weights
+from podium.packed import column, pack, unpack
 from podium.tasks import base
+
+#: Rows of packed targets that a metric of the user's own is tried on.
+TRIED = 32
 
 
 def check_model(
@@ -44,7 +48,7 @@ def check_model(
     """
     settings = Model.model_validate(model)
     loaded = tasks.load(task["name"], task["options"], manifest.read_json(target))
-    chosen = metrics.load(metric, loaded.class_count)
+    chosen = loaded.judged_by(metric)
     submission.rehearse(loaded, chosen, sample, table_format)
     if ":" in metric["name"]:
         call_own_metric(loaded, chosen, manifest.read(targets))
@@ -133,17 +137,21 @@ def call_own_metric(task: base.Task, metric: metrics.Metric, targets) -> None:
     """
     target = task.encode(targets)
     random = np.random.default_rng(0)
-    if task.space == "probabilities":
+    if task.is_packed:
+        target = target[:TRIED]
+        answer = column(pack(*task.exact_row(unpack(row))) for row in target)
+    elif task.space == "probabilities":
         answer = random.dirichlet(np.ones(len(task.names)), len(target))
     else:  # values that do occur, in other rows
         answer = random.permutation(target).reshape(len(target), -1).astype(float)
         answer = np.where(np.isnan(answer), np.nanmean(answer, axis=0), answer)
+    given = "a row's target" if task.is_packed else f"targets {target.shape}"
     try:
         score = base.score(task, metric, target, answer)
     except Exception as error:
         raise ConfigError(
             f"metric.name: the function {metric.name} raised {type(error).__name__}: {error}; it "
-            f"is called with targets {target.shape} and {metric.needs}, as docs/extending.md shows"
+            f"is called with {given} and {metric.needs}, as docs/extending.md shows"
         ) from None
     if np.isnan(score):
         missing = target.dtype.kind == "f" and np.isnan(target).any()

@@ -53,7 +53,7 @@ def grade(
     """
     blended = manifest.read_json(blend)
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target))
-    chosen_metric = metrics.load(metric, chosen_task.class_count)
+    chosen_metric = chosen_task.judged_by(metric)
     found = predictions.read(prediction)
     tested = manifest.read(test)
     reads_pictures = chosen_task.reads_pictures(chosen_task.options)

@@ -82,9 +82,7 @@ def score_oof(
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target), job)
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
     prediction = oof.read_predictions(model, oof_parts, rows, chosen_task)
-    decider = Decider(
-        chosen_task, metrics.load(metric, chosen_task.class_count), thresholds["tune"]
-    )
+    decider = Decider(chosen_task, chosen_task.judged_by(metric), thresholds["tune"])
     bootstrap = Bootstrap(rows.blocks, blend["bootstrap"], blend["confidence"], blend["seed"])
     result, labels = score(decider, prediction, rows, bootstrap)
     target_table = manifest.read(targets).loc[rows.ids]

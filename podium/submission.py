@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import manifest, metrics, oof, predictions, provenance, tasks
+from podium import manifest, oof, predictions, provenance, tasks
 from podium.errors import DataError, FoldMismatchError, numbered, some_of
 from podium.files import tables
 from podium.metrics import Metric
@@ -84,7 +84,7 @@ def write_submission(
     """
     blended, info = manifest.read_json(blend), manifest.read_json(target)
     task = tasks.load(config["task"]["name"], config["task"]["options"], info, job)
-    metric = metrics.load(config["metric"], task.class_count)
+    metric = task.judged_by(config["metric"])
     found = predictions.read(prediction)
     fingerprint = manifest.read_json(folds)["fingerprint"]
     predictions.check_fingerprint(prediction, found.header.fingerprint, fingerprint)

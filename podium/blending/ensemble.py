@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from podium import blending, manifest, metrics, oof, predictions, tasks
+from podium import blending, manifest, oof, predictions, tasks
 from podium.blending import choice, crossfit
 from podium.blending.crossfit import CrossFit, Decider, Problem, blended_by, cross_fit, scores_by
 from podium.bootstrap import Bootstrap
@@ -63,7 +63,7 @@ def blend_models(
         DataError: predictions are missing or not finite.
     """
     chosen_task = tasks.load(task["name"], task["options"], manifest.read_json(target), job)
-    chosen_metric = metrics.load(metric, chosen_task.class_count)
+    chosen_metric = chosen_task.judged_by(metric)
     rows = oof.read_rows(chosen_task, Path(fold_map), Path(train), Path(targets))
     parts = _by_model(models, oof_parts)
     values = np.stack(

@@ -83,6 +83,11 @@ class Metric:
         """What is to be known of one row, of its arrays."""
         return self.function(_only(target), _only(answer), **self.options)
 
+    @property
+    def by_row(self) -> "Metric":
+        """The metric of a function of one row's arrays, for packed targets: the rows' mean."""
+        return self if self.total else replace(self, total=_mean_of_numbers)
+
     def among(self, classes: int | None) -> "Metric":
         """The metric of rows that are one of so many classes; None: of rows that are not."""
         if classes is None or not any(map(_is_count, _parameters(self.function))):
@@ -106,6 +111,10 @@ def _only(arrays: tuple[np.ndarray, ...]):
 def mean_of_rows(measures: np.ndarray) -> float:
     """A `total`: the mean of the rows' first number; NaN is a row that does not count."""
     return np.nanmean(measures[:, 0])
+
+
+def _mean_of_numbers(measures: np.ndarray) -> float:
+    return np.nanmean(np.stack(list(measures)).astype(float))
 
 
 def score_or_nan(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float:
@@ -171,7 +180,7 @@ def _is_count(parameter: inspect.Parameter) -> bool:
 
 
 def load(choice: dict, classes: int | None = None) -> Metric:
-    """The metric of a config's `metric` section (as a dict).
+    """The metric of a config's `metric` section (as a dict); `Task.judged_by` gives a task's.
 
     Args:
         classes: how many there are, of a task that finds one for each row.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from podium import metrics
 from podium.config.model import Loss, Model
 from podium.drawing.legend import Key
 from podium.files import tables
@@ -72,6 +73,10 @@ class Task(ABC):
     def target_key(self) -> Key:
         """The same of drawings of targets alone, where it takes words."""
         return {}
+
+    def judged_by(self, metric: dict) -> Metric:
+        """The metric of the config's section, as a function of this task's targets."""
+        return metrics.load(metric, self.class_count)
 
     @property
     def class_count(self) -> int | None:

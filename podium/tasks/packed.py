@@ -98,6 +98,10 @@ class PackedTask(Task):
         self._decisions: dict[tuple, dict] = {}
         self._size = 0
 
+    def judged_by(self, metric):
+        """See `base.Task.judged_by`: a function of one's own judges one row, of its arrays."""
+        return super().judged_by(metric).by_row
+
     # ---------------------------------------------------------------- reading
 
     @classmethod
@@ -242,6 +246,10 @@ class PackedTask(Task):
     @abstractmethod
     def decide_row(self, arrays: Arrays, decision: dict) -> Arrays:
         """A row's answer, in the form of a target, from what `found_row` made of its prediction."""
+
+    def exact_row(self, target: Arrays) -> Arrays:
+        """The prediction of a row that is right and as sure as can be."""
+        return target
 
     def beside(self, target: Arrays, answer: Arrays) -> Arrays:
         """An answer as it is compared to a target."""

@@ -99,7 +99,7 @@ def open_inputs(
     known = list(map(manifest.read_json, started))
     opened = Inputs(
         loaded,
-        metrics.load(metric, loaded.class_count),
+        loaded.judged_by(metric),
         folds_module.read(folds),
         ids,
         np.flatnonzero(readable),

@@ -1,6 +1,7 @@
 """Every metric against scikit-learn or a reference worked out by hand."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from podium import checking, metrics, tasks
 from podium.errors import ConfigError, DataError
+from podium.packed import column, pack, unpack
+from podium.tasks import base
 
 AVERAGES = ["micro", "macro", "weighted"]
 
@@ -137,6 +140,24 @@ def test_a_function_of_the_users_own_must_find_a_number():
         checking.call_own_metric(
             points, metrics.Metric("distance", distance, False, "values"), table
         )
+
+
+def test_a_function_of_the_users_own_judges_rows_of_masks_boxes_and_pictures():
+    def hits(target, prediction):
+        boxes, classes = target
+        return float(len(prediction[0]) == len(boxes)) if len(classes) else np.nan
+
+    task = tasks.load("detection", {}, {"names": ["a", "b"]})
+    some = pack(np.array([[0, 0, 5, 5], [1, 1, 4, 9]], np.float32), np.array([0, 1]))
+    none = pack(np.zeros((0, 4), np.float32), np.zeros(0, int))
+    targets = pd.DataFrame({"packed": [some, none]})
+    own = metrics.Metric("hits", hits, True, "labels").by_row
+    checking.call_own_metric(task, own, targets)
+    exact = column(pack(*task.exact_row(unpack(row))) for row in targets["packed"])
+    assert base.score(task, own, column([some, none]), exact) == 1.0
+    assert base.score(task, own, column([some, none]), exact[::-1]) == 0.0
+    with pytest.raises(ConfigError, match=r"one raised TypeError: .* called with a row's target"):
+        checking.call_own_metric(task, replace(own, name="one", function=lambda true: 1), targets)
 
 
 # --------------------------------------------------------------------------- decided labels

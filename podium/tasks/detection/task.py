@@ -307,6 +307,10 @@ class Task(PackedTask):
         places = range(len(self.default_decision()["threshold"]))
         return {f"threshold.{place}": list(THRESHOLDS) for place in places}
 
+    def exact_row(self, target):
+        box, classes = target
+        return box, np.ones(len(box), np.float32), classes
+
     def decide_row(self, arrays, decision):
         """Boxes and classes of the boxes whose score reaches that of their class, best first."""
         box, _, classes = self._passed(arrays, decision)

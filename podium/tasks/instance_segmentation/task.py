@@ -313,6 +313,10 @@ class Task(PackedTask):
         how = {name: decision[name] for name in (*self.finds_by, "rise")}
         return instances.objects_in(_maps_of(arrays), **how)
 
+    def exact_row(self, target):
+        labels, *classes = target
+        return labels, np.ones(int(labels.max(initial=0)), np.float32), *classes
+
     def decide_row(self, arrays, decision):
         """The objects that are sure and large enough, compared to others of their class."""
         if isinstance(arrays, Basins):

@@ -264,6 +264,9 @@ class Task(PackedTask):
         most = FITTED_PIXELS / (np.mean(sizes) * len(self._shown)) if sizes else 0
         return int(np.clip(most, FEWEST, self.fitted_on))
 
+    def exact_row(self, target):
+        return (255 * target[0][: len(self.names)],)
+
     def decide_row(self, arrays, decision):
         maps, count = arrays[0], len(self._shown)
         if self._exclusive:
