@@ -17,13 +17,15 @@ def median(picture: np.ndarray, side: int = 3) -> np.ndarray:
 def non_local_means(picture: np.ndarray, sigma: float | None = None) -> np.ndarray:
     """Mean over places that look alike (Buades et al. 2005), uint8 (H, W, channels) in and out.
 
+    A picture that is one pixel high or wide stays as it is.
+
     Args:
         sigma: deviation of the noise in levels of 255; estimated from the picture when unset.
     """
     from skimage.restoration import denoise_nl_means
 
     sigma = noise(picture) if sigma is None else sigma
-    if sigma <= 0:
+    if sigma <= 0 or min(picture.shape[:2]) == 1:
         return picture
     is_grey = picture.shape[2] == 1
     found = denoise_nl_means(

@@ -305,6 +305,8 @@ def test_targets_are_explained(tiny, tmp_path):
     described = tiny.task.describe_targets(tiny.targets)
     assert described["findings"]
     assert all(isinstance(count, int) for count in described["counts"].values())
+    for row in range(len(tiny.targets)):  # a fold may be of any, such as one without an object
+        assert tiny.task.describe_targets(tiny.targets.iloc[[row]])["kind"] == described["kind"]
     labels = tiny.task.example_labels(tiny.targets)
     assert len(labels) == len(tiny.targets)
     assert all(isinstance(label, str) for label in labels)

@@ -103,3 +103,5 @@ def test_references_remove_noise(channels):
     assert error(references.median(noisy)) < 0.5 * error(noisy)
     assert error(references.non_local_means(noisy)) < 0.5 * error(noisy)
     np.testing.assert_array_equal(references.non_local_means(noisy, 0.0), noisy)
+    for narrow in (noisy[:1], noisy[:, :1].repeat(3, axis=2), noisy[:1, :1]):
+        assert references.non_local_means(narrow, 9.0).shape == narrow.shape

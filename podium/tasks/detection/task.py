@@ -434,6 +434,8 @@ class Task(PackedTask):
 
     def _findings(self, ids, rows, found: Counter) -> list[tuple]:
         sizes, total = self.info["sizes"], sum(found.values())
+        if not total:  # a fold may be of such pictures alone
+            return []
         counts = np.array([len(box) for box, _ in rows])
         pictures = [
             sum(place in classes for _, classes in rows) for place in range(len(self.names))

@@ -453,10 +453,7 @@ class Task(PackedTask):
             "counts": {
                 name: int(counts.between(low, high).sum()) for name, (low, high) in bins.items()
             },
-            "findings": [
-                *self._findings(targets["packed"], counts, np.concatenate(areas)),
-                *self._findings_of_classes(targets["packed"], areas),
-            ],
+            "findings": self._findings(targets["packed"], counts, areas),
         }
 
     def findings_in_pictures(self, table, target):
@@ -464,7 +461,16 @@ class Task(PackedTask):
             return []
         return run_order.findings(table, lambda row: unpack(target[row])[0], self.options.order)
 
-    def _findings(self, target, counts: pd.Series, areas: np.ndarray) -> list[tuple]:
+    def _findings(self, target, counts: pd.Series, areas: list[np.ndarray]) -> list[tuple]:
+        area = np.concatenate(areas)
+        if not len(area):  # a fold may be of pictures without objects alone
+            return []
+        return [
+            *self._findings_of_objects(target, counts, area),
+            *self._findings_of_classes(target, areas),
+        ]
+
+    def _findings_of_objects(self, target, counts: pd.Series, areas: np.ndarray) -> list[tuple]:
         sides = np.sqrt(np.percentile(areas, [5, 50, 95]))
         busiest = counts.sort_values(ascending=False).head(5)
         found = [
