@@ -7,6 +7,7 @@ Pascal VOC does, makes a difference of less than a pixel and is not corrected; a
 
 import ast
 import json
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import pandas as pd
 
 from podium.errors import ConfigError, DataError, count, did_you_mean, numbered, some_of, turned
 from podium.files import class_names, coco
-from podium.files.pictures import Finder
+from podium.files.pictures import ENDINGS, Finder
 from podium.geometry.boxes import (
     CORNERS,
     ONLY_CLASS,
@@ -375,7 +376,8 @@ class _Files:
     """The files of a folder, one for each picture, and which picture each is of.
 
     Where folders of the files are called as those of the pictures, they tell: `val/1.txt` is not of
-    `train/1.jpg`. Elsewhere names alone do.
+    `train/1.jpg`. So does a folder of pictures beside that of the files: `test/labels/1.txt` is of
+    `test/images/1.jpg`. Elsewhere names alone do.
     """
 
     def __init__(self, folder: Path, ending: str, pictures: pd.DataFrame, root: Path | str):
@@ -387,6 +389,7 @@ class _Files:
             if path.parent != folder
         }
         self._told = {self._find.folder_of(id_) for id_ in self._below.values()} - {None}
+        self._beside = _rows_beside(self.paths, pictures, Path(root))
         self._first: dict[str, Path] = {}
 
     def row_of(self, path: Path, *names: str) -> tuple[str, str]:
@@ -395,7 +398,7 @@ class _Files:
         Args:
             names: of the picture, as the file itself says.
         """
-        id_, problem = self._below.get(path), ""
+        id_, problem = self._beside.get(path, self._below.get(path)), ""
         if id_ is None:
             known = self._told if path in self._below else set()
             id_, problem = _row_of(self._find, path.name, *names, but=known)
@@ -409,6 +412,39 @@ class _Files:
         bare = ids.difference(list(self._first), sort=False)
         problem, action = f"{len(bare)} pictures have no file", "taken as pictures without objects"
         return [(str(self.folder), some_of(list(bare)), problem, action)] if len(bare) else []
+
+
+def _rows_beside(paths: Sequence[Path], pictures: pd.DataFrame, root: Path) -> dict[Path, str]:
+    """The id of the picture of a file's name in a folder beside the file's; `?` and the name where
+    that is no row's. Empty where no file's is.
+    """
+    rows = {os.path.abspath(path): id_ for id_, path in pictures["path"].items()}
+    within: dict[Path, list[Path]] = {}
+    for path in paths:
+        within.setdefault(path.parent, []).append(path)
+    found: dict[Path, str] = {}
+    for folder, own in within.items():
+        if os.path.abspath(folder) == os.path.abspath(root):
+            continue
+        named = _pictures_beside(folder)
+        for path in own:
+            there = named.get(path.stem, [])
+            ids = list(dict.fromkeys(rows[file] for file in there if file in rows))
+            if there and len(ids) < 2:
+                found[path] = ids[0] if ids else f"?{path.stem}"
+    return found if any(id_ in pictures.index for id_ in found.values()) else {}
+
+
+def _pictures_beside(folder: Path) -> dict[str, list[str]]:
+    """Paths of the pictures in the other folders of the same one, by their names' stems."""
+    named: dict[str, list[str]] = {}
+    for other in sorted(folder.absolute().parent.iterdir()):
+        if other.is_dir() and other.name != folder.name:
+            for file in os.listdir(other):
+                stem, ending = os.path.splitext(file)
+                if ending.lower() in ENDINGS:
+                    named.setdefault(stem, []).append(os.path.abspath(other / file))
+    return named
 
 
 def _voc(files: _Files, classes, sides: Mapping) -> Iterator[tuple]:
@@ -534,8 +570,8 @@ def _without_strays(
 
 
 def _files(folder: Path, ending: str) -> list[Path]:
-    below = folder.rglob(f"*{ending}") if folder.is_dir() else ()
-    found = sorted(path for path in below if path.is_file())
+    below = folder.rglob("*") if folder.is_dir() else ()
+    found = sorted(path for path in below if path.suffix.lower() == ending and path.is_file())
     if not found:
         raise DataError(
             f"task.options.annotations: {folder} "

@@ -1,6 +1,7 @@
 """Boxes: every form that tables and files have, what is wrong with them, and repairs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -404,6 +405,36 @@ def of_two_pictures(folder, files: list[str], paths: list[str]) -> dict[str, int
 )
 def test_folders_tell_which_picture_a_file_is_of(tmp_path, files, paths, expected):
     assert of_two_pictures(tmp_path, files, paths) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "pictures", "expected"),
+    [
+        # YOLO's exports and Pascal VOC's years: folders of files beside those of pictures.
+        (["a/labels/1", "b/labels/1"], ["a/images/1.jpg", "b/images/1.jpg"], {"p": 1}),
+        (
+            ["a/labels/2", "b/labels/1"],
+            ["a/images/1.jpg", "a/images/2.jpg", "b/images/1.jpg"],
+            {"q": 1},
+        ),
+        (["07/Annotations/1", "12/Annotations/1"], ["07/JPEG/1.JPG", "12/JPEG/1.JPG"], {"p": 1}),
+    ],
+)
+def test_pictures_beside_tell_which_one_a_file_is_of(tmp_path, files, pictures, expected):
+    for picture in pictures:
+        (tmp_path / "labels" / picture).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labels" / picture).touch()
+    first = Path(pictures[0]).with_suffix("")
+    ending = Path(pictures[0]).suffix
+    own = [pictures[0], f"{first.parent}/2{ending}"]
+    assert of_two_pictures(tmp_path, files, [f"labels/{path}" for path in own]) == expected
+
+
+def test_endings_of_files_may_be_large(tmp_path):
+    pictures = pd.DataFrame({"width": [100], "height": [100], "path": ["p.png"]}, index=["p"])
+    (tmp_path / "p.TXT").write_text("0 0.5 0.5 0.1 0.1\n")
+    form = box_tables.Form("yolo", annotations=".")
+    assert len(box_tables.read(pictures[[]], [], form, pictures, root=tmp_path).objects) == 1
 
 
 def test_a_picture_has_one_file(tmp_path):
