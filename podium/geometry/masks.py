@@ -12,6 +12,7 @@ import base64
 import contextlib
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,12 +24,18 @@ from podium.files.tables import path_problem
 
 Order = Literal["columns", "rows"]
 Size = tuple[int, int]
+Pair = tuple[int, int]
 #: What an empty mask is written as, in lower case.
 EMPTY = ("", "nan", "none", "<na>", "-1")
 #: Wrong pixels of a picture of labels that are named, at most.
 NAMED = 5
-#: Share of a mask's pixels that may be shades, of edges that were smoothed or compressed.
-MOST_SHADES = 0.5
+#: Share of a mask's pixels that may be shades, of edges that were smoothed or compressed; and the
+#: share up to which one value more is taken for such.
+MOST_SHADES, FEW = 0.5, 0.01
+#: Endings of pictures whose compression changes values.
+LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
+#: Masks that are looked at to learn which two values they have.
+LOOKED_AT = 200
 _FAR = 2**60
 
 
@@ -386,38 +393,75 @@ def _labels(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int32)
 
 
-def read_mask(path: Path | str, size: Size | None = None) -> np.ndarray:
-    """The mask in a picture of two values; of more (of a JPEG, say) what is 128 or brighter.
+def read_mask(path: Path | str, size: Size | None = None, pair: Pair | None = None) -> np.ndarray:
+    """The mask in a picture of two values; of more (of a JPEG, say) what is nearer to the brighter.
 
     A palette of greys is read as it looks, of other colours by its numbers; a picture of one colour
     that is transparent in places by what can be seen; of black and one colour by the colour.
 
+    Args:
+        pair: the dark and the bright value that such pictures have, see `pair_of`; else the two
+            that there are, or 0 and 255.
+
     Raises:
-        MaskError: as `read_labels`; for several values that are all dark, or shades for the most
-            part, as of a photograph.
+        MaskError: as `read_labels`; for three values, or others than the pair; for shades for the
+            most part, as of a photograph.
     """
     labels = _labels(_on_black(_values(path, size, as_mask=True)))
-    values = np.unique(labels)
-    if len(values) <= 2:
-        return (labels > values[0] if len(values) == 2 else labels > 0).astype(np.uint8)
-    if values[-1] < 128:
-        raise MaskError(f"holds the values {some_of(values.tolist())}, expected two")
-    white = 256 if values[-1] < 256 else int(values[-1]) + 1
-    is_shade = (labels >= white // 8) & (labels < white - white // 8)
+    values, counts = np.unique(labels, return_counts=True)
+    if pair is None:
+        if len(values) <= 2:
+            return (labels > values[0] if len(values) == 2 else labels > 0).astype(np.uint8)
+        if values[-1] < 128:
+            raise MaskError(f"holds the values {some_of(values.tolist())}, expected two")
+        pair = 0, 255 if values[-1] < 256 else int(values[-1])
+    low, high = pair
+    reach = (high - low + 1) // 8
+    others = counts[~np.isin(values, pair)].sum() / labels.size
+    # JPEG makes shades; elsewhere a few values are meant as they are.
+    is_meant = (
+        Path(path).suffix.lower() not in LOSSY
+        and others > (0 if len(values) == 2 else FEW)
+        and (len(values) == 3 or (len(values) == 2 and values[1] - values[0] <= reach))
+    )
+    if is_meant or values[0] < low - reach or values[-1] > high + reach:
+        raise MaskError(
+            f"holds the values {some_of(values.tolist())}, expected {low} and {high}, as in most, "
+            "and nothing else; pictures of more values are read with `kind: labels`, and `ignore` "
+            "names what is not labelled"
+        )
+    is_shade = (labels > low + reach) & (labels < high - reach)
     if is_shade.mean() > MOST_SHADES:
         raise MaskError(f"is no mask: {is_shade.mean():.0%} of it are neither dark nor bright")
-    return (labels >= white // 2).astype(np.uint8)
+    return (2 * labels > low + high).astype(np.uint8)
+
+
+def pair_of(paths: Sequence[Path | str]) -> Pair | None:
+    """The dark and the bright value that most masks of two values have, looked at in some of them.
+
+    Masks of shades, as JPEG makes them, count as such of 0 and 255. None where no mask tells.
+    """
+    seen: Counter[Pair] = Counter()
+    for place in np.unique(np.linspace(0, len(paths) - 1, LOOKED_AT).astype(int)):
+        with contextlib.suppress(MaskError):
+            labels = _labels(_on_black(_values(paths[place], None, as_mask=True)))
+            values = np.unique(labels).tolist()
+            if len(values) == 2:
+                seen[values[0], values[1]] += 1
+            elif len(values) > 2 and values[-1] >= 128:
+                seen[0, 255 if values[-1] < 256 else values[-1]] += 1
+    return seen.most_common(1)[0][0] if seen else None
 
 
 def _on_black(values: np.ndarray) -> np.ndarray:
-    """The mask in a picture of black and one other colour; other values as they are."""
+    """The mask in a picture of black and one other colour, 0 and 255; other values as they are."""
     if values.ndim < 3:
         return values
     is_black = (values == 0).all(axis=-1)
     if is_black.all():
         return values
     drawn = values[~is_black]
-    return ~is_black if (drawn == drawn[0]).all() else values
+    return 255 * (~is_black).astype(np.uint8) if (drawn == drawn[0]).all() else values
 
 
 def read_colours(
@@ -474,7 +518,7 @@ def _values(
     # Broken files make the decoders raise anything from EOFError to struct.error.
     except Exception as error:
         raise MaskError(f"cannot be read: {error}") from None
-    return values.astype(np.uint8) if values.dtype == bool else values
+    return values.astype(np.uint8) * (255 if as_mask else 1) if values.dtype == bool else values
 
 
 def _check_size(sides: tuple[int, int], size: Size | None) -> None:

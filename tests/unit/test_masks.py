@@ -296,6 +296,37 @@ def test_masks_of_two_values_and_of_shades(tmp_path):
         np.testing.assert_array_equal(masks.read_mask(tmp_path / name, (32, 32)), expected, name)
 
 
+def test_masks_are_read_by_the_values_of_most(tmp_path):
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:24, 4:20] = 1
+    border = mask.copy()
+    border[8:10, 4:20] = 255
+
+    def saved(name, picture):
+        Image.fromarray(picture.astype(np.uint8)).save(tmp_path / name)
+        return tmp_path / name
+
+    ones = [saved("a.png", 1 + mask), saved("b.png", 1 + mask.T)]
+    assert masks.pair_of([*ones, saved("none.png", 1 + 0 * mask)]) == (1, 2)
+    assert not masks.read_mask(tmp_path / "none.png", pair=(1, 2)).any()
+    np.testing.assert_array_equal(masks.read_mask(ones[0], pair=(1, 2)), mask)
+    whites = [saved("c.png", 255 * mask), saved("d.jpg", 255 * mask), saved("e.png", 0 * mask)]
+    assert masks.pair_of([*whites, tmp_path / "gone.png"]) == (0, 255)
+    for name, picture, expected in (
+        ("noise.jpg", mask, 0 * mask), ("full.jpg", 254 + mask, 0 * mask + 1),
+        ("grey.png", 254 * mask, mask), ("one.png", 0 * mask + 254, 0 * mask + 1),
+    ):  # fmt: skip
+        found = masks.read_mask(saved(name, picture), pair=(0, 255))
+        np.testing.assert_array_equal(found, expected, name)
+    for name, picture, pair in (
+        ("f.png", mask, (0, 255)), ("g.png", border, (0, 255)), ("h.png", border, (0, 1)),
+        ("h.png", border, None), ("c.png", 255 * mask, (0, 1)),
+    ):  # fmt: skip
+        with pytest.raises(MaskError, match=r"holds the values 0.* as in most, and nothing else"):
+            masks.read_mask(saved(name, picture), pair=pair)
+    assert masks.pair_of([tmp_path / "e.png"]) is None
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_mask_drawn_on_black_in_one_colour(tmp_path, mode):
     mask = np.zeros((32, 32), np.uint8)
