@@ -108,6 +108,8 @@ def prepare(
     inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
     listed = check_pictures(parts, competition, stopped, options.id_advice)
     listed += ids_in_both(found)
+    if traits.several_rows and not traits.makes_pictures and not options.targets_are_paths:
+        listed += unlisted_pictures(competition, found)
     if traits.is_spatial:
         listed += turned_pictures(parts, competition["root"])
     places = found_in(parts["train"], competition, found.train_path, found.test_path)
@@ -449,6 +451,28 @@ def with_unlisted(
         ids |= dict.fromkeys(id_ for id_ in map(read, files) if id_ not in others)
     new = [id_ for id_ in ids if id_ is not None and id_ not in train.index]
     return train.reindex(train.index.append(pd.Index(new, dtype=object)).rename("id"))
+
+
+def unlisted_pictures(competition: dict, found: Tables) -> list[Problem]:
+    """What becomes of pictures of the training folders that no row names, of which often nothing
+    is said because there is nothing in them; none where their names do not tell their ids.
+    """
+    if competition["pictures"]["unlisted"] != "leave_out":
+        return []
+    bare = found.train.drop(columns=_parts_of_ids(competition))
+    try:
+        whole = with_unlisted(competition, bare, found.train_path, found.test.index)
+    except DataError:
+        return []
+    new = list(whole.index[len(bare) :])
+    if not new:
+        return []
+    problem = f"{count(len(new), 'picture')} of the training folders without a row"
+    action = (
+        "left out; `competition.pictures.unlisted: empty` trains on them as pictures in which "
+        "there is nothing"
+    )
+    return [Problem(found.train_path, some_of(new), problem, action)]
 
 
 # ----------------------------------------------------------------------------------- pictures

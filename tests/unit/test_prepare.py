@@ -395,6 +395,20 @@ def test_pictures_without_a_row_can_be_trained_on_as_empty_ones(tmp_path, patter
     assert list(whole.index) == [*known, *new[1:]]
 
 
+@pytest.mark.parametrize(
+    ("unlisted", "rows", "told"), [("leave_out", ROWS, 1), ("empty", ROWS + 1, 0)]
+)
+def test_pictures_that_no_row_of_masks_names_are_told(files, unlisted, rows, told):
+    files.picture("train/tr98.png", 98)
+    lines = "".join(f"tr{row},1 1\n" for row in range(ROWS))
+    files.write("train.csv", f"id,mask\n{lines}")
+    files.task = {"name": "segmentation", "options": {}}
+    files.prepare(target=["mask"], pictures={"unlisted": unlisted})
+    assert len(files.read("train")) == rows
+    listed = files.problems["problem"] == "1 picture of the training folders without a row"
+    assert listed.sum() == told
+
+
 def test_pictures_named_by_other_columns_cannot_be_told_from_their_files(tmp_path):
     (tmp_path / "train").mkdir()
     section = {
