@@ -130,6 +130,13 @@ def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
     )
 
 
+def mode_of(path: Path | str) -> str:
+    """What Pillow calls the numbers of a picture that can be read: `L`, `RGB`, `I;16`, `F`."""
+    with _open(path, None) as image:
+        # What Pillow calls `I` of a PNG has 16 bits.
+        return "I;16" if image.mode == "I" and image.format == "PNG" else image.mode
+
+
 def digest_of(pixels: np.ndarray) -> str:
     """Digest of decoded pixels and their shape."""
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)

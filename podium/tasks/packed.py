@@ -255,6 +255,10 @@ class PackedTask(Task):
         """An answer as it is compared to a target."""
         return answer
 
+    def is_decided(self, metric: Metric) -> bool:
+        """Whether a metric judges answers, and not predictions as they are."""
+        return metric.needs == "labels"
+
     def decide(self, prediction, decision):
         rows = _Opened(self)
         return column(self._each(lambda row: pack(*rows.decided(row, decision)), prediction))
@@ -267,7 +271,7 @@ class PackedTask(Task):
     def _measured(self, metric: Metric, pairs: list, decision: dict, rows: "_Opened") -> np.ndarray:
         """Measures of pairs of target and prediction, both packed."""
         # By digests: the rows themselves would be kept for as long as what is known of them.
-        decides = metric.needs == "labels"
+        decides = self.is_decided(metric)
         key = json.dumps([metric.name, metric.options, decision if decides else None], default=str)
         if len(self._measures) > self.most_measures:
             self._measures.clear()

@@ -18,6 +18,7 @@ from podium.errors import ConfigError, DataError
 from podium.geometry import tiles, views
 from podium.geometry.frames import Frames
 from podium.packed import column, pack, unpack
+from podium.tasks import base
 from podium.tasks.image_to_image import networks, pixels, tiny
 from podium.tasks.image_to_image.options import Options
 from podium.tasks.image_to_image.task import error_map
@@ -104,6 +105,49 @@ def test_grey_is_found_out_unless_said(tmp_path):
     np.testing.assert_array_equal(unpack(frame["packed"].iloc[1])[0], grey)
     frame, info = read(table, found, grey=False)
     assert unpack(frame["packed"].iloc[0])[0].shape == (24, 32, 3)
+
+
+def test_clean_pictures_of_16_bits_are_handed_in_as_such(tmp_path):
+    clean = [smooth(channels=1), smooth(channels=1, seed=1)]
+    table, found = competition(tmp_path, clean)
+    for id_, picture in zip(table.index, clean, strict=True):
+        deep = picture[:, :, 0].astype(np.uint16) * 257
+        Image.fromarray(deep).save(tmp_path / "clean" / f"{id_}.png")
+    frame, info = read(table, found)
+    assert info["bits"] == 16
+    np.testing.assert_array_equal(unpack(frame["packed"].iloc[1])[0], clean[1])
+    assert [problem for _, _, problem, _ in found.problems] == [
+        "2 of 2 clean pictures have 16 bits"
+    ]
+    task = tasks.load("image_to_image", {}, info)
+    sample = pd.DataFrame(index=table.index)
+    written = dict(task.files(task.encode(frame), {}, sample))
+    back = np.asarray(Image.open(io.BytesIO(written["clean/p0.png"])))
+    np.testing.assert_array_equal(back, clean[0][:, :, 0].astype(np.uint16) * 257)
+    Image.fromarray(clean[0][:, :, 0]).save(tmp_path / "clean/p0.png")
+    assert read(table, found)[1]["bits"] == 8
+    Image.fromarray(clean[0][:, :, 0].astype(np.float32)).save(tmp_path / "clean/p0.tif")
+    fractions = table.replace("p0.png", "p0.tif")
+    with pytest.raises(DataError, match=r"hold fractions .*p0\.tif\. Convert all"):
+        read(fractions, found)
+
+
+def test_what_is_scored_is_what_is_handed_in():
+    target, mean = smooth(8, 9), smooth(8, 9).astype(np.float16) + np.float16(0.25)
+    psnr, rows = metrics.load({"name": "psnr"}), column([pack(target)])
+    for submission, expected in (("files", 100.0), ("pixels", 10 * np.log10(255**2 / 0.25**2))):
+        task = task_of(submission=submission)
+        said = base.score(task, psnr, rows, column([pack(mean)]))
+        assert said == pytest.approx(expected, abs=0.2)
+
+
+def test_no_two_rows_have_a_file_of_one_name():
+    sample = pd.DataFrame({"clean": ["b.png", "", "x.png", "e.png", None, "../f.png", "g.png"]})
+    sample.index = list("abcdefg")
+    rows = column(pack(smooth(4, 4)) for _ in sample.index)
+    written = [name for name, _ in task_of().files(rows, {}, sample)]
+    expected = ["a", "b", "x", "d", "e", "f", "g"]
+    assert written == [f"clean/{name}.png" for name in expected]
 
 
 def test_a_wrong_size_is_an_error_that_names_both_and_repaired_on_demand(tmp_path):

@@ -17,7 +17,7 @@ from PIL import Image
 from podium.cache import scaled
 from podium.errors import ConfigError, DataError, numbered, some_of
 from podium.files import tables
-from podium.files.pictures import Folder, PictureError, read_picture
+from podium.files.pictures import Folder, PictureError, mode_of, read_picture
 from podium.files.tables import path_problem
 from podium.geometry import views
 from podium.imaging import degrade, references
@@ -60,13 +60,14 @@ class Task(PackedTask):
     def read_targets(cls, table, columns, options, sample, found):
         """See `PackedTask.read_targets`. Clean pictures must fit their rows' pictures."""
         names, folders = _names_of(table, columns, options, found)
-        clean = _read_all(names, folders, options, found)
+        clean, bits = _read_all(names, folders, options, found)
         grey = all(is_grey for _, is_grey in clean) if options.grey == "auto" else options.grey
         rows = [_packed(*one, 1 if grey else 3) for one in clean]
         paths = map(str, found.pictures["path"])
         info = {
             "names": list(columns or sample.columns[-1:]),
             "channels": 1 if grey else 3,
+            "bits": bits if grey else 8,
             "inputs": {
                 _key(row): path
                 for row, path, width in zip(rows, paths, found.pictures["width"], strict=True)
@@ -79,6 +80,11 @@ class Task(PackedTask):
     def channels(self) -> int:
         """1 where the answers are grey, else 3."""
         return self.info["channels"]
+
+    @property
+    def bits(self) -> int:
+        """Of a pixel of a clean picture as it is handed in: 8, or 16 where all of them have so."""
+        return self.info.get("bits", 8)
 
     def stratify_by(self, target, bins):
         """Quantile bin of the brightness: dark and bright pictures in every fold."""
@@ -187,6 +193,10 @@ class Task(PackedTask):
         mean = sum(w * part.astype(np.float32) for w, (part,) in zip(weights, parts, strict=True))
         return (mean.astype(np.float16),)
 
+    def is_decided(self, metric):
+        """See `PackedTask.is_decided`: files have whole levels, tables of pixels have not."""
+        return self.options.submission == "files"
+
     def decide_row(self, arrays, decision):
         return (_levels(arrays[0]),)
 
@@ -229,7 +239,7 @@ class Task(PackedTask):
                 "pictures are coloured; `task.options.grey: true` makes their mean of them"
             )
         ids, value = pixels.columns_of(sample)
-        answers = [unpack(row)[0][:, :, 0] for row in self.decide(prediction, decision)]
+        answers = [unpack(row)[0][:, :, 0] for row in prediction]
         shares = pixels.values_of(sample[ids], answers, self.options.first_pixel) / WHITE
         return sample.assign(**{value: shares * self.options.white})
 
@@ -237,7 +247,7 @@ class Task(PackedTask):
         if self.options.submission == "files":
             names = _file_names(sample, self.names[0])
             for name, row in zip(names, self.decide(prediction, decision), strict=True):
-                yield f"{self.options.folder[0]}/{name}", _as_png(unpack(row)[0])
+                yield f"{self.options.folder[0]}/{name}", _as_png(unpack(row)[0], self.bits)
 
     def read_solution(self, table, columns, found):
         if self.options.submission == "pixels":
@@ -252,7 +262,7 @@ class Task(PackedTask):
             return column(pack(picture[:, :, None]) for picture in pictures)
         columns = columns or [name for name in self.names if name in table]
         names, folders = _names_of(table, columns, self.options, found, is_solution=True)
-        clean = _read_all(names, folders, self.options, found)
+        clean, _ = _read_all(names, folders, self.options, found)
         return column(_packed(*one, self.channels) for one in clean)
 
     # -------------------------------------------------------------- explaining
@@ -492,8 +502,11 @@ def _packed(row: bytes, is_grey: bool, channels: int) -> bytes:
     return row if has == channels else pack(_with_channels(unpack(row)[0], channels))
 
 
-def _read_all(names: pd.Series, folders: list[str], options, found) -> list[tuple[bytes, bool]]:
-    """The clean pictures of `found`, of the size that its pictures ask for, and if they are grey.
+def _read_all(
+    names: pd.Series, folders: list[str], options, found
+) -> tuple[list[tuple[bytes, bool]], int]:
+    """The clean pictures of `found`, of the size that its pictures ask for, and if they are grey;
+    and the bits of their numbers, 8 or 16.
 
     They are packed, grey ones (H, W, 1), others (H, W, 3): whole, they may not fit into memory.
     """
@@ -549,7 +562,32 @@ def _read_all(names: pd.Series, folders: list[str], options, found) -> list[tupl
         hint = "\n`task.options.repair: true` resizes them." if resizable else ""
         raise DataError(_listed(found.table, problems) + hint)
     targets.note_unnamed(used, found, options.pattern)
-    return [(packed, is_grey) for packed, is_grey, _ in done]
+    bits = _bits_of([found.root / path for path in used], found)
+    return [(packed, is_grey) for packed, is_grey, _ in done], bits
+
+
+def _bits_of(paths: list[Path], found) -> int:
+    """Bits of clean pictures' numbers, 8 or 16; DataError for other numbers than these."""
+    modes = [mode_of(path) for path in paths]
+    other = [str(path) for path, mode in zip(paths, modes, strict=True) if mode in ("I", "F")]
+    if other:
+        raise DataError(
+            f"{found.table}: {len(other)} clean pictures hold fractions or numbers of 32 bits, "
+            f"which have no common white: {some_of(sorted(other), 3)}. Convert all to 8 or 16 "
+            "bits, by one scale"
+        )
+    deep = [path.name for path, mode in zip(paths, modes, strict=True) if mode.startswith("I;16")]
+    if deep:
+        problem = f"{len(deep)} of {len(paths)} clean pictures have 16 bits"
+        action = "learned and scored in 8 bits"
+        if len(deep) == len(paths):
+            action += ", handed in as 16 bits of the same 256 levels"
+        found.problems.append((found.table, some_of(sorted(deep), 3), problem, action))
+    clear = [p.name for p, mode in zip(paths, modes, strict=True) if mode in ("RGBA", "LA", "PA")]
+    if clear:
+        problem = f"{len(clear)} clean pictures have a channel of transparency"
+        found.problems.append((found.table, some_of(sorted(clear), 3), problem, "laid over white"))
+    return 16 if deep and len(deep) == len(paths) else 8
 
 
 def _listed(table: str, problems: list[str]) -> str:
@@ -566,16 +604,17 @@ def _file_names(sample: pd.DataFrame, column: str) -> list[str]:
     if column not in sample.columns:
         return [f"{id_}.png" for id_ in sample.index]
     given = sample[column].fillna("").astype(str)
-    is_own = given.str.lower().str.endswith(".png") & ~given.duplicated(keep=False)
-    return [
-        name if own and not path_problem(name) else f"{id_}.png"
-        for (id_, name), own in zip(given.items(), is_own, strict=True)
-    ]
+    of_ids = pd.Series([f"{id_}.png" for id_ in sample.index], index=given.index)
+    is_own = given.str.lower().str.endswith(".png") & ~given.map(path_problem).astype(bool)
+    while (again := is_own & given.where(is_own, of_ids).duplicated(keep=False)).any():
+        is_own &= ~again
+    return given.where(is_own, of_ids).tolist()
 
 
-def _as_png(picture: np.ndarray) -> bytes:
+def _as_png(picture: np.ndarray, bits: int = 8) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file, "PNG")
+    levels = picture[:, :, 0] if picture.shape[2] == 1 else picture
+    Image.fromarray(levels * np.uint16(257) if bits == 16 else levels).save(file, "PNG")
     return file.getvalue()
 
 
