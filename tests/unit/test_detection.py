@@ -394,6 +394,15 @@ def test_two_columns_may_be_that_of_the_class(task):
         task.submission(prediction, {}, metrics.load({"name": "map50"}), sample)
 
 
+@pytest.mark.parametrize(("label", "told"), [("cat", 0), ("14", 1), ("none", 0), ("Cat", 1)])
+def test_classes_of_the_sample_that_nobody_knows_are_listed(task, label, told):
+    options = task.options.model_copy(update={"nothing": ["none"]})
+    sample = pd.DataFrame({"PredictionString": f"{label} 1 0 0 1 1"}, pd.Index(["p0"], name="id"))
+    seen = found_of((90, 90))
+    type(task).check_sample(sample, options, seen, task.info)
+    assert [each[1] for each in seen.problems] == [label] * told
+
+
 def test_samples_of_every_kind_are_rehearsed(task, tmp_path):
     form = {"id": "id", "separator": None, "encoding": "utf-8"}
     plain = tasks.load("detection", {}, task.info | {"names": ["cat", "dog"]})

@@ -344,6 +344,25 @@ class Task(PackedTask):
                 )
         return sample
 
+    @classmethod
+    def check_sample(cls, sample, options, found, info):
+        """See `base.Task.check_sample`: classes that nobody knows are listed."""
+        try:
+            said, name = _said_labels(sample, options)
+        except DataError:  # which the rehearsal tells
+            return
+        called = coco.called(info["names"], info["coco"].get("category_ids"), said, name)
+        none = options.submission_nothing
+        known = {*called.values(), "", none, *options.nothing}
+        known |= set(boxes.labels_in(none, options.submission))
+        strange = [label for label in dict.fromkeys(said) if label not in known]
+        if strange:
+            problem = "classes of the sample submission that are none of the training boxes'"
+            action = (
+                f"answered with {some_of(list(called.values()))}: are these the names it wants?"
+            )
+            found.problems.append((found.table, some_of(strange), problem, action))
+
     def handed_in(self, prediction, pictures):
         """Boxes in pixels, or in shares of their pictures' sides."""
         if not self.options.hands_in_shares:
