@@ -19,6 +19,8 @@ PACKAGES = (
     "torch", "torchvision",
 )  # fmt: skip
 
+#: Where the code is.
+CODE = ("podium", "rules", "scripts")
 _ROOT = Path(__file__).parents[1]
 
 
@@ -30,6 +32,7 @@ def collect(
     beside: Mapping[str, str],
     left_out: Sequence[str],
     files: Sequence[str],
+    own: Sequence[str],
     pictures: Mapping[str, str],
     fingerprint: str,
     trained: Sequence[str],
@@ -40,6 +43,7 @@ def collect(
         beside: SHA-256 of the files that are handed in with the submission, by their paths beside
             it.
         files: the competition's tables.
+        own: files of the user's own: networks, weights, the metric.
         pictures: part to the manifest (`train.parquet`, `test.parquet`) of its pictures.
         fingerprint: of the fold map.
         trained: every `model.json` that training wrote.
@@ -47,11 +51,12 @@ def collect(
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "podium": podium.__version__,
-        "git": git_state(),
+        "git": git_state(own),
         "code": code_digests(config["task"]["name"]),
         "config": config,
         "data": {
             "files": {str(path): digest_of_file(path) for path in sorted(set(files))},
+            "own": {str(path): digest_of_file(path) for path in sorted(set(own))},
             "pictures": {part: digest_of_pictures(path) for part, path in pictures.items()},
         },
         "folds": fingerprint,
@@ -104,13 +109,19 @@ def code_digests(task: str) -> dict[str, str]:
     return {path.stem: code_of(path.stem, task) for path in sorted(_ROOT.glob("scripts/*.py"))}
 
 
-def git_state() -> dict | None:
-    """Commit, and whether tracked files differ from it; None where there is no repository."""
+def git_state(own: Sequence[str] = ()) -> dict | None:
+    """Commit, and whether what ran differs from it: tracked files that were changed, new ones of
+    the library, and `own` files in the repository; None where there is none.
+    """
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return None
     changed = _git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": bool(changed)}
+    new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
+    inside = [path for path in map(Path.resolve, map(Path, own)) if _ROOT in path.parents]
+    inside = [str(path) for path in inside if "site-packages" not in path.parts]
+    is_whole = not inside or _git("ls-files", "--error-unmatch", "--", *inside) is not None
+    return {"commit": commit, "dirty": bool(changed or new or not is_whole)}
 
 
 def _git(*arguments: str) -> str | None:

@@ -60,6 +60,7 @@ def write_submission(
     folds: str,
     sample: str,
     files: Sequence[str],
+    own: Sequence[str],
     trained: Sequence[str],
     config: dict,
     outputs: Mapping[str, str],
@@ -74,6 +75,7 @@ def write_submission(
         folds: `folds.json`.
         sample: the sample submission.
         files: tables of the competition, whose digests are recorded.
+        own: files of the user's own behind it, likewise.
         trained: every `model.json` that training wrote.
         config: the validated config, as far as it can change a result.
         outputs: paths `submission` and `manifest`.
@@ -119,6 +121,7 @@ def write_submission(
         beside=beside,
         left_out=lost,
         files=[*files, sample],
+        own=own,
         pictures={"train": train, "test": test},
         fingerprint=fingerprint,
         trained=trained,

@@ -291,6 +291,13 @@ class Run:
         files = zoo.files_of(self.config.models[wildcards.model])
         return list(dict.fromkeys([*files, *self.own_metric]))
 
+    @property
+    def own_of_submitted(self) -> list[str]:
+        """Files of the user's own behind a submission."""
+        models = [self.config.models[name] for name in self.submitted_models]
+        files = [file for model in models for file in zoo.files_of(model)]
+        return list(dict.fromkeys([*files, *self.own_metric]))
+
     def own_backbone(self, wildcards) -> list[str]:
         """Files of the user's own that a frozen backbone is made of."""
         return zoo.files_of(self.config.models[self._first_with(wildcards.backbone)])

@@ -2,7 +2,7 @@ rule write_submission:
     input:
         blend="<results>/blend/blend.json",
         predictions="<results>/blend/test.parquet",
-        own=run.own_metric,
+        own=run.own_of_submitted,
         train="<results>/prepare/train.parquet",
         test="<results>/prepare/test.parquet",
         target="<results>/prepare/target.json",

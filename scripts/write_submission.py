@@ -15,6 +15,7 @@ with open_job(snakemake) as job:
         folds=snakemake.input.folds,
         sample=snakemake.input.sample,
         files=list(snakemake.input.tables),
+        own=list(snakemake.input.own),
         trained=list(snakemake.input.trained),
         config=snakemake.params.config,
         outputs=dict(snakemake.output.items()),

@@ -984,7 +984,7 @@ def _reproduce(sources: Sources) -> str:
     if commit:
         steps.append(f"git checkout {commit}")
     if git.get("dirty"):
-        steps.append("# careful: the code had changes that were not committed")
+        steps.append("# careful: the code was in part in no commit")
     steps += [
         f"{config} > again.json",
         "python3 bootstrap.py snakemake --cores all --configfile again.json",

@@ -1,6 +1,7 @@
 """The submission: filled, checked against the sample, written reproducibly, with its manifest."""
 
 import json
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -158,6 +159,7 @@ def _write(folder, **changed):
         "folds": str(folder / "folds.json"),
         "sample": str(folder / "sample.csv"),
         "files": [str(folder / "sample.csv")],
+        "own": [str(folder / "target.json")],
         "trained": [str(folder / "model.json")],
         "config": config,
         "outputs": {
@@ -176,8 +178,34 @@ def test_unreadable_rows_keep_the_samples_value(competition):
     assert (out / "submission.csv").read_text() == expected
     content = json.loads((out / "manifest.json").read_text())
     assert content["submission"]["left_out"] == ["c"]
+    own = str(competition / "target.json")
+    assert content["data"]["own"] == {own: provenance.digest_of_file(own)}
     assert content["submission"]["sha256"] == provenance.digest_of_file(out / "submission.csv")
     assert not list(out.glob("*.partial"))
+
+
+def test_code_that_no_commit_has_is_told(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True)
+
+    (tmp_path / "podium").mkdir()
+    for name in ("podium/a.py", "nets.py", "notes.txt"):
+        (tmp_path / name).touch()
+    git("init")
+    git("add", "podium/a.py")
+    git("commit", "-m", "one")
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path.resolve())
+    installed = tmp_path / ".venv/lib/site-packages/nets.py"
+    assert not provenance.git_state([str(installed), "/elsewhere/nets.py"])["dirty"]
+    assert provenance.git_state([str(tmp_path / "nets.py")])["dirty"]
+    (tmp_path / "podium/b.py").touch()
+    assert provenance.git_state()["dirty"]
+    git("add", "podium/b.py", "nets.py")
+    git("commit", "-m", "two")
+    assert not provenance.git_state([str(tmp_path / "nets.py")])["dirty"]
+    (tmp_path / "podium/b.py").write_text("changed = True")
+    assert provenance.git_state()["dirty"]
 
 
 def test_files_beside_the_submission_are_in_the_manifest(competition, monkeypatch):
