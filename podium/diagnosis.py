@@ -7,11 +7,15 @@ mixed) pictures: it may well lie above the validation loss, so the gap between t
 by itself, and no verdict rests on it alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
+#: Keys of a model that hold it back from learning rows by heart.
+REGULARISERS = (
+    "augment", "mix.mixup", "mix.mosaic", "optimizer.weight_decay", "head.dropout", "drop_path",
+)  # fmt: skip
 #: Fewer epochs than this have no shape.
 FEWEST = 3
 #: Share of its whole fall that the validation loss may rise again before it counts.
@@ -22,7 +26,13 @@ STILL_FALLING = 0.1
 LEAST_FALL = 0.05
 
 
-def diagnose(histories: Sequence[pd.DataFrame], sign: int, model: str, select: str) -> dict:
+def diagnose(
+    histories: Sequence[pd.DataFrame],
+    sign: int,
+    model: str,
+    select: str,
+    useless: Collection[str] = (),
+) -> dict:
     """`verdict` and `selection_gain` of a model's histories.
 
     Args:
@@ -30,12 +40,13 @@ def diagnose(histories: Sequence[pd.DataFrame], sign: int, model: str, select: s
         sign: +1 where a higher score is better, -1 where a lower one is.
         model: its name in the config, to name keys by.
         select: `last` or `best`: whose weights were kept.
+        useless: keys of the model that its task has no use for.
     """
     usable = [history for history in histories if len(history)]
     if not usable:
         return {"verdict": None, "selection_gain": None, "select": select}
     return {
-        "verdict": verdict(averaged(usable), sign, f"models.{model}"),
+        "verdict": verdict(averaged(usable), sign, f"models.{model}", useless),
         "selection_gain": selection_gain(usable, sign),
         "select": select,
     }
@@ -64,7 +75,7 @@ def selection_gain(histories: Sequence[pd.DataFrame], sign: int) -> float | None
     return float(np.mean(gains)) if gains else None
 
 
-def verdict(curve: pd.DataFrame, sign: int, key: str) -> dict:
+def verdict(curve: pd.DataFrame, sign: int, key: str, useless: Collection[str] = ()) -> dict:
     """What a mean curve says: `{"name", "text", "by"}`.
 
     `name` is `too few epochs`, `underfitting`, `overfitting` or `fine`; `by` the number behind
@@ -72,6 +83,7 @@ def verdict(curve: pd.DataFrame, sign: int, key: str) -> dict:
 
     Args:
         key: the model's path in the config.
+        useless: see `diagnose`.
     """
     valid = curve["valid_loss"].dropna().to_numpy(dtype=float)
     train = curve["train_loss"].dropna().to_numpy(dtype=float)
@@ -89,9 +101,9 @@ def verdict(curve: pd.DataFrame, sign: int, key: str) -> dict:
     tail = max(1, len(valid) // 5)
     still = _share(valid[-1 - tail] - valid[-1], fall)
     if learnt < LEAST_FALL and _share(fall, abs(valid[0])) < LEAST_FALL:
-        return _underfitting(learnt, len(valid), key)
+        return _underfitting(learnt, len(valid), key, useless)
     if best < len(valid) - 1 and rise > RISE and train[-1] <= train[best]:
-        return _overfitting(curve, rise, best, sign, key)
+        return _overfitting(curve, rise, best, sign, key, useless)
     if still > STILL_FALLING and best >= len(valid) - 2:
         return {
             "name": "too few epochs",
@@ -109,19 +121,26 @@ def verdict(curve: pd.DataFrame, sign: int, key: str) -> dict:
     }
 
 
-def _underfitting(learnt: float, epochs: int, key: str) -> dict:
+def _underfitting(learnt: float, epochs: int, key: str, useless: Collection[str]) -> dict:
+    less = _named(key, REGULARISERS, useless)
     return {
         "name": "underfitting",
         "text": f"The training loss fell by only {learnt:.1%} in {_epochs(epochs)}, and the "
         f"validation loss hardly more. Try another learning rate ({key}.optimizer.lr, ten times "
         f"up and down), let more of the network learn ({key}.freeze), use less regularisation "
-        f"({key}.augment, {key}.mix, {key}.drop_path, {key}.optimizer.weight_decay) or a larger "
-        f"{key}.backbone. A head that starts from {key}.head.init: probe has little left to learn.",
+        f"({less}) or a larger {key}.backbone."
+        + (
+            ""
+            if "head.init" in useless
+            else f" A head that starts from {key}.head.init: probe has little left to learn."
+        ),
         "by": learnt,
     }
 
 
-def _overfitting(curve: pd.DataFrame, rise: float, best: int, sign: int, key: str) -> dict:
+def _overfitting(
+    curve: pd.DataFrame, rise: float, best: int, sign: int, key: str, useless: Collection[str]
+) -> dict:
     epoch = curve.index[best]
     scores = sign * curve["valid_score"].to_numpy(dtype=float)
     held = np.isfinite(scores[[best, -1]]).all() and scores[-1] >= scores[best]
@@ -130,16 +149,21 @@ def _overfitting(curve: pd.DataFrame, rise: float, best: int, sign: int, key: st
         "had fallen, while the training loss went on falling. "
     )
     if held:
-        text += (
-            "The score did not suffer: the model only grows too sure of itself "
-            f"({key}.loss.label_smoothing helps, and matters where probabilities are scored). "
+        text += "The score did not suffer: the model only grows too sure of itself" + (
+            ". "
+            if "loss.label_smoothing" in useless
+            else f" ({key}.loss.label_smoothing helps, and matters where probabilities are "
+            "scored). "
         )
     text += (
-        f"Stop earlier ({key}.epochs, {key}.early_stopping), or regularise more: {key}.augment, "
-        f"{key}.mix.mixup, {key}.optimizer.weight_decay, {key}.head.dropout, {key}.drop_path, or "
-        f"a frozen part ({key}.freeze)."
+        f"Stop earlier ({key}.epochs, {key}.early_stopping), or regularise more: "
+        f"{_named(key, REGULARISERS, useless)}, or a frozen part ({key}.freeze)."
     )
     return {"name": "overfitting", "text": text, "by": rise}
+
+
+def _named(key: str, names: Sequence[str], useless: Collection[str]) -> str:
+    return ", ".join(f"{key}.{name}" for name in names if name not in useless)
 
 
 def _share(part: float, whole: float) -> float:

@@ -37,6 +37,7 @@ import pandas as pd
 from podium import diagnosis, manifest, metrics, oof, tasks
 from podium.blending.crossfit import CrossFit, Decider, Problem, alone, scores_by
 from podium.bootstrap import Bootstrap
+from podium.config.model import Model
 from podium.errors import PodiumError
 from podium.metrics import Metric, score_or_nan
 from podium.tasks.base import KINDS
@@ -105,7 +106,8 @@ def score_oof(
     }
     curves = [pd.read_csv(path) for path in histories]
     select = "best" if settings["early_stopping"] else settings["select"]
-    result |= diagnosis.diagnose(curves, decider.metric.sign, model, select)
+    useless = tasks.useless_keys(task["name"], Model.model_validate(settings))
+    result |= diagnosis.diagnose(curves, decider.metric.sign, model, select, useless)
     labelled = chosen_task.example_labels(target_table)
     result["mistakes"] = worst(chosen_task, rows, judged, labels, labelled, kind, names)
     folder = Path(outputs["figures"])

@@ -322,13 +322,13 @@ def _advice(result: dict) -> str | None:
     if len(used) < 2 or not enough:
         return None
     sizes = {model: result["alone"][model]["parameters"] for model in enough}
+    sign = 1 if result["direction"] == "maximize" else -1
+    by_score = sorted(enough, key=lambda name: -sign * (result["alone"][name]["score"] or 0))
     if all(size is not None for size in sizes.values()):
-        model = min(enough, key=lambda name: (sizes[name], name))
+        model = min(by_score, key=sizes.get)  # of equal ones the first
         size = f" ({sizes[model] / 1e6:.1f} million parameters)"
     else:
-        sign = 1 if result["direction"] == "maximize" else -1
-        model = max(enough, key=lambda name: sign * (result["alone"][name]["score"] or 0))
-        size = ""
+        model, size = by_score[0], ""
     found = result["alone"][model]
     low, high = found["behind"]["interval"]
     return (

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from podium.networks import zoo
 from podium.report import charts, wording
@@ -669,7 +670,16 @@ def _model(model: ModelSource, album: Album, config: dict) -> dict:
         "kind": {"fine": "good", "overfitting": "bad", "underfitting": "bad"}.get(
             verdict.get("name"), "fair"
         ),
-        "selection": f"{_selection(scored)} {_first_stage(model.name, config)}".strip(),
+        "selection": " ".join(
+            filter(
+                None,
+                (
+                    _selection(scored),
+                    _first_stage(model.name, config),
+                    _views_that_cost(model, config),
+                ),
+            )
+        ),
         "secondary": [
             (wording.plain_name(name), score(value))
             for name, value in (scored.get("secondary") or {}).items()
@@ -724,6 +734,40 @@ def _first_stage(name: str, config: dict) -> str:
                 "same folds' scores: that flatters this score too, nobody knows by how much."
             )
     return ""
+
+
+def _views_that_cost(model: ModelSource, config: dict) -> str:
+    """Whether the test-time views seem to make a model's predictions worse.
+
+    They do where each fold's kept weights scored better without, and by more than the score's
+    interval is wide to either side.
+    """
+    views, scored = (config.get("tta") or {}).get("views") or [], model.score
+    low, high = _ends(scored.get("interval"))
+    if views in ([], ["identity"]) or not is_number(low):
+        return ""
+    sign = -1 if scored.get("direction") == "minimize" else 1
+    plain: dict[int, list[float]] = {}
+    for history in model.histories:
+        scores = [value for value in history.columns.get("valid_score", []) if is_number(value)]
+        if scores:
+            best = max(scores, key=lambda value: sign * value)
+            kept = best if scored.get("select") == "best" else scores[-1]
+            plain.setdefault(history.fold, []).append(kept)
+    pairs = [
+        (fmean(plain[each["fold"]]), each["score"])
+        for each in scored.get("folds") or []
+        if each.get("fold") in plain and is_number(each.get("score"))
+    ]
+    lost = [sign * (without - with_them) for without, with_them in pairs]
+    if not lost or min(lost) <= 0 or fmean(lost) <= (high - low) / 2:
+        return ""
+    without, with_them = (fmean(values) for values in zip(*pairs, strict=True))
+    return (
+        f"Without test-time views these weights scored {score(without)} on average, with them "
+        f"{score(with_them)}, and worse in every fold: the views cost more than they give. Take "
+        "fewer (tta.views), or teach the network to see pictures so (augment)."
+    )
 
 
 def _per_class(lines: Sequence[Mapping]) -> Grid | None:

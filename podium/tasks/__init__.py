@@ -106,11 +106,35 @@ def option_problems(config) -> list[str]:
 
 
 def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]) -> list[str]:
-    """Keys of a model that the task has no use for.
+    """What is wrong with keys of a model that the task has no use for.
 
     Args:
         columns: `competition.tabular`.
     """
+    known = traits.approaches
+    if model.approach is not None and model.approach not in known:
+        return [
+            f"{where}.approach: found {model.approach!r}, but {task} has "
+            + (
+                f"{' and '.join(known)}{did_you_mean(model.approach, known)}"
+                if known
+                else "one only"
+            )
+        ]
+    return [
+        f"{where}.{key}: found {value!r}, expected {plain!r}: {why}"
+        for key, value, plain, why in _useless_keys(task, traits, model, columns)
+        if value != plain
+    ]
+
+
+def useless_keys(task: str, model) -> set[str]:
+    """Keys of a model that the task has no use for, such as `mix.mixup`."""
+    return {key for key, *_ in _useless_keys(task, traits(task), model, [])}
+
+
+def _useless_keys(task: str, traits: Traits, model, columns: list[str]) -> list[tuple]:
+    """Keys that the task has no use for, their values, those that they must have, and why."""
     asked, approach = [], traits.approach_of(model)
     if not traits.has_classes:
         why = f"{task} has no classes to balance"
@@ -164,18 +188,4 @@ def _unfit_keys(where: str, task: str, traits: Traits, model, columns: list[str]
         if columns:
             why = "its network looks at pictures only; take the columns out of competition.tabular"
             asked.append(("tabular", model.tabular, False, why))
-    known = traits.approaches
-    if model.approach is not None and model.approach not in known:
-        return [
-            f"{where}.approach: found {model.approach!r}, but {task} has "
-            + (
-                f"{' and '.join(known)}{did_you_mean(model.approach, known)}"
-                if known
-                else "one only"
-            )
-        ]
-    return [
-        f"{where}.{key}: found {value!r}, expected {plain!r}: {why}"
-        for key, value, plain, why in asked
-        if value != plain
-    ]
+    return asked

@@ -1,6 +1,7 @@
 """Blending: cross-fitting is honest, methods find what is there, the simplest sufficient wins."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -87,6 +88,16 @@ def _skilled(seed=0, rows=600, noises=(1.0, 1.0, 3.0)):
     target = rng.integers(0, 2, rows)
     seen = [1 / (1 + np.exp(-(2 * target - 1 + rng.normal(0, n, rows)))) for n in noises]
     return target, np.array(seen)
+
+
+def test_of_equally_good_models_the_best_single_one_has_the_better_honest_score():
+    target, seen = _skilled(noises=(1.0, 1.0, 1.0))
+    problem, folds = _problem(target, seen), _folds(target)
+    fits = [replace(fit, in_sample=0.8) for fit in alone(problem, folds)]
+    for scores, best in (([0.7, 0.75, 0.7], 1), ([0.7, np.nan, 0.75], 2), ([0.7] * 3, 0)):
+        given = [replace(fit, score=score) for fit, score in zip(fits, scores, strict=True)]
+        chosen = blending.load(blending.SINGLE).best_of(given, problem, folds)
+        assert chosen.parameters["model"] == best
 
 
 # ------------------------------------------------------------------------------- honesty

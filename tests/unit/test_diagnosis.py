@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from podium import tasks
+from podium.config.model import Model
 from podium.diagnosis import averaged, diagnose, selection_gain, verdict
 
 
@@ -82,3 +84,20 @@ def test_trainings_that_stopped_early_do_not_bend_the_mean_curve():
     long = _history(np.ones(10), np.full(10, 5.0))
     short = _history(np.ones(3), np.ones(3))
     assert len(averaged([short, short, long])) == 3
+
+
+def test_no_key_is_advised_that_the_task_has_no_use_for():
+    curve = pd.DataFrame(
+        {"train_loss": [1.0, 0.6, 0.3, 0.1], "valid_loss": [1.0, 0.7, 0.9, 1.2]},
+        index=pd.Index([1, 2, 3, 4], name="epoch"),
+    )
+    curve["valid_score"] = 0.5
+    for useless in ((), ("mix.mixup", "loss.label_smoothing", "head.dropout")):
+        told = verdict(curve, 1, "models.a", useless)
+        assert told["name"] == "overfitting"
+        for key in ("mix.mixup", "loss.label_smoothing", "head.dropout"):
+            assert (f"models.a.{key}" in told["text"]) == (key not in useless)
+        assert "models.a.augment, " in told["text"]
+    model = Model(backbone="resnet18")
+    assert "mix.mixup" in tasks.useless_keys("keypoints", model)
+    assert "mix.mixup" not in tasks.useless_keys("classification", model)

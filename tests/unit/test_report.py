@@ -9,12 +9,13 @@ import struct
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from podium.report import charts, images, render, sources, wording
 from podium.report.charts import Dot
-from podium.report.sections import _first_stage
+from podium.report.sections import _first_stage, _views_that_cost
 
 NASTY = "<script>alert('x')</script>"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -589,3 +590,34 @@ def test_a_second_stage_inherits_what_the_first_chose_by_its_scores():
     assert not any(_first_stage(name, {"models": models}) for name in models)
     named_so = {"hub": {"weights": "hub", "select": "best"}}
     assert not _first_stage("hub", {"models": named_so})
+
+
+@pytest.mark.parametrize(
+    ("with_views", "direction", "views", "said"),
+    [
+        ([5.8, 6.0], "minimize", ["identity", "hflip"], True),
+        ([5.8, 6.0], "minimize", ["dihedral"], True),
+        ([5.8, 6.0], "minimize", ["identity"], False),
+        ([5.8, 3.8], "minimize", ["dihedral"], False),  # not in every fold
+        ([4.0, 4.1], "minimize", ["dihedral"], False),  # within the noise
+        ([3.0, 3.1], "minimize", ["dihedral"], False),
+        ([3.0, 3.1], "maximize", ["dihedral"], True),
+    ],
+)
+def test_views_that_cost_more_than_they_give_are_told(with_views, direction, views, said):
+    histories = [
+        sources.History(fold, 0, {"valid_score": [9.0, 3.9 + fold / 10, None]}) for fold in (0, 1)
+    ]
+    scored = {
+        "score": fmean(with_views),
+        "interval": [fmean(with_views) - 0.2, fmean(with_views) + 0.2],
+        "direction": direction,
+        "select": "last",
+        "folds": [{"fold": fold, "score": score} for fold, score in enumerate(with_views)],
+    }
+    model = sources.ModelSource("heat", {}, {}, scored, {}, [], histories, Path())
+    text = _views_that_cost(model, {"tta": {"views": views}})
+    assert bool(text) == said
+    if said:
+        assert "scored 3.95" in text
+        assert f"with them {fmean(with_views):.2f}" in text

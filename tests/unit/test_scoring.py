@@ -185,7 +185,7 @@ class Competition:
             model=model,
             oof_parts=self.parts[model]["oof"],
             histories=self.histories,
-            settings={"early_stopping": None, "select": "last"},
+            settings={"backbone": "resnet18", "early_stopping": None, "select": "last"},
             outputs=outputs,
             **self.common(),
         )

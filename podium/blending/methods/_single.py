@@ -24,11 +24,17 @@ def best_of(alone: Sequence[CrossFit], problem: Problem, folds: np.ndarray) -> C
     if len(alone) == 1:
         best, of_folds = 0, dict.fromkeys(alone[0].fold_decisions, 0)
     else:
-        best = _best([problem.metric.sign * each.in_sample for each in alone])
+        best = _best(
+            # Of equal ones the model whose honest score is better.
+            [
+                (problem.metric.sign * each.in_sample, problem.metric.sign * each.score)
+                for each in alone
+            ]
+        )
         of_folds = {
             fold: _best(
                 [
-                    _score(problem, model, folds != fold, each.fold_decisions[fold])
+                    (_score(problem, model, folds != fold, each.fold_decisions[fold]),)
                     for model, each in enumerate(alone)
                 ]
             )
@@ -57,9 +63,10 @@ def _score(problem: Problem, model: int, rows: np.ndarray, decision: dict) -> fl
     return problem.metric.sign * score_or_nan(problem.metric, target, scored)
 
 
-def _best(scores: Sequence[float]) -> int:
-    """The place of the largest; what is not defined is never better."""
-    return int(np.argmax([score if np.isfinite(score) else -np.inf for score in scores]))
+def _best(scores: Sequence[tuple[float, ...]]) -> int:
+    """The place of the first of the largest; what is not defined is never better."""
+    known = [tuple(s if np.isfinite(s) else -np.inf for s in each) for each in scores]
+    return known.index(max(known))
 
 
 def _parameters(model: int, count: int) -> dict:
