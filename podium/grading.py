@@ -12,6 +12,7 @@ errors of both samples together), `expected` (whether that is within what chance
 """
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import pandas as pd
@@ -61,6 +62,7 @@ def grade(
         table = pd.DataFrame(index=tested.index)
     else:
         raw = tables.read_table(solution, competition["separator"], competition["encoding"])
+        raw = raw.drop(columns=_parts_of_the_board(raw, competition["target"]))
         index = chosen_task.index_solution
         id_column = tables.id_column_of(raw, competition["id"])
         table = index(raw, solution, id_column, chosen_task.options)
@@ -115,6 +117,17 @@ def grade(
         job.spool.describe(result["sentence"])
         job.spool.artifact(out, "grade")
     return result
+
+
+def _parts_of_the_board(solution: pd.DataFrame, target: Sequence[str]) -> list[str]:
+    """Kaggle's column that says whether a row is of the public or the private board."""
+    return [
+        name
+        for name in solution.columns
+        if name.lower() == "usage"
+        and name not in target
+        and set(solution[name].dropna().str.lower()) <= {"public", "private", "ignored"}
+    ]
 
 
 def judge(

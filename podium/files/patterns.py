@@ -85,14 +85,22 @@ def columns_of(pattern: str, key: str = PICTURES) -> list[str]:
     return list(dict.fromkeys(piece.column for piece in pieces(pattern, key) if piece.column))
 
 
-def check_known(names: Sequence[str], key: str, table: "pd.DataFrame", path: Path | str) -> None:
+def check_known(
+    names: Sequence[str], key: str, table: "pd.DataFrame", path: Path | str, id_column: str = "id"
+) -> None:
     """DataError for columns that a key of the config names and the table does not have."""
-    known = [str(column) for column in table.columns]
+    known = [id_column, *map(str, table.columns)]
     missing = [f"{name!r}{did_you_mean(name, known)}" for name in names if name not in known]
-    if missing:
+    if not missing:
+        return
+    if len(known) > 1:
         raise DataError(
             f"{key}: {path} has no column {', '.join(missing)}; it has {some_of(known, 20)}"
         )
+    raise DataError(
+        f"{key}: of {path} nothing but the ids is known, no column {', '.join(missing)}; write "
+        "{id}, or make columns of the ids' parts by competition.id_parts"
+    )
 
 
 def filled(
@@ -109,7 +117,7 @@ def filled(
     """
     parts, columns = pieces(pattern, key), columns_of(pattern, key)
     own = [column for column in columns if column not in (id_column, "id")]
-    check_known(own, f"{key} {pattern!r}", table, path)
+    check_known(own, f"{key} {pattern!r}", table, path, id_column)
     values = {column: table[column].to_numpy() for column in own}
     names: list = []
     for row, id_ in enumerate(table.index):

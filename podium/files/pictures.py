@@ -458,7 +458,7 @@ def names_in(table: pd.DataFrame, path: Path | str, pictures: dict, id_column: s
     """
     if pictures["columns"]:
         own = [name for name in pictures["columns"] if name != id_column]  # the id is the index
-        patterns.check_known(own, "competition.pictures.columns", table, path)
+        patterns.check_known(own, "competition.pictures.columns", table, path, id_column)
         ids = {id_column: table.index.to_numpy(dtype=object)}
         names = table[own].assign(**ids)[pictures["columns"]]
     elif pictures["pattern"]:

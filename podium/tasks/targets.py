@@ -20,9 +20,9 @@ def check_columns(
     missing = [name for name in columns if name not in table.columns]
     if missing:
         hints = [f"{name!r}{did_you_mean(name, table.columns)}" for name in missing]
+        has = some_of(list(table.columns), 12) if len(table.columns) else "none"
         raise DataError(
-            f"{key}: the table has no column {', '.join(hints)}; it has "
-            f"{some_of(list(table.columns), 12)}"
+            f"{key}: the table has no column {', '.join(hints)}; beside the ids it has {has}"
         )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium import manifest, metrics, predictions
+from podium import grading, manifest, metrics, predictions
 from podium.errors import DataError
 from podium.grading import grade, judge
 
@@ -106,3 +106,18 @@ def test_a_solution_that_lacks_a_row(tmp_path):
 def test_a_wrong_solution_is_named(tmp_path):
     with pytest.raises(DataError, match=r"competition\.solution: .*solution\.csv: .*found 'odd'"):
         _graded(tmp_path, lambda lines: ["t0,odd", *lines[1:]])
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "dropped"),
+    [
+        ("Usage", ["Public", "Private"], True),
+        ("usage", ["Ignored", None], True),
+        ("Usage", ["Public", "daily"], False),
+        ("part", ["Public", "Private"], False),
+        ("label", ["Public", "Private"], False),
+    ],
+)
+def test_kaggles_column_of_boards_is_no_answer(name, cells, dropped):
+    table = pd.DataFrame({"id": ["a", "b"], name: cells}, dtype=object)
+    assert grading._parts_of_the_board(table, ["label"]) == [name] * dropped

@@ -71,7 +71,7 @@ class Long:
         submission.write_submission(
             self.out / "blend.json", self.out / "pred.parquet", self.out / "train.parquet",
             self.out / "test.parquet", self.out / "target.json", self.out / "folds.json",
-            self.root / "sample_submission.csv", [], [], self.config, outputs,
+            self.root / "sample_submission.csv", [], [], [], self.config, outputs,
         )  # fmt: skip
         return pd.read_csv(outputs["submission"], dtype=str, keep_default_na=False)
 
