@@ -653,11 +653,31 @@ def check_pictures(
             "Mend or remove them, or go on without them with "
             "`competition.pictures.unreadable: leave_out`."
         )
-    advice = "\n".join(filter(None, [advice, advice_on_ids]))
+    zeros = _lost_zeros(parts, competition) if too_many else ""
+    advice = "\n".join(filter(None, [advice, zeros, advice_on_ids]))
     rows = "row has a picture" if len(listed) == 1 else "rows have pictures"
     raise DataError(
         f"{len(listed):,} {rows} that cannot be read:\n{first}{rest}\n{advice}\n"
         f"The whole list: {stopped}"
+    )
+
+
+def _lost_zeros(parts: dict[str, pd.DataFrame], competition: dict) -> str:
+    """A hint where pictures are called as ids with zeros before them, as `0007.png`; else ''."""
+    section = competition["pictures"]
+    bad = [str(id_) for part in parts.values() for id_ in part.index[part["problem"] != ""]]
+    ids = {id_ for id_ in bad if id_.isdecimal()}
+    folders = [f"{competition['root']}/{name}" for name in (*section["train"], *section["test"])]
+    files = [Path(file) for folder in folders for file in pictures.Folder(folder).pictures()]
+    padded = [file for file in files if file.stem.isdecimal() and file.stem[0] == "0"]
+    known = [file for file in padded if file.stem.lstrip("0") in ids]
+    if not known or len({len(file.stem) for file in known}) > 1:
+        return ""
+    file = known[0]
+    pattern = f"{{id:0>{len(file.stem)}}}{file.suffix}"
+    return (
+        f"The ids seem to have lost their zeros: the picture of {file.stem.lstrip('0')!r} is "
+        f'called {file.name}; `pattern: "{pattern}"` writes them again.'
     )
 
 

@@ -378,7 +378,7 @@ def as_csv(filled: pd.DataFrame, columns: Sequence[str], separator: str) -> str:
     """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow("" if str(name).startswith(tables.UNNAMED) else name for name in columns)
     cells = [filled.get(name, filled.index) for name in columns]
     writer.writerows(zip(*cells, strict=True))
     return buffer.getvalue()

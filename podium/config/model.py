@@ -136,8 +136,17 @@ class Look(Section):
 class Mix(Section):
     """Mixing of pictures and their targets."""
 
-    mixup: float = Field(0.0, ge=0, description="Alpha of Mixup (Zhang et al. 2018); 0 is off.")
-    cutmix: float = Field(0.0, ge=0, description="Alpha of CutMix (Yun et al. 2019); 0 is off.")
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        description="Alpha of Mixup (Zhang et al. 2018), of labels and numbers; 0 is off.",
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        description="Alpha of CutMix (Yun et al. 2019), of labels and numbers; 0 is off. Masks, "
+        "boxes and objects have `mosaic`.",
+    )
     probability: float = Field(
         1.0, ge=0, le=1, description="Share of the batches that Mixup and CutMix mix."
     )

@@ -509,9 +509,8 @@ def _yolo(files: _Files, classes, sides: Mapping, numbered: bool) -> Iterator[tu
             if not label:
                 continue
             label, strange = _class_in_yolo(label, names, numbered)
-            numbers = numbers_of(values if len(values) == 4 else [""] * 4)
-            box = corners(dict(zip(WAYS["cxcywh"], numbers, strict=True)))
-            strange = strange if id_ in sides else ""  # such as a README
+            box, misfit = _box_in_yolo(values)
+            strange = strange or misfit if id_ in sides else ""  # such as a README
             yield (str(path), number, id_, label, repr(line), *box, problem or strange)
 
 
@@ -523,6 +522,18 @@ def _names_beside(folder: Path, root: Path | str, numbered: bool) -> list[str | 
         if numbered:
             return []
         raise
+
+
+def _box_in_yolo(values: Sequence[str]) -> tuple[np.ndarray, str]:
+    """The corners of what follows a class, the box around a polygon too; and what is wrong."""
+    if len(values) >= 6 and len(values) % 2 == 0:  # as YOLO writes masks: x y x y ...
+        points = np.array(numbers_of(values)).reshape(-1, 2)
+        return np.concatenate([points.min(axis=0), points.max(axis=0)]), ""
+    numbers = numbers_of(values if len(values) == 4 else [""] * 4)
+    misfit = ""
+    if len(values) == 5:
+        misfit = "five numbers follow its class: predictions with scores are no annotations"
+    return corners(dict(zip(WAYS["cxcywh"], numbers, strict=True))), misfit
 
 
 def _class_in_yolo(
@@ -651,9 +662,9 @@ def _checked(
 
 def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised: bool) -> None:
     """DataError unless everything is right or may be repaired."""
-    hint = ""
+    hint = "" if repair else _classes_without_area(said, wrong)
     if len(boxes) > 1 and not normalised and boxes.max() <= 1:
-        hint = (
+        hint += (
             "\nNo number is above 1: are they shares of the picture's sides? Set "
             "`task.options.normalised: true`."
         )
@@ -687,6 +698,19 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
     raise DataError(
         f"{some_of(names, 1)}: {len(wrong):,} of {len(said):,} boxes are wrong:\n"
         f"{numbered(lines)}{hint}\n{advice}"
+    )
+
+
+def _classes_without_area(said: pd.DataFrame, wrong: dict) -> str:
+    """A hint where all boxes of a class have no area: it may stand for nothing; else ''."""
+    flat = [row for row, found in wrong.items() if ("no area", "dropped") in found]
+    labels = set(said["label"].iloc[flat]) - set(said["label"].drop(said.index[flat]))
+    names = sorted(label for label in labels if label)
+    if not names:
+        return ""
+    return (
+        f"\nNo box of {some_of(names)} has an area: if that says that there is nothing, set "
+        f"`task.options.nothing: [{', '.join(names)}]`."
     )
 
 

@@ -17,6 +17,8 @@ import pandas as pd
 from podium.errors import DataError, did_you_mean, numbered, some_of
 
 SEPARATORS = (",", ";", "\t", "|")
+#: What a column without a name is called, before its place, as pandas does.
+UNNAMED = "Unnamed: "
 #: Bytes of non-ASCII lines that the encoding is guessed from.
 GUESS_FROM = 65_536
 #: Records that the separator is guessed from.
@@ -298,7 +300,7 @@ def _check_shape(text: str, path: Path, separator: str) -> list[str]:
     if not rows:
         raise DataError(f"{path} has a header but no rows, expected one for each picture")
     # pandas writes its index under an empty name.
-    names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
+    names = [name or f"{UNNAMED}{place}" for place, name in enumerate(names)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"{path}: several columns are named {some_of(repeated)}")

@@ -10,8 +10,10 @@ from podium.errors import DataError, numbered
 NAMED = 20
 #: What to look at where masks are wrong, by the option `format`.
 OF_MASKS = {
-    "runs": " `order`, `first_pixel` and `starts` say how pixels are counted.",
-    "pictures": " Pictures in which colours stand for classes need `format: colours`.",
+    "runs": " `order`, `first_pixel` and `starts` say how pixels are counted; paths of pictures "
+    "need `format: pictures`.",
+    "pictures": " Pictures in which colours stand for classes need `format: colours`, run lengths "
+    "`format: runs`.",
 }
 
 

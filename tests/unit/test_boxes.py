@@ -430,6 +430,34 @@ def test_pictures_beside_tell_which_one_a_file_is_of(tmp_path, files, pictures, 
     assert of_two_pictures(tmp_path, files, [f"labels/{path}" for path in own]) == expected
 
 
+def read_in_yolo(folder, line: str, **options):
+    pictures = pd.DataFrame({"width": [100], "height": [100], "path": ["p.png"]}, index=["p"])
+    (folder / "p.txt").write_text(line)
+    form = box_tables.Form("yolo", annotations=".")
+    return box_tables.read(pictures[[]], [], form, pictures, root=folder, **options).objects
+
+
+def test_polygons_of_yolo_are_boxes_around_them(tmp_path):
+    found = read_in_yolo(tmp_path, "0 0.1 0.2 0.5 0.2 0.3 0.9\n")
+    assert found[["xmin", "ymin", "xmax", "ymax"]].to_numpy().tolist() == [[10, 20, 50, 90]]
+    with pytest.raises(DataError, match="five numbers follow its class: predictions with scores"):
+        read_in_yolo(tmp_path, "0 0.5 0.5 0.1 0.1 0.98\n")
+
+
+def test_a_class_without_an_area_may_mean_nothing():
+    lines = [("a", "cat", [10, 20, 30, 60]), ("b", "NEG", [0, 0, 0, 0]), ("c", "NEG", [0, 0, 0, 0])]
+    rows = [{"id": id_, "label": label, **dict(zip(boxes.CORNERS, box, strict=True))}
+            for id_, label, box in lines]  # fmt: skip
+    table = pd.DataFrame(rows).set_index("id").astype(str)
+    with pytest.raises(DataError, match=r"No box of NEG has an area.*nothing: \[NEG\]"):
+        read(table)
+    assert len(read(table, nothing=["NEG"]).objects) == 1
+    table.loc["b", list(boxes.CORNERS)] = ["1", "1", "9", "9"]
+    with pytest.raises(DataError) as error:
+        read(table)
+    assert "task.options.nothing" not in str(error.value)
+
+
 def test_endings_of_files_may_be_large(tmp_path):
     pictures = pd.DataFrame({"width": [100], "height": [100], "path": ["p.png"]}, index=["p"])
     (tmp_path / "p.TXT").write_text("0 0.5 0.5 0.1 0.1\n")

@@ -348,6 +348,18 @@ def test_more_than_half_unreadable_is_a_wrong_pattern(files, policy):
     assert "8 pictures, such as tr0.png" in message
 
 
+def test_lost_zeros_of_ids_may_be_the_reason(files):
+    for name, part, rows in (("train", "train", ROWS), ("sample_submission", "test", TEST_ROWS)):
+        first = 10 if part == "test" else 1
+        for row in range(first, first + rows):
+            files.picture(f"{part}/{row:04}.png", row)
+        lines = [f"{row},{'ab'[row % 2]}\n" for row in range(first, first + rows)]
+        files.write(f"{name}.csv", "id,label\n" + "".join(lines))
+    message = files.fault(test=None)
+    assert "the picture of '1' is called 0001.png" in message
+    assert len(files.prepare(test=None, pictures={"pattern": "{id:0>4}.png"}).read("test")) == 4
+
+
 def test_ids_that_name_a_class_may_be_the_reason(files):
     for name, part, rows in (("train", "tr", ROWS), ("sample_submission", "te", TEST_ROWS)):
         lines = [f"{part}{row}_{of},1 1\n" for row in range(rows) for of in ("ok", "not_ok")]

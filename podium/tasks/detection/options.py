@@ -55,7 +55,8 @@ class Options(TaskOptions):
             description="How boxes are given. Columns: `xyxy`, `xywh` (of the upper left corner) "
             "or `cxcywh` (of the middle). One cell: a `string` such as `label xmin ymin xmax "
             "ymax`, repeated, or a `list` such as `[x, y, width, height]`. Files: `voc` (a folder "
-            "of XML), `coco` (a JSON file) or `yolo` (a folder of texts). `auto`: columns or a "
+            "of XML), `coco` (a JSON file) or `yolo` (a folder of texts, of boxes, or of polygons, "
+            "around which the boxes are). `auto`: columns or a "
             "cell, told by the names in `competition.target`.",
         )
     )

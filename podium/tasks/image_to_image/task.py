@@ -261,6 +261,10 @@ class Task(PackedTask):
             pictures = pixels.pictures_from(table[ids], levels, sides, self.options.first_pixel)
             return column(pack(picture[:, :, None]) for picture in pictures)
         columns = columns or [name for name in self.names if name in table]
+        if (
+            not columns and len(table.columns) == 1
+        ):  # which the sample submission may call otherwise
+            columns = list(table.columns)
         names, folders = _names_of(table, columns, self.options, found, is_solution=True)
         clean, _ = _read_all(names, folders, self.options, found)
         return column(_packed(*one, self.channels) for one in clean)
