@@ -20,7 +20,7 @@ import pandas as pd
 from podium import manifest, metrics, oof, predictions, tasks
 from podium.blocks import blocks_of_rows
 from podium.bootstrap import Bootstrap
-from podium.errors import DataError, some_of
+from podium.errors import DataError, count, some_of
 from podium.files import coco, tables
 from podium.metrics import score_or_nan
 from podium.prepare import found_in
@@ -109,6 +109,11 @@ def grade(
     }
     manifest.write_json(out, result)
     if job is not None:
+        if unknown:
+            job.say(
+                f"{count(len(unknown), 'picture')} without a row in {solution}, which are judged "
+                f"as if there were nothing in them: {some_of(unknown)}"
+            )
         job.say(f"private {result['metric']} {private:.4f}. {result['sentence']}")
         for name in ("score", "standard_error", "difference"):
             if result[name] is not None:

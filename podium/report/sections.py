@@ -44,7 +44,7 @@ SCORED = {
     "calibration": "Calibration: what was said against what happened",
     "predicted": "Predicted against true",
     "residuals": "Residuals",
-    "mistakes": "The worst mistakes: wrong, and sure of it",
+    "mistakes": "The worst mistakes, the surest first",
 }
 #: What a finding's severity is called.
 SEVERITIES = {3: "serious", 2: "decide", 1: "good to know"}

@@ -109,7 +109,10 @@ class Store:
         with _translated():
             if path.is_dir():
                 inside = "/".join(part for part in (folder, path.name) if part)
-                self._client.log_artifacts(run, str(path), inside)
+                for file in sorted(path.rglob("*")):
+                    if file.is_file() and not file.name.startswith(".snakemake"):
+                        below = (inside, *file.parent.relative_to(path).parts)
+                        self._client.log_artifact(run, str(file), "/".join(below))
             else:
                 self._client.log_artifact(run, str(path), folder or None)
 
