@@ -19,7 +19,7 @@ from podium import devices, metrics, processes
 from podium.codebase import code_of
 from podium.config.competition import Competition
 from podium.config.root import Config, fold_count, stages_before
-from podium.errors import DataError, PodiumError, numbered
+from podium.errors import ConfigError, DataError, PodiumError, numbered
 from podium.files import class_names
 from podium.geometry import views
 from podium.networks import zoo
@@ -297,6 +297,13 @@ class Run:
         models = [self.config.models[name] for name in self.submitted_models]
         files = [file for model in models for file in zoo.files_of(model)]
         return list(dict.fromkeys([*files, *self.own_metric]))
+
+    def missing_solution(self, wildcards):
+        """Stops a run that is to be graded without anything to grade it by."""
+        raise ConfigError(
+            "competition.solution: unset, but `grade` compares with it; name the table of the true "
+            "test targets"
+        )
 
     def own_backbone(self, wildcards) -> list[str]:
         """Files of the user's own that a frozen backbone is made of."""

@@ -32,3 +32,15 @@ if run.solution:
             code=run.code_of("grade"),
         script:
             "../scripts/grade.py"
+
+else:
+
+    rule grade:
+        input:
+            run.missing_solution,
+        log:
+            "<results>/logs/grade.log",
+        conda:
+            "../envs/podium.yaml"
+        script:
+            "../scripts/grade.py"

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -504,6 +505,14 @@ def test_workflow_tells_what_is_wrong_and_stops(tmp_path):
     assert done.returncode == 1
     assert "The config has 2 problems:\n  - metric: found 'roc_acu'" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_grading_needs_a_solution(tmp_path):
+    demo = (ROOT / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(re.sub(r"\n +solution:.*", "", demo))
+    done = dry_run(tmp_path, "grade")
+    assert done.returncode == 1
+    assert "competition.solution: unset, but `grade`" in done.stderr + done.stdout
 
 
 def test_a_value_on_the_command_line_extends_config_yaml(tmp_path):
