@@ -535,7 +535,7 @@ def test_findings_tell_of_rare_classes_small_boxes_and_empty_pictures():
     told = task.describe_targets(targets)
     assert told["counts"] == {"a dog": 1, "cat": 32}
     titles = " ".join(title for _, title, *_ in told["findings"])
-    for part in ("32 times rarer", "1 pictures without objects", "touch the border", "How small"):
+    for part in ("32 times rarer", "1 picture without objects", "touch the border", "How small"):
         assert part in titles, part
     small = next(text for _, title, text, *_ in told["findings"] if title.startswith("How small"))
     assert "image_size of 513 or more" in small or "image_size of 512 or more" in small

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium.errors import DataError, PodiumError, did_you_mean, some_of
+from podium.errors import DataError, PodiumError, count, did_you_mean, some_of
 from podium.files import box_tables, coco
 from podium.files.box_tables import Form, Read
 from podium.geometry import boxes, views
@@ -490,7 +490,7 @@ class Task(PackedTask):
                 f"{some_of(bare)}: what is found there is false. They stay in the training, which "
                 "teaches just that; if they were only not looked at, leave them out."
             )
-            listed.append((1, f"{len(bare)} pictures without objects", text))
+            listed.append((1, f"{count(len(bare), 'picture')} without objects", text))
         side = int(np.ceil(ENOUGH / max(sizes["small"], 1e-6)))
         text = (
             f"One box in twenty is smaller than {sizes['small']:.1%} of the picture in width or "

@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from podium.cache import scaled
-from podium.errors import ConfigError, DataError, numbered, some_of
+from podium.errors import ConfigError, DataError, count, numbered, some_of
 from podium.files import tables
 from podium.files.pictures import Folder, PictureError, mode_of, read_picture
 from podium.files.tables import path_problem
@@ -319,7 +319,9 @@ class Task(PackedTask):
                 "row?"
             )
             rows = apart.to_dict("records")
-            found.append((2, f"{len(apart)} pictures are nothing like their own", text, rows))
+            found.append(
+                (2, f"{count(len(apart), 'picture')} nothing like their own clean ones", text, rows)
+            )
         return found
 
     def _inputs(self, target: np.ndarray) -> list[tuple[int, np.ndarray]]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium.errors import DataError, some_of
+from podium.errors import DataError, count, some_of
 from podium.files import coco
 from podium.geometry import framing, instances, masks, run_order, views
 from podium.geometry.basins import Basins
@@ -486,7 +486,12 @@ class Task(PackedTask):
             empty = counts.index[counts == 0]
             text = "They teach where nothing is; check that they are not just unlabelled."
             found.append(
-                (1, f"{len(empty)} pictures without objects", text, [{"id": i} for i in empty[:20]])
+                (
+                    1,
+                    f"{count(len(empty), 'picture')} without objects",
+                    text,
+                    [{"id": i} for i in empty[:20]],
+                )
             )
         meet, pieces = zip(*(_meet_and_pieces(unpack(row)[0]) for row in target), strict=True)
         if any(meet):
@@ -510,7 +515,11 @@ class Task(PackedTask):
                 "slips of the mouse. `min_area` is searched, so that they need not be found."
             )
             found.append(
-                (2 if tiny.mean() > 0.02 else 1, f"{tiny.sum()} objects of a few pixels", text)
+                (
+                    2 if tiny.mean() > 0.02 else 1,
+                    f"{count(int(tiny.sum()), 'object')} of a few pixels",
+                    text,
+                )
             )
         return found
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium.errors import ConfigError, DataError, did_you_mean, numbered, some_of
+from podium.errors import ConfigError, DataError, count, did_you_mean, numbered, some_of
 from podium.files import coco, tables
 from podium.geometry import views
 from podium.tasks import base, probes, targets, thresholds
@@ -337,7 +337,9 @@ class Task(base.Task):
             else "No point changes places in a mirror. If some do, name them in "
             "`task.options.flip`, or flips will teach the wrong sides."
         )
-        found.append((1 if mirrored else 2, f"{len(mirrored)} points with a mirror image", text))
+        found.append(
+            (1 if mirrored else 2, f"{count(len(mirrored), 'point')} with a mirror image", text)
+        )
         if missing.any():
             share = missing.mean(axis=0)
             rows = [
@@ -349,14 +351,14 @@ class Task(base.Task):
                 "They do not count in losses and metrics. A model still answers where they would "
                 "be; blank them in the submission only if the competition wants that."
             )
-            title = f"{len(rows)} points are missing in some rows"
+            title = f"{count(len(rows), 'point')} missing in some rows"
             found.append((2 if share.max() > 0.2 else 1, title, text, rows))
         spread = _spread(target)
         far = spread > 4 * np.median(spread)
         if far.any():
             rows = [{"id": ids[row], "pixels": float(spread[row])} for row in np.flatnonzero(far)]
             text = "Their points are four times as far apart as in the median row: typing errors?"
-            found.append((2, f"{far.sum()} rows with points far apart", text, rows))
+            found.append((2, f"{count(int(far.sum()), 'row')} with points far apart", text, rows))
         return found
 
     def draw_targets(self, table, target, folder):

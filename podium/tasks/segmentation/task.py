@@ -452,12 +452,12 @@ class Task(PackedTask):
                 "just unlabelled."
             )
             rows = [{"id": id_} for id_ in ids[empty][:20]]
-            found.append((1, f"{empty.sum()} pictures without a mask", text, rows))
+            found.append((1, f"{count(int(empty.sum()), 'picture')} without a mask", text, rows))
         full = (covered > 0.99).any(axis=1)
         if full.any() and not self._exclusive:
             text = "Masks that are the whole picture are often a labelling habit, not an object."
             rows = [{"id": id_} for id_ in ids[full][:20]]
-            found.append((2, f"{full.sum()} masks cover the whole picture", text, rows))
+            found.append((2, f"{count(int(full.sum()), 'mask')} of a whole picture", text, rows))
         return found
 
     def findings_in_pictures(self, table, target):
