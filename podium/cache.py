@@ -94,7 +94,7 @@ def cache_images(
     # The pool's threads are the parallelism; OpenCV's own would come on top.
     cv2.setNumThreads(1)
     table = manifests.read(manifest)
-    rows = [list(paths) for paths in table["pictures"]]
+    rows, white = [list(paths) for paths in table["pictures"]], table["white"].to_numpy()
     readable = [row for row, problem in enumerate(table["problem"]) if not problem]
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
@@ -107,10 +107,10 @@ def cache_images(
         for row in piece:
             for place, path in enumerate(rows[row]):
                 if layout is None:
-                    picture = looks.changed(_decoded(path, size), changes)
+                    picture = looks.changed(_decoded(path, size, white[row]), changes)
                     images[row, place] = resized(picture, size, resize)
                     continue
-                whole = looks.changed(_decoded(path, None), changes)
+                whole = looks.changed(_decoded(path, None, white[row]), changes)
                 if zoom != 1:
                     whole = scaled(whole, tuple(tiles.zoomed(whole.shape[:2], zoom).tolist()))
                 for tile in layout.of_rows(np.array([row])):
@@ -162,9 +162,9 @@ def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def _decoded(path: str, size: tuple[int, int] | None) -> np.ndarray:
+def _decoded(path: str, size: tuple[int, int] | None, white: float) -> np.ndarray:
     try:
-        return read_picture(path, at_least=size)
+        return read_picture(path, at_least=size, white=white)
     except PictureError as error:
         raise DataError(
             f"{path} {error}, but could be read when the manifest was made: the competition's "

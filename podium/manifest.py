@@ -5,6 +5,8 @@
 - `pictures`: list of paths, relative to the working directory or absolute, in a fixed order;
 - `width`, `height` (pixels, as seen), `mode` (Pillow's) and `bytes` of the first picture;
 - `turned`: whether the first picture is stored another way up than it is seen (EXIF orientation);
+- `white`: the number that is seen as white where there are more than 8 bits
+  (`competition.pictures.white`);
 - `look`: the kind of picture that the first one is (`looks.kind_of`), empty if it cannot be read;
 - `digest`: of the decoded pixels of all pictures: equal digests are equal pictures;
 - `digests`: the list of each picture's own: rows that share one share a fold;

@@ -22,7 +22,7 @@ from podium.imaging import alike
 from podium.jobs import Job
 
 #: What the manifest says of a picture.
-MANIFEST = ("width", "height", "mode", "bytes", "digest", "problem", "turned", "look")
+MANIFEST = ("width", "height", "mode", "bytes", "digest", "problem", "turned", "look", "white")
 #: Pictures that a thread takes at once.
 PIECE = 16
 
@@ -105,7 +105,7 @@ def prepare(
         found = replace(found, train=_with_parts(competition, whole, source))
         job.say(f"{len(found.train):,} training pictures")
     parts = find_pictures(competition, found)
-    inspect_pictures(parts, competition["pictures"]["max_pixels"], job)
+    inspect_pictures(parts, competition["pictures"], job)
     listed = check_pictures(parts, competition, stopped, options.id_advice)
     listed += ids_in_both(found)
     if traits.several_rows and not traits.makes_pictures and not options.targets_are_paths:
@@ -154,7 +154,7 @@ def found_in(part: pd.DataFrame, competition: dict, table: str, test: str = ""):
     """What a task that packs its targets is told of a manifest's pictures."""
     from podium.tasks.packed import Found
 
-    places = part[["width", "height"]].copy()
+    places = part[["width", "height", "white"]].copy()
     places["path"] = [paths[0] if len(paths) else "" for paths in part["pictures"]]
     places.loc[part["problem"] != "", ["width", "height"]] = 0
     root = Path(competition["root"])
@@ -533,10 +533,13 @@ def groups_of(table: pd.DataFrame, column: str | None) -> pd.Series:
     return table[column].where(table[column].notna(), alone).astype(object)
 
 
-def inspect_pictures(parts: dict[str, pd.DataFrame], max_pixels: int, job: Job) -> None:
+def inspect_pictures(parts: dict[str, pd.DataFrame], section: dict, job: Job) -> None:
     """Decode every picture once and fill in what the manifests say of it.
 
     Pictures that several rows share, or both parts, are looked at once.
+
+    Args:
+        section: `competition.pictures`.
     """
     wanted = dict.fromkeys(
         path
@@ -545,7 +548,7 @@ def inspect_pictures(parts: dict[str, pd.DataFrame], max_pixels: int, job: Job) 
         if not problem
         for path in paths
     )
-    seen = dict(_inspections(list(wanted), max_pixels, job))
+    seen = dict(_inspections(list(wanted), section, job))
     for part in parts.values():
         rows = [
             _row_of([seen.get(path) for path in paths], paths, problem)
@@ -595,13 +598,13 @@ def _row_of(
 
 
 def _inspections(
-    paths: list[str], max_pixels: int, job: Job
+    paths: list[str], section: dict, job: Job
 ) -> Iterator[tuple[str, pictures.Inspection]]:
     """Every picture with what it is, in order, with a line of progress now and then."""
     pieces = [paths[start : start + PIECE] for start in range(0, len(paths), PIECE)]
 
     def look(piece: list[str]) -> list[pictures.Inspection]:
-        return [pictures.inspect(path, max_pixels) for path in piece]
+        return [pictures.inspect(path, section["max_pixels"], section["white"]) for path in piece]
 
     progress = job.progress(len(paths), "looking at pictures")
     with ThreadPoolExecutor(job.threads) as pool:

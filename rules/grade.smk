@@ -40,6 +40,8 @@ else:
             run.missing_solution,
         log:
             "<results>/logs/grade.log",
+        benchmark:
+            "<results>/benchmarks/grade.tsv"
         conda:
             "../envs/podium.yaml"
         script:

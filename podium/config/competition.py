@@ -60,6 +60,13 @@ class Pictures(Section):
     max_pixels: int = Field(
         100_000_000, ge=1, description="A picture that claims more pixels counts as unreadable."
     )
+    white: float = Field(
+        0,
+        ge=0,
+        description="Of grey pictures with more than 8 bits: the number that is seen as white, "
+        "such as 4095; what is larger is white too, what is below 0 black. 0: 65,535 of 16 bits; "
+        "of fractions and 32 bits what each picture's own numbers suggest.",
+    )
 
     @model_validator(mode="after")
     def _one_way_only(self):

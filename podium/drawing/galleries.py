@@ -38,7 +38,7 @@ def gallery(
         if not paths:
             continue
         try:
-            picture = pictures.read_picture(paths[0], at_least=(side, side))
+            picture = pictures.read_picture(paths[0], at_least=(side, side), white=row["white"])
         except pictures.PictureError:
             continue
         if draw:  # lines and points are drawn in the size that they are seen in

@@ -132,13 +132,15 @@ def _depth_findings(train: pd.DataFrame, looks: dict[str, Looks]) -> list[Findin
     title = f"{count(int(deep.sum()), 'training picture')} with more than 8 bits"
     if len(seen.rows) and seen.span[:, 1].max() < 128:
         top = int(seen.span[:, 1].max())
+        white = round(top / 255 * (train["white"].max() or 65_535))
         text = (
             f"They use only the lower part of their range: the brightest comes out as {top} of "
-            "255, so detail is lost and the models see the dark. Write them as 8-bit pictures, "
-            "scaled by one common factor, before running podium."
+            "255, so detail is lost and the models see the dark. Set "
+            f"`competition.pictures.white: {white}`, or somewhat more."
         )
         return [Finding(3, title + " are nearly black", text)]
-    text = "They are read as 8 bits: 65,535 becomes 255. Detail finer than that is lost."
+    white = train["white"].max() or 65_535
+    text = f"They are read as 8 bits: {white:,.15g} becomes 255. Detail finer than that is lost."
     return [Finding(1, title, text)]
 
 

@@ -100,8 +100,9 @@ def look(
     show, thumbnails, seen = set(map(int, show)), {}, []
     for number, place in enumerate(map(int, places)):
         smalls = []
-        for position, path in enumerate(table["pictures"].iloc[place]):
-            picture = read_small(path)
+        row = table.iloc[place]
+        for position, path in enumerate(row["pictures"]):
+            picture = read_small(path, row["white"])
             seen.append((place, position, *_statistics(picture), small_grey(picture)))
             if place in show:
                 smalls.append(shrink(picture, side))
@@ -120,20 +121,23 @@ def look(
 
 def read_row(table: pd.DataFrame, place: int) -> np.ndarray:
     """One thumbnail of all of a row's pictures."""
-    return side_by_side(
-        [shrink(read_small(path), THUMBNAIL) for path in table["pictures"].iloc[place]]
-    )
+    row = table.iloc[place]
+    smalls = [read_small(path, row["white"]) for path in row["pictures"]]
+    return side_by_side([shrink(small, THUMBNAIL) for small in smalls])
 
 
-def read_small(path: Path | str) -> np.ndarray:
+def read_small(path: Path | str, white: float = 0) -> np.ndarray:
     """A picture as people see it, uint8 (h, w, 3); a large JPEG comes out smaller.
 
     The side that a JPEG keeps is at least twice that of a thumbnail.
+
+    Args:
+        white: as the manifest says it of the row.
     """
     from podium.files.pictures import read_picture
 
     # `prepare` has refused what is too large, so any size may pass here.
-    return read_picture(path, at_least=(2 * THUMBNAIL, 2 * THUMBNAIL))
+    return read_picture(path, at_least=(2 * THUMBNAIL, 2 * THUMBNAIL), white=white)
 
 
 def shrink(picture: np.ndarray, side: int) -> np.ndarray:

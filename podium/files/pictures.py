@@ -43,7 +43,10 @@ class PictureError(DataError):
 
 
 def read_picture(
-    path: Path | str, max_pixels: int | None = None, at_least: tuple[int, int] | None = None
+    path: Path | str,
+    max_pixels: int | None = None,
+    at_least: tuple[int, int] | None = None,
+    white: float = 0,
 ) -> np.ndarray:
     """The picture as a person sees it: uint8 (height, width, 3), RGB.
 
@@ -54,6 +57,7 @@ def read_picture(
 
     Args:
         max_pixels: a picture whose header claims more is refused before it is decoded.
+        white: the number that becomes 255 where there are more than 8 bits; 0: as said above.
         at_least: (height, width) below which nothing is needed: a JPEG may then be decoded at a
             half, a quarter or an eighth of its size, which saves most of the time.
 
@@ -66,7 +70,7 @@ def read_picture(
             if at_least:
                 # The larger side both ways: the picture may lie on its side.
                 image.draft(None, (max(at_least), max(at_least)))
-            return _as_seen(image)
+            return _as_seen(image, white)
         # Broken files make the decoders raise anything from EOFError to struct.error.
         except Exception as error:
             raise PictureError(f"cannot be decoded: {_reason(error)}") from None
@@ -84,6 +88,7 @@ class Inspection:
         digest: of the decoded pixels: equal digests are equal pictures.
         problem: why it cannot be read, or empty.
         turned: whether it is stored another way up than it is seen, by its EXIF orientation.
+        white: the number that became 255 where there are more than 8 bits, see `read_picture`.
         small: the pixels of `alike.small_grey`.
         look: the kind of picture, see `looks.kind_of`.
     """
@@ -95,12 +100,17 @@ class Inspection:
     digest: str = ""
     problem: str = ""
     turned: bool = False
+    white: float = 0
     small: bytes = b""
     look: str = ""
 
 
-def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
-    """Decode a picture and say what it is; never raises for a picture that is broken."""
+def inspect(path: Path | str, max_pixels: int | None = None, white: float = 0) -> Inspection:
+    """Decode a picture and say what it is; never raises for a picture that is broken.
+
+    Args:
+        max_pixels, white: as of `read_picture`.
+    """
     size, mode = 0, ""
     try:
         size = os.stat(path).st_size
@@ -109,7 +119,7 @@ def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
             # Pillow turns a TIFF while it decodes it, and forgets that it did.
             turned = image.format == "TIFF" and _orientation(image) != 1
             try:
-                pixels = _as_seen(image)
+                pixels = _as_seen(image, white)
             except Exception as error:
                 raise PictureError(f"cannot be decoded: {_reason(error)}") from None
             turned = turned or _orientation(image) != 1
@@ -125,6 +135,7 @@ def inspect(path: Path | str, max_pixels: int | None = None) -> Inspection:
         size,
         digest_of(pixels),
         turned=turned,
+        white=white,
         small=alike.small_grey(pixels).tobytes(),
         look=looks.kind_of(pixels),
     )
@@ -187,10 +198,10 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _as_seen(image: Image.Image) -> np.ndarray:
+def _as_seen(image: Image.Image, white: float = 0) -> np.ndarray:
     image.load()
     if image.mode.startswith("I") or image.mode == "F":
-        grey = _eight_bits(np.asarray(image), image.mode)
+        grey = _eight_bits(np.asarray(image), image.mode, white)
         pixels = np.repeat(grey[:, :, None], 3, axis=2)
     elif image.has_transparency_data:
         drawn = image.convert("RGBA")
@@ -201,8 +212,11 @@ def _as_seen(image: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(_upright(pixels, _orientation(image)))
 
 
-def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+def _eight_bits(values: np.ndarray, mode: str, white: float = 0) -> np.ndarray:
     """Grey values of any range as 0..255 (see `read_picture`)."""
+    if white:
+        values = np.nan_to_num(values.astype(np.float64), posinf=white, neginf=0.0)
+        return np.floor(values.clip(0, white) * (255 / white) + 0.5).astype(np.uint8)
     if mode.startswith("I;16"):
         return ((values.astype(np.uint32) * 2 + 257) // 514).astype(np.uint8)
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)

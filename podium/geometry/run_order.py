@@ -36,7 +36,8 @@ def findings(
             break
         mask = mask_of(row)
         if mask.any() and not mask.all():
-            found.append(gain(read_picture(table["pictures"].iloc[row][0]), mask, order))
+            path, white = table["pictures"].iloc[row][0], table["white"].iloc[row]
+            found.append(gain(read_picture(path, white=white), mask, order))
     if len(found) < FEWEST:
         return []
     gains = np.array(found)

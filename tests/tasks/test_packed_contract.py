@@ -61,7 +61,7 @@ class Tiny(engine.Tiny):
         paths = [str(self.folder / part / f"{id_}.png") for id_ in ids]
         sides = [read_picture(path).shape[1::-1] for path in paths]
         pictures = pd.DataFrame(sides, columns=["width", "height"], index=ids)
-        return Found(pictures.assign(path=paths), self.folder, f"{part}.csv")
+        return Found(pictures.assign(path=paths, white=0), self.folder, f"{part}.csv")
 
     def read(self, table: pd.DataFrame):
         cls = tasks.task_class(self.name)

@@ -35,7 +35,7 @@ def manifest_of(folder, count):
         Image.fromarray(np.full((24, 24), 40, np.uint8)).save(folder / f"p{number}.png")
     paths = [[str(folder / f"p{number}.png")] for number in range(count)]
     ids = pd.Index([f"p{number}" for number in range(count)], name="id")
-    return pd.DataFrame({"pictures": paths, "width": 24, "height": 24}, index=ids)
+    return pd.DataFrame({"pictures": paths, "width": 24, "height": 24, "white": 0}, index=ids)
 
 
 def test_what_a_submission_says_stands_below_its_pictures(tmp_path, drawn):

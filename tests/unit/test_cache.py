@@ -23,7 +23,7 @@ def job():
 def _manifest(folder, rows, problems=None):
     index = pd.Index([str(row) for row in range(len(rows))], name="id")
     problems = problems or [""] * len(rows)
-    table = pd.DataFrame({"pictures": rows, "problem": problems}, index=index)
+    table = pd.DataFrame({"pictures": rows, "problem": problems, "white": 0}, index=index)
     manifest.write(folder / "train.parquet", table)
     return folder / "train.parquet"
 

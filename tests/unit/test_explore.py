@@ -47,7 +47,7 @@ def build(folder, pictures, extra=None):
         arrays = arrays if isinstance(arrays, list) else [arrays]
         paths = [str(folder / f"{id_}-{n}.png") for n in range(len(arrays))]
         if arrays[0] is None:
-            rows.append((paths, 0, 0, "", 0, "", "is empty (0 bytes)", ""))
+            rows.append((paths, 0, 0, "", 0, "", "is empty (0 bytes)", "", 0))
             continue
         for path, array in zip(paths, arrays, strict=True):
             Image.fromarray(array).save(path)
@@ -55,8 +55,8 @@ def build(folder, pictures, extra=None):
         first = seen[0]
         digest = "".join(one.digest for one in seen)
         size = (first.width, first.height, first.mode, first.bytes)
-        rows.append((paths, *size, digest, "", first.look))
-    names = ["pictures", "width", "height", "mode", "bytes", "digest", "problem", "look"]
+        rows.append((paths, *size, digest, "", first.look, first.white))
+    names = ["pictures", "width", "height", "mode", "bytes", "digest", "problem", "look", "white"]
     table = pd.DataFrame(rows, columns=names, index=pd.Index(map(str, pictures), name="id"))
     table["group"] = pd.Series(pd.NA, index=table.index, dtype="string")
     table["alike"] = table["group"]

@@ -54,6 +54,7 @@ def competition(folder, clean: list[np.ndarray], inputs: list[np.ndarray] | None
     table = pd.DataFrame({"clean": [f"{id_}.png" for id_ in ids]}, index=ids, dtype=object)
     places = pd.DataFrame(
         {
+            "white": 0,
             "width": [picture.shape[1] for picture in inputs],
             "height": [picture.shape[0] for picture in inputs],
             "path": [str(folder / "train" / f"{id_}.png") for id_ in ids],

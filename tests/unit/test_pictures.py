@@ -8,7 +8,15 @@ import pytest
 from PIL import Image, ImageOps
 
 from podium.errors import DataError
-from podium.files.pictures import Folder, PictureError, inspect, locate, names_in, read_picture
+from podium.files.pictures import (
+    Folder,
+    PictureError,
+    digest_of,
+    inspect,
+    locate,
+    names_in,
+    read_picture,
+)  # fmt: skip
 
 HEIGHT, WIDTH = 12, 20
 
@@ -137,6 +145,18 @@ def test_sixteen_bit_colour(tmp_path):
 def test_wide_integers_and_floats(tmp_path, values, expected):
     path = _saved(tmp_path, Image.fromarray(values), "a.tif")
     assert read_picture(path)[0, :, 1].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_a_number_that_is_white(tmp_path, kind):
+    image = Image.fromarray(np.array([[0, 1000, 2000, 4000, 9000]], kind))
+    path = _saved(tmp_path, image, "a.tif")
+    expected = [0, 64, 128, 255, 255]
+    assert read_picture(path, white=4000)[0, :, 0].tolist() == expected
+    seen = inspect(path, white=4000)
+    assert (seen.white, seen.digest) == (4000, digest_of(read_picture(path, white=4000)))
+    plain = _saved(tmp_path, Image.fromarray(np.array([[0, 9, 255]], np.uint8)), "b.png")
+    assert read_picture(plain, white=4000)[0, :, 0].tolist() == [0, 9, 255]
 
 
 def test_cmyk(tmp_path):

@@ -198,6 +198,17 @@ def test_a_folder_per_class(files):
 # ------------------------------------------------------------------------------------ bad input
 
 
+def test_the_number_that_is_white_is_in_the_manifest(files):
+    deep = Image.fromarray(np.full((4, 6), 1000, np.uint16))
+    deep.save(files.root / "train/tr0.png")
+    before = files.prepare().read("train")
+    after = files.prepare(pictures={"white": 1000}).read("train")
+    assert (before["white"] == 0).all()
+    assert (after["white"] == 1000).all()
+    changed = before["digest"] != after["digest"]
+    assert changed[changed].index.tolist() == ["tr0"]
+
+
 def test_a_missing_root(files):
     message = files.fault(root=str(files.root.with_name("daata")))
     assert "daata does not exist" in message

@@ -105,6 +105,7 @@ class Competition:
                 "width": 40,
                 "height": 32,
                 "problem": "",
+                "white": 0,
                 "look": np.where(np.arange(ROWS) % 4, "dark grey", "bright colour"),
                 "group": pd.array([pd.NA] * ROWS, dtype="string"),
             },

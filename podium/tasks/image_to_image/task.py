@@ -68,6 +68,7 @@ class Task(PackedTask):
             "names": list(columns or sample.columns[-1:]),
             "channels": 1 if grey else 3,
             "bits": bits if grey else 8,
+            "white": float(found.pictures["white"].max()) if len(found.pictures) else 0.0,
             "inputs": {
                 _key(row): path
                 for row, path, width in zip(rows, paths, found.pictures["width"], strict=True)
@@ -332,7 +333,8 @@ class Task(PackedTask):
             path = self.info["inputs"].get(_key(target[row]), "")
             if Path(path).is_file():
                 (clean,) = unpack(target[row])
-                damaged = _with_channels(read_picture(path), self.channels)
+                seen = read_picture(path, white=self.info.get("white", 0))
+                damaged = _with_channels(seen, self.channels)
                 found.append((row, scaled(damaged, clean.shape[:2]).reshape(clean.shape)))
         return found
 
