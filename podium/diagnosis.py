@@ -123,11 +123,12 @@ def verdict(curve: pd.DataFrame, sign: int, key: str, useless: Collection[str] =
 
 def _underfitting(learnt: float, epochs: int, key: str, useless: Collection[str]) -> dict:
     less = _named(key, REGULARISERS, useless)
+    thaw = "" if "freeze.stages" in useless else f"let more of the network learn ({key}.freeze), "
     return {
         "name": "underfitting",
         "text": f"The training loss fell by only {learnt:.1%} in {_epochs(epochs)}, and the "
         f"validation loss hardly more. Try another learning rate ({key}.optimizer.lr, ten times "
-        f"up and down), let more of the network learn ({key}.freeze), use less regularisation "
+        f"up and down), {thaw}use less regularisation "
         f"({less}) or a larger {key}.backbone."
         + (
             ""
@@ -144,6 +145,7 @@ def _overfitting(
     epoch = curve.index[best]
     scores = sign * curve["valid_score"].to_numpy(dtype=float)
     held = np.isfinite(scores[[best, -1]]).all() and scores[-1] >= scores[best]
+    frozen = "" if "freeze.stages" in useless else f", or a frozen part ({key}.freeze)"
     text = (
         f"The validation loss was lowest at epoch {epoch:g} and then rose by {rise:.0%} of what it "
         "had fallen, while the training loss went on falling. "
@@ -157,7 +159,7 @@ def _overfitting(
         )
     text += (
         f"Stop earlier ({key}.epochs, {key}.early_stopping), or regularise more: "
-        f"{_named(key, REGULARISERS, useless)}, or a frozen part ({key}.freeze)."
+        f"{_named(key, REGULARISERS, useless)}{frozen}."
     )
     return {"name": "overfitting", "text": text, "by": rise}
 

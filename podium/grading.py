@@ -13,8 +13,10 @@ errors of both samples together), `expected` (whether that is within what chance
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
+import numpy as np
 import pandas as pd
 
 from podium import manifest, metrics, oof, predictions, tasks
@@ -62,10 +64,11 @@ def grade(
         table = pd.DataFrame(index=tested.index)
     else:
         raw = tables.read_table(solution, competition["separator"], competition["encoding"])
-        raw = raw.drop(columns=_parts_of_the_board(raw, competition["target"]))
+        parts = _parts_of_the_board(raw, competition["target"])
         index = chosen_task.index_solution
         id_column = tables.id_column_of(raw, competition["id"])
-        table = index(raw, solution, id_column, chosen_task.options)
+        table = index(raw.drop(columns=parts), solution, id_column, chosen_task.options)
+        found = _without(found, table.index[_are_ignored(raw[parts])])
     unknown = [id_ for id_ in found.ids if id_ not in table.index]
     if unknown and not chosen_task.is_packed:  # whose pictures without objects need no row
         raise DataError(
@@ -122,6 +125,17 @@ def grade(
         job.spool.describe(result["sentence"])
         job.spool.artifact(out, "grade")
     return result
+
+
+def _are_ignored(parts: pd.DataFrame) -> np.ndarray:
+    """Which rows Kaggle does not grade: their answers are none."""
+    said = parts.apply(lambda part: part.fillna("").str.lower())
+    return (said == "ignored").any(axis=1).to_numpy()
+
+
+def _without(found: predictions.Predictions, ids: pd.Index) -> predictions.Predictions:
+    keep = ~np.isin(found.ids.astype(str), ids.astype(str))
+    return replace(found, ids=found.ids[keep], folds=found.folds[keep], values=found.values[keep])
 
 
 def _parts_of_the_board(solution: pd.DataFrame, target: Sequence[str]) -> list[str]:

@@ -431,22 +431,36 @@ def turned_pictures(parts: dict[str, pd.DataFrame], root: str) -> list[Problem]:
 
 
 def with_unlisted(
-    competition: dict, train: pd.DataFrame, path: str, tested: pd.Index
+    competition: dict,
+    train: pd.DataFrame,
+    path: str,
+    tested: pd.Index,
+    only_beside: bool = False,
 ) -> pd.DataFrame:
     """The training rows, and one for each picture of the training folders that has none.
 
     Args:
         path: of the training table, for messages.
         tested: ids of the test rows, whose pictures may be in a training folder too.
+        only_beside: only pictures in a folder that has one with a row: others may be masks, say.
     """
     section = competition["pictures"]
     read = pictures.id_reader(section, competition["id"], train.index)
     folders = [pictures.Folder(f"{competition['root']}/{name}") for name in section["train"]]
     names = pictures.names_in(train, path, section, competition["id"])
     listed = {place for places in pictures.locate(names, folders)[0] for place in places}
+    around = {os.path.dirname(place) for place in listed}
     ids: dict[str | None, None] = {}
     for name, folder in zip(section["train"], folders, strict=True):
-        files = (f for f in folder.pictures() if f"{folder.path}/{f}" not in listed)
+        within = [os.path.relpath(other, name) for other in section["test"] if other != name]
+        of_test = tuple(f"{other}/" for other in within if not other.startswith(".."))
+        files = (
+            file
+            for file in folder.pictures()
+            if not file.startswith(of_test) and f"{folder.path}/{file}" not in listed
+        )
+        if only_beside:
+            files = (f for f in files if os.path.dirname(f"{folder.path}/{f}") in around)
         others = tested if name in section["test"] else ()
         ids |= dict.fromkeys(id_ for id_ in map(read, files) if id_ not in others)
     new = [id_ for id_ in ids if id_ is not None and id_ not in train.index]
@@ -461,7 +475,9 @@ def unlisted_pictures(competition: dict, found: Tables) -> list[Problem]:
         return []
     bare = found.train.drop(columns=_parts_of_ids(competition))
     try:
-        whole = with_unlisted(competition, bare, found.train_path, found.test.index)
+        whole = with_unlisted(
+            competition, bare, found.train_path, found.test.index, only_beside=True
+        )
     except DataError:
         return []
     new = list(whole.index[len(bare) :])
@@ -656,8 +672,8 @@ def check_pictures(
             "Mend or remove them, or go on without them with "
             "`competition.pictures.unreadable: leave_out`."
         )
-    zeros = _lost_zeros(parts, competition) if too_many else ""
-    advice = "\n".join(filter(None, [advice, zeros, advice_on_ids]))
+    if too_many or any("no picture" in each.problem for each in listed):
+        advice = "\n".join(filter(None, [advice, _lost_zeros(parts, competition), advice_on_ids]))
     rows = "row has a picture" if len(listed) == 1 else "rows have pictures"
     raise DataError(
         f"{len(listed):,} {rows} that cannot be read:\n{first}{rest}\n{advice}\n"

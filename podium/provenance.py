@@ -119,7 +119,9 @@ def git_state(own: Sequence[str] = ()) -> dict | None:
     changed = _git("status", "--porcelain", "--untracked-files=no")
     new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
     inside = [path for path in map(Path.resolve, map(Path, own)) if _ROOT in path.parents]
-    inside = [str(path) for path in inside if "site-packages" not in path.parts]
+    # Weights are no code, and their digests are in the manifest.
+    is_code = (path.suffix == ".py" and "site-packages" not in path.parts for path in inside)
+    inside = [str(path) for path, code in zip(inside, is_code, strict=True) if code]
     is_whole = not inside or _git("ls-files", "--error-unmatch", "--", *inside) is not None
     return {"commit": commit, "dirty": bool(changed or new or not is_whole)}
 

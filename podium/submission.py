@@ -109,7 +109,7 @@ def write_submission(
     filled = fill_left_out(answer, asked, lost, usual)
     check(filled, answer, asked, task, metric, sample)
     separator = competition["separator"] or separator_of(sample, list(raw.columns))
-    text = as_csv(filled, list(raw.columns), separator)
+    text = as_csv(filled, list(raw.columns), separator, tables.header_of(raw))
     path = Path(outputs["submission"])
     # What the submission names is there before the submission is.
     beside = _write_beside(path.parent, task.files(values, blended["decision"], kept))
@@ -371,14 +371,22 @@ def separator_of(path: Path | str, columns: Sequence[str]) -> str:
     return next(found, ",")
 
 
-def as_csv(filled: pd.DataFrame, columns: Sequence[str], separator: str) -> str:
+def as_csv(
+    filled: pd.DataFrame,
+    columns: Sequence[str],
+    separator: str,
+    header: Sequence[str] | None = None,
+) -> str:
     """The file's text: the sample's columns in the sample's order, lines ending in a newline.
 
     The column that `filled` does not have is its index.
+
+    Args:
+        header: what the columns are called in the file, where that is not their names.
     """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
-    writer.writerow("" if str(name).startswith(tables.UNNAMED) else name for name in columns)
+    writer.writerow(header or columns)
     cells = [filled.get(name, filled.index) for name in columns]
     writer.writerows(zip(*cells, strict=True))
     return buffer.getvalue()

@@ -6,6 +6,7 @@ Pascal VOC does, makes a difference of less than a pixel and is not corrected; a
 """
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -419,31 +420,33 @@ def _rows_beside(paths: Sequence[Path], pictures: pd.DataFrame, root: Path) -> d
     that is no row's. Empty where no file's is.
     """
     rows = {os.path.abspath(path): id_ for id_, path in pictures["path"].items()}
-    within: dict[Path, list[Path]] = {}
-    for path in paths:
-        within.setdefault(path.parent, []).append(path)
+    known: dict[str, dict[str, list[str]]] = {}
     found: dict[Path, str] = {}
-    for folder, own in within.items():
-        if os.path.abspath(folder) == os.path.abspath(root):
+    for path in paths:
+        folder = os.path.abspath(path.parent)
+        if folder == os.path.abspath(root):
             continue
-        named = _pictures_beside(folder)
-        for path in own:
-            there = named.get(path.stem, [])
-            ids = list(dict.fromkeys(rows[file] for file in there if file in rows))
-            if there and len(ids) < 2:
-                found[path] = ids[0] if ids else f"?{path.stem}"
+        above = os.path.dirname(folder)
+        if above not in known:
+            known[above] = _pictures_within(above)
+        there = [
+            file for file in known[above].get(path.stem, []) if os.path.dirname(file) != folder
+        ]
+        ids = list(dict.fromkeys(rows[file] for file in there if file in rows))
+        if there and len(ids) < 2:
+            found[path] = ids[0] if ids else f"?{path.stem}"
     return found if any(id_ in pictures.index for id_ in found.values()) else {}
 
 
-def _pictures_beside(folder: Path) -> dict[str, list[str]]:
-    """Paths of the pictures in the other folders of the same one, by their names' stems."""
+def _pictures_within(folder: str) -> dict[str, list[str]]:
+    """Paths of the pictures in the folders of a folder, by their names' stems."""
     named: dict[str, list[str]] = {}
-    for other in sorted(folder.absolute().parent.iterdir()):
-        if other.is_dir() and other.name != folder.name:
-            for file in os.listdir(other):
+    for inner in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
+        with contextlib.suppress(OSError):  # such as one that may not be looked into
+            for file in os.listdir(inner):
                 stem, ending = os.path.splitext(file)
                 if ending.lower() in ENDINGS:
-                    named.setdefault(stem, []).append(os.path.abspath(other / file))
+                    named.setdefault(stem, []).append(os.path.join(inner, file))
     return named
 
 
@@ -526,14 +529,18 @@ def _names_beside(folder: Path, root: Path | str, numbered: bool) -> list[str | 
 
 def _box_in_yolo(values: Sequence[str]) -> tuple[np.ndarray, str]:
     """The corners of what follows a class, the box around a polygon too; and what is wrong."""
-    if len(values) >= 6 and len(values) % 2 == 0:  # as YOLO writes masks: x y x y ...
-        points = np.array(numbers_of(values)).reshape(-1, 2)
-        return np.concatenate([points.min(axis=0), points.max(axis=0)]), ""
-    numbers = numbers_of(values if len(values) == 4 else [""] * 4)
-    misfit = ""
-    if len(values) == 5:
-        misfit = "five numbers follow its class: predictions with scores are no annotations"
-    return corners(dict(zip(WAYS["cxcywh"], numbers, strict=True))), misfit
+    numbers = np.array(numbers_of(values))
+    if len(values) == 4:
+        return corners(dict(zip(WAYS["cxcywh"], numbers, strict=True))), ""
+    is_even = len(values) >= 8 and len(values) % 2 == 0
+    if is_even and ((numbers >= 0) & (numbers <= 1)).all():  # as YOLO writes masks: x y x y ...
+        points = numbers.reshape(-1, 2)
+        box = corners(dict(zip(WAYS["cxcywh"], numbers[:4], strict=True)))
+        are_inside = ((points[2:] >= box[:2]) & (points[2:] <= box[2:])).all()
+        if not are_inside:  # those of a pose are, behind its box
+            return np.concatenate([points.min(axis=0), points.max(axis=0)]), ""
+    said = f"{len(values)} numbers follow its class, expected four, or eight and more of a polygon"
+    return np.full(4, np.nan), said
 
 
 def _class_in_yolo(
@@ -662,9 +669,9 @@ def _checked(
 
 def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised: bool) -> None:
     """DataError unless everything is right or may be repaired."""
-    hint = "" if repair else _classes_without_area(said, wrong)
+    hint = ""
     if len(boxes) > 1 and not normalised and boxes.max() <= 1:
-        hint += (
+        hint = (
             "\nNo number is above 1: are they shares of the picture's sides? Set "
             "`task.options.normalised: true`."
         )
@@ -679,6 +686,7 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
         hint = f"\nMore than half are wrong: is `task.options.format` ({form.format}) another one?"
     if not hint and (repair or not wrong):
         return
+    hint += _classes_without_area(said, wrong)
     if not wrong:
         raise DataError(f"{said['file'][0]}: no box is larger than a pixel.{hint}")
     names = list(dict.fromkeys(said["file"][row] for row in sorted(wrong)))
@@ -704,9 +712,9 @@ def _stop_unless(repair: bool, said, wrong: dict, form: Form, boxes, normalised:
 def _classes_without_area(said: pd.DataFrame, wrong: dict) -> str:
     """A hint where all boxes of a class have no area: it may stand for nothing; else ''."""
     flat = [row for row, found in wrong.items() if ("no area", "dropped") in found]
-    labels = set(said["label"].iloc[flat]) - set(said["label"].drop(said.index[flat]))
-    names = sorted(label for label in labels if label)
-    if not names:
+    others = set(said["label"].drop(said.index[flat]))
+    names = sorted(label for label in set(said["label"].iloc[flat]) - others if label)
+    if not names or not others:
         return ""
     return (
         f"\nNo box of {some_of(names)} has an area: if that says that there is nothing, set "

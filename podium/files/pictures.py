@@ -144,8 +144,20 @@ def inspect(path: Path | str, max_pixels: int | None = None, white: float = 0) -
 def mode_of(path: Path | str) -> str:
     """What Pillow calls the numbers of a picture that can be read: `L`, `RGB`, `I;16`, `F`."""
     with _open(path, None) as image:
-        # What Pillow calls `I` of a PNG has 16 bits.
-        return "I;16" if image.mode == "I" and image.format == "PNG" else image.mode
+        # What Pillow calls `I` of these has 16 bits.
+        is_deep = image.mode == "I" and image.format in ("PNG", "PPM")
+        return "I;16" if is_deep else image.mode
+
+
+def scale_of(path: Path | str) -> str:
+    """How a grey picture's numbers become 0..255, see `read_picture`: `16 bits`, `shares`, `as they
+    are`, or `its own` scale. Raises PictureError where it cannot be decoded.
+    """
+    with _open(path, None) as image:
+        try:
+            return _scale_of(np.asarray(image), image.mode)
+        except Exception as error:
+            raise PictureError(f"cannot be decoded: {_reason(error)}") from None
 
 
 def digest_of(pixels: np.ndarray) -> str:
@@ -220,16 +232,25 @@ def _eight_bits(values: np.ndarray, mode: str, white: float = 0) -> np.ndarray:
     if mode.startswith("I;16"):
         return ((values.astype(np.uint32) * 2 + 257) // 514).astype(np.uint8)
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = values.min(), values.max()
-    if mode == "F" and low >= 0 and high <= 1:
+    scale = _scale_of(values, mode)
+    if scale == "shares":
         values = values * 255
-    elif low >= 0 and high <= 255:
-        pass
-    elif low >= 0 and high <= 65535:
+    elif scale == "16 bits":
         values = values / 257
-    else:
+    elif scale == "its own":
+        low, high = values.min(), values.max()
         values = (values - low) * 255 / (high - low) if high > low else np.zeros_like(values)
     return np.floor(values + 0.5).astype(np.uint8)
+
+
+def _scale_of(values: np.ndarray, mode: str) -> str:
+    """See `scale_of`."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    if low < 0 or not high <= 65535:
+        return "its own"
+    if mode == "F" and high <= 1:
+        return "shares"
+    return "as they are" if high <= 255 else "16 bits"
 
 
 def _orientation(image: Image.Image) -> int:

@@ -17,8 +17,6 @@ import pandas as pd
 from podium.errors import DataError, did_you_mean, numbered, some_of
 
 SEPARATORS = (",", ";", "\t", "|")
-#: What a column without a name is called, before its place, as pandas does.
-UNNAMED = "Unnamed: "
 #: Bytes of non-ASCII lines that the encoding is guessed from.
 GUESS_FROM = 65_536
 #: Records that the separator is guessed from.
@@ -48,7 +46,7 @@ def read_table(
         raise DataError(f"{path}, row {row}: holds a NUL character; is it a text file?")
     if separator is None:
         separator = _separator_of(text)
-    names = _check_shape(text, path, separator)
+    header = _check_shape(text, path, separator)
     try:
         table = pd.read_csv(
             io.StringIO(text),
@@ -59,11 +57,18 @@ def read_table(
             skipinitialspace=True,
             index_col=False,
             header=0,
-            names=names,
+            names=_named(header),
         )
     except (pd.errors.ParserError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from None
-    return table.astype(object)
+    table = table.astype(object)
+    table.attrs["header"] = header
+    return table
+
+
+def header_of(table: pd.DataFrame) -> list[str]:
+    """Names of a table's columns as its file has them: one without a name has none."""
+    return table.attrs.get("header") or list(table.columns)
 
 
 def check_columns(table: pd.DataFrame, path: Path | str, needed: Sequence[str]) -> None:
@@ -299,9 +304,13 @@ def _check_shape(text: str, path: Path, separator: str) -> list[str]:
         )
     if not rows:
         raise DataError(f"{path} has a header but no rows, expected one for each picture")
-    # pandas writes its index under an empty name.
-    names = [name or f"{UNNAMED}{place}" for place, name in enumerate(names)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    known = _named(names)
+    repeated = sorted({name for name in known if known.count(name) > 1})
     if repeated:
         raise DataError(f"{path}: several columns are named {some_of(repeated)}")
     return names
+
+
+def _named(header: Sequence[str]) -> list[str]:
+    """The columns' names, with one for those without: pandas writes its index under none."""
+    return [name or f"Unnamed: {place}" for place, name in enumerate(header)]

@@ -404,8 +404,8 @@ def read_mask(path: Path | str, size: Size | None = None, pair: Pair | None = No
             that there are, or 0 and 255.
 
     Raises:
-        MaskError: as `read_labels`; for three values, or others than the pair; for shades for the
-            most part, as of a photograph.
+        MaskError: as `read_labels`; for values of which nothing tells what they mean; for shades
+            for the most part, as of a photograph.
     """
     labels = _labels(_on_black(_values(path, size, as_mask=True)))
     values, counts = np.unique(labels, return_counts=True)
@@ -416,24 +416,21 @@ def read_mask(path: Path | str, size: Size | None = None, pair: Pair | None = No
             raise MaskError(f"holds the values {some_of(values.tolist())}, expected two")
         pair = 0, 255 if values[-1] < 256 else int(values[-1])
     low, high = pair
-    reach = (high - low + 1) // 8
-    others = counts[~np.isin(values, pair)].sum() / labels.size
-    # JPEG makes shades; elsewhere a few values are meant as they are.
-    is_meant = (
-        Path(path).suffix.lower() not in LOSSY
-        and others > (0 if len(values) == 2 else FEW)
-        and (len(values) == 3 or (len(values) == 2 and values[1] - values[0] <= reach))
-    )
+    reach, is_lossy = (high - low + 1) // 8, Path(path).suffix.lower() in LOSSY
+    if len(values) == 2 and not is_lossy and values[0] == low and values[1] > low + reach:
+        return (labels > low).astype(np.uint8)  # as it is meant, whatever the brighter one is
+    # JPEG makes shades; elsewhere a few dark values are meant as they are.
+    dark = counts[(values > low) & (values <= low + reach)].sum() / labels.size
+    is_meant = not is_lossy and len(values) in (2, 3) and dark > (0 if len(values) == 2 else FEW)
     if is_meant or values[0] < low - reach or values[-1] > high + reach:
         raise MaskError(
-            f"holds the values {some_of(values.tolist())}, expected {low} and {high}, as in most, "
-            "and nothing else; pictures of more values are read with `kind: labels`, and `ignore` "
-            "names what is not labelled"
+            f"holds the values {some_of(values.tolist())}, where masks hold {low} and {high}: "
+            "nothing tells what is the mask; write all masks with the same two values"
         )
     is_shade = (labels > low + reach) & (labels < high - reach)
     if is_shade.mean() > MOST_SHADES:
         raise MaskError(f"is no mask: {is_shade.mean():.0%} of it are neither dark nor bright")
-    return (2 * labels > low + high).astype(np.uint8)
+    return (labels > low + (high - low) // 2).astype(np.uint8)
 
 
 def pair_of(paths: Sequence[Path | str]) -> Pair | None:

@@ -19,7 +19,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,7 +86,15 @@ class Metric:
     @property
     def by_row(self) -> "Metric":
         """The metric of a function of one row's arrays, for packed targets: the rows' mean."""
-        return self if self.total else replace(self, total=_mean_of_numbers)
+        if self.total is not None:
+            return self
+        function = self.function
+
+        @wraps(function)
+        def of_row(target, answer, **options):
+            return np.array([float(function(target, answer, **options))])
+
+        return replace(self, function=of_row, total=mean_of_rows)
 
     def among(self, classes: int | None) -> "Metric":
         """The metric of rows that are one of so many classes; None: of rows that are not."""
@@ -111,10 +119,6 @@ def _only(arrays: tuple[np.ndarray, ...]):
 def mean_of_rows(measures: np.ndarray) -> float:
     """A `total`: the mean of the rows' first number; NaN is a row that does not count."""
     return np.nanmean(measures[:, 0])
-
-
-def _mean_of_numbers(measures: np.ndarray) -> float:
-    return np.nanmean(np.stack(list(measures)).astype(float))
 
 
 def score_or_nan(metric: Metric, target: np.ndarray, scored: np.ndarray) -> float:

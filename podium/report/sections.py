@@ -744,16 +744,15 @@ def _views_that_cost(model: ModelSource, config: dict) -> str:
     """
     views, scored = (config.get("tta") or {}).get("views") or [], model.score
     low, high = _ends(scored.get("interval"))
-    if views in ([], ["identity"]) or not is_number(low):
+    # The best epoch's score is flattered by the choice.
+    if views in ([], ["identity"]) or scored.get("select") == "best" or not is_number(low):
         return ""
     sign = -1 if scored.get("direction") == "minimize" else 1
     plain: dict[int, list[float]] = {}
     for history in model.histories:
         scores = [value for value in history.columns.get("valid_score", []) if is_number(value)]
         if scores:
-            best = max(scores, key=lambda value: sign * value)
-            kept = best if scored.get("select") == "best" else scores[-1]
-            plain.setdefault(history.fold, []).append(kept)
+            plain.setdefault(history.fold, []).append(scores[-1])
     pairs = [
         (fmean(plain[each["fold"]]), each["score"])
         for each in scored.get("folds") or []
@@ -764,9 +763,10 @@ def _views_that_cost(model: ModelSource, config: dict) -> str:
         return ""
     without, with_them = (fmean(values) for values in zip(*pairs, strict=True))
     return (
-        f"Without test-time views these weights scored {score(without)} on average, with them "
-        f"{score(with_them)}, and worse in every fold: the views cost more than they give. Take "
-        "fewer (tta.views), or teach the network to see pictures so (augment)."
+        f"At the end of training, without test-time views, these weights scored {score(without)} "
+        f"on average; with them they score {score(with_them)}, and worse in every fold: the views "
+        "seem to cost more than they give. Try fewer (tta.views), or teach the network to see "
+        "pictures so (augment)."
     )
 
 

@@ -13,7 +13,8 @@ OF_MASKS = {
     "runs": " `order`, `first_pixel` and `starts` say how pixels are counted; paths of pictures "
     "need `format: pictures`.",
     "pictures": " Pictures in which colours stand for classes need `format: colours`, run lengths "
-    "`format: runs`.",
+    "`format: runs`, and pictures of more than two values `kind: labels`, where `ignore` names "
+    "what is not labelled.",
 }
 
 

@@ -438,10 +438,11 @@ def read_in_yolo(folder, line: str, **options):
 
 
 def test_polygons_of_yolo_are_boxes_around_them(tmp_path):
-    found = read_in_yolo(tmp_path, "0 0.1 0.2 0.5 0.2 0.3 0.9\n")
+    found = read_in_yolo(tmp_path, "0 0.1 0.2 0.5 0.2 0.3 0.9 0.2 0.3\n")
     assert found[["xmin", "ymin", "xmax", "ymax"]].to_numpy().tolist() == [[10, 20, 50, 90]]
-    with pytest.raises(DataError, match="five numbers follow its class: predictions with scores"):
-        read_in_yolo(tmp_path, "0 0.5 0.5 0.1 0.1 0.98\n")
+    for more in ("0.98", "0.98 1", "0.45 0.48 0.55 0.46", "a b c d", "1 2 3 4"):  # score, id, pose
+        with pytest.raises(DataError, match=r"\d numbers follow its class, expected four, or"):
+            read_in_yolo(tmp_path, f"0 0.5 0.5 0.2 0.2 {more}\n")
 
 
 def test_a_class_without_an_area_may_mean_nothing():

@@ -98,6 +98,8 @@ def test_no_key_is_advised_that_the_task_has_no_use_for():
         for key in ("mix.mixup", "loss.label_smoothing", "head.dropout"):
             assert (f"models.a.{key}" in told["text"]) == (key not in useless)
         assert "models.a.augment, " in told["text"]
+    plain = tasks.useless_keys("image_to_image", Model(backbone="resnet18", approach="plain"))
+    assert "models.a.freeze" not in verdict(curve, 1, "models.a", plain)["text"]
     model = Model(backbone="resnet18")
     assert "mix.mixup" in tasks.useless_keys("keypoints", model)
     assert "mix.mixup" not in tasks.useless_keys("classification", model)

@@ -108,6 +108,18 @@ def test_a_wrong_solution_is_named(tmp_path):
         _graded(tmp_path, lambda lines: ["t0,odd", *lines[1:]])
 
 
+def test_rows_that_kaggle_ignores_are_not_graded():
+    parts = pd.DataFrame({"Usage": ["Public", "ignored", None]}, dtype=object)
+    assert grading._are_ignored(parts).tolist() == [False, True, False]
+    assert grading._are_ignored(parts[[]]).tolist() == [False] * 3
+    header = predictions.Header("test", "m", ["a"], "values", ["identity"], "f" * 64)
+    ids = np.array(["x", "y", "z"], dtype=object)
+    found = predictions.Predictions(header, ids, np.full(3, -1), np.arange(3.0)[:, None])
+    kept = grading._without(found, pd.Index(["y"]))
+    assert kept.ids.tolist() == ["x", "z"]
+    assert kept.values.ravel().tolist() == [0.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("name", "cells", "dropped"),
     [

@@ -129,7 +129,10 @@ def test_clean_pictures_of_16_bits_are_handed_in_as_such(tmp_path):
     assert read(table, found)[1]["bits"] == 8
     Image.fromarray(clean[0][:, :, 0].astype(np.float32)).save(tmp_path / "clean/p0.tif")
     fractions = table.replace("p0.png", "p0.tif")
-    with pytest.raises(DataError, match=r"hold fractions .*p0\.tif\. Convert all"):
+    read(fractions, found)
+    fractions.loc["p1", "clean"] = "p1.tif"
+    Image.fromarray(clean[1][:, :, 0] / np.float32(255)).save(tmp_path / "clean/p1.tif")
+    with pytest.raises(DataError, match=r"p0\.tif \(as they are\).*p1\.tif \(shares\)|p1.*p0"):
         read(fractions, found)
 
 
@@ -147,8 +150,10 @@ def test_no_two_rows_have_a_file_of_one_name():
     sample.index = list("abcdefg")
     rows = column(pack(smooth(4, 4)) for _ in sample.index)
     written = [name for name, _ in task_of().files(rows, {}, sample)]
-    expected = ["a", "b", "x", "d", "e", "f", "g"]
-    assert written == [f"clean/{name}.png" for name in expected]
+    assert written == [f"clean/{name}.png" for name in "abcdefg"]
+    sample["clean"] = ["x.png", "y.png", "Y.png", "", "E.png", "../f.png", "g.png"]
+    written = [name for name, _ in task_of().files(rows, {}, sample)]
+    assert written == [f"clean/{name}.png" for name in ["x", "b", "c", "d", "E", "f", "g"]]
 
 
 def test_a_wrong_size_is_an_error_that_names_both_and_repaired_on_demand(tmp_path):

@@ -314,15 +314,17 @@ def test_masks_are_read_by_the_values_of_most(tmp_path):
     assert masks.pair_of([*whites, tmp_path / "gone.png"]) == (0, 255)
     for name, picture, expected in (
         ("noise.jpg", mask, 0 * mask), ("full.jpg", 254 + mask, 0 * mask + 1),
-        ("grey.png", 254 * mask, mask), ("one.png", 0 * mask + 254, 0 * mask + 1),
+        ("grey.png", 100 * mask, mask), ("one.png", 0 * mask + 254, 0 * mask + 1),
+        ("smooth.png", 255 * mask - 127 * (border == 255), mask),
     ):  # fmt: skip
         found = masks.read_mask(saved(name, picture), pair=(0, 255))
         np.testing.assert_array_equal(found, expected, name)
+    np.testing.assert_array_equal(masks.read_mask(whites[0], pair=(0, 1)), mask)
     for name, picture, pair in (
         ("f.png", mask, (0, 255)), ("g.png", border, (0, 255)), ("h.png", border, (0, 1)),
-        ("h.png", border, None), ("c.png", 255 * mask, (0, 1)),
+        ("h.png", border, None), ("full.jpg", 254 + mask, (0, 1)),
     ):  # fmt: skip
-        with pytest.raises(MaskError, match=r"holds the values 0.* as in most, and nothing else"):
+        with pytest.raises(MaskError, match=r"holds the values .* nothing tells what is the mask"):
             masks.read_mask(saved(name, picture), pair=pair)
     assert masks.pair_of([tmp_path / "e.png"]) is None
 

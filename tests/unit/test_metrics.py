@@ -156,6 +156,8 @@ def test_a_function_of_the_users_own_judges_rows_of_masks_boxes_and_pictures():
     exact = column(pack(*task.exact_row(unpack(row))) for row in targets["packed"])
     assert base.score(task, own, column([some, none]), exact) == 1.0
     assert base.score(task, own, column([some, none]), exact[::-1]) == 0.0
+    empty = pd.DataFrame({"packed": [none] * 40})
+    checking.call_own_metric(task, own, empty)  # such rows need not count
     with pytest.raises(ConfigError, match=r"one raised TypeError: .* called with a row's target"):
         checking.call_own_metric(task, replace(own, name="one", function=lambda true: 1), targets)
 

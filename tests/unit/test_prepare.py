@@ -432,6 +432,20 @@ def test_pictures_that_no_row_of_masks_names_are_told(files, unlisted, rows, tol
     assert listed.sum() == told
 
 
+def test_neither_test_pictures_nor_masks_are_pictures_without_a_row(files):
+    (files.root / "train").rename(files.root / "all")
+    (files.root / "test").rename(files.root / "all/test")
+    files.picture("all/masks/m1.png", 50)
+    lines = "".join(f"tr{row},1 1\n" for row in range(ROWS))
+    files.write("train.csv", f"id,mask\n{lines}")
+    files.task = {"name": "segmentation", "options": {}}
+    folders = {"train": ["all"], "test": ["all/test"]}
+    assert len(files.prepare(target=["mask"], pictures=folders).problems) == 0
+    files.picture("all/tr98.png", 98)
+    (problem,) = files.prepare(target=["mask"], pictures=folders).problems["row"]
+    assert problem == "tr98"
+
+
 def test_pictures_named_by_other_columns_cannot_be_told_from_their_files(tmp_path):
     (tmp_path / "train").mkdir()
     section = {

@@ -620,4 +620,4 @@ def test_views_that_cost_more_than_they_give_are_told(with_views, direction, vie
     assert bool(text) == said
     if said:
         assert "scored 3.95" in text
-        assert f"with them {fmean(with_views):.2f}" in text
+        assert f"they score {fmean(with_views):.2f}" in text

@@ -10,6 +10,7 @@ from PIL import Image
 
 from podium import manifest, metrics, predictions, provenance, submission, tasks
 from podium.errors import DataError, FoldMismatchError
+from podium.files import tables
 
 TWO = {"names": ["ok", "broken"], "column": "label"}
 
@@ -182,6 +183,15 @@ def test_unreadable_rows_keep_the_samples_value(competition):
     assert content["data"]["own"] == {own: provenance.digest_of_file(own)}
     assert content["submission"]["sha256"] == provenance.digest_of_file(out / "submission.csv")
     assert not list(out.glob("*.partial"))
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "row"])
+def test_the_header_is_the_samples_own(tmp_path, name):
+    (tmp_path / "sample.csv").write_text(f"{name},id,label\n0,a,1\n")
+    raw = tables.read_table(tmp_path / "sample.csv")
+    filled = raw.set_index("id")
+    text = submission.as_csv(filled, list(raw.columns), ",", tables.header_of(raw))
+    assert text == f"{name},id,label\n0,a,1\n"
 
 
 def test_code_that_no_commit_has_is_told(tmp_path, monkeypatch):

@@ -75,7 +75,8 @@ class Options(TaskOptions):
         "files",
         description="What is handed in. `files`: the column holds names of PNG pictures, "
         "which are written beside the submission, to the first `folder`: the sample's, where they "
-        "end in `.png` and differ, else the ids. `pixels`: a row for each pixel of "
+        "end in `.png` and differ, else the ids; of 16 bits where all clean pictures are grey and "
+        "have so many. `pixels`: a row for each pixel of "
         "grey pictures, whose id is the picture's, `_`, the pixel's row, `_` and its column.",
     )
     first_pixel: FirstPixel = Field(

@@ -17,7 +17,7 @@ from PIL import Image
 from podium.cache import scaled
 from podium.errors import ConfigError, DataError, count, numbered, some_of
 from podium.files import tables
-from podium.files.pictures import Folder, PictureError, mode_of, read_picture
+from podium.files.pictures import ENDINGS, Folder, PictureError, mode_of, read_picture, scale_of
 from podium.files.tables import path_problem
 from podium.geometry import views
 from podium.imaging import degrade, references
@@ -262,10 +262,9 @@ class Task(PackedTask):
             pictures = pixels.pictures_from(table[ids], levels, sides, self.options.first_pixel)
             return column(pack(picture[:, :, None]) for picture in pictures)
         columns = columns or [name for name in self.names if name in table]
-        if (
-            not columns and len(table.columns) == 1
-        ):  # which the sample submission may call otherwise
-            columns = list(table.columns)
+        if not columns and len(table.columns) == 1:  # which the sample submission calls otherwise
+            cells = table.iloc[:, 0].astype(str).str.lower()
+            columns = list(table.columns) if cells.str.endswith(ENDINGS).all() else []
         names, folders = _names_of(table, columns, self.options, found, is_solution=True)
         clean, _ = _read_all(names, folders, self.options, found)
         return column(_packed(*one, self.channels) for one in clean)
@@ -577,20 +576,21 @@ def _read_all(
 def _bits_of(paths: list[Path], found) -> int:
     """Bits of clean pictures' numbers, 8 or 16; DataError for other numbers than these."""
     modes = [mode_of(path) for path in paths]
-    other = [str(path) for path, mode in zip(paths, modes, strict=True) if mode in ("I", "F")]
-    if other:
+    other = [path for path, mode in zip(paths, modes, strict=True) if mode in ("I", "F")]
+    scales = {path: scale_of(path) for path in other}
+    if len(set(scales.values())) > 1 or "its own" in scales.values():
+        first = {scale: path for path, scale in reversed(scales.items())}
+        told = some_of([f"{path} ({scale})" for scale, path in first.items()])
         raise DataError(
-            f"{found.table}: {len(other)} clean pictures hold fractions or numbers of 32 bits, "
-            f"which have no common white: {some_of(sorted(other), 3)}. Convert all to 8 or 16 "
-            "bits, by one scale"
+            f"{found.table}: clean pictures of fractions or of 32 bits have no common white: "
+            f"{told}. Convert all to 8 or 16 bits, by one scale"
         )
     deep = [path.name for path, mode in zip(paths, modes, strict=True) if mode.startswith("I;16")]
     if deep:
         problem = f"{len(deep)} of {len(paths)} clean pictures have 16 bits"
-        action = "learned and scored in 8 bits"
-        if len(deep) == len(paths):
-            action += ", handed in as 16 bits of the same 256 levels"
-        found.problems.append((found.table, some_of(sorted(deep), 3), problem, action))
+        found.problems.append(
+            (found.table, some_of(sorted(deep), 3), problem, "learned and scored in 8 bits")
+        )
     clear = [p.name for p, mode in zip(paths, modes, strict=True) if mode in ("RGBA", "LA", "PA")]
     if clear:
         problem = f"{len(clear)} clean pictures have a channel of transparency"
@@ -614,9 +614,9 @@ def _file_names(sample: pd.DataFrame, column: str) -> list[str]:
     given = sample[column].fillna("").astype(str)
     of_ids = pd.Series([f"{id_}.png" for id_ in sample.index], index=given.index)
     is_own = given.str.lower().str.endswith(".png") & ~given.map(path_problem).astype(bool)
-    while (again := is_own & given.where(is_own, of_ids).duplicated(keep=False)).any():
-        is_own &= ~again
-    return given.where(is_own, of_ids).tolist()
+    is_own &= ~given.str.lower().duplicated(keep=False)
+    names = given.where(is_own, of_ids)
+    return (of_ids if names.str.lower().duplicated().any() else names).tolist()
 
 
 def _as_png(picture: np.ndarray, bits: int = 8) -> bytes:

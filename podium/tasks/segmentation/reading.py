@@ -9,7 +9,6 @@ import pandas as pd
 
 from podium.errors import ConfigError, DataError, some_of
 from podium.files import coco
-from podium.files.tables import path_problem
 from podium.geometry import masks
 from podium.geometry.masks import MaskError
 from podium.tasks import targets
@@ -140,7 +139,7 @@ class Reader:
         Args:
             given: the size that the masks have in the table, if not that of the pictures.
         """
-        self._pair = self._pair_of_masks()
+        self._pairs = self._pairs_of_masks()
         index = np.asarray(self.cells.table.index)
         places = pd.Series(np.arange(len(index))).groupby(index).indices
         for id_, width, height in self.found.pictures[["width", "height"]].itertuples():
@@ -212,16 +211,23 @@ class Reader:
             stack[0] = rest
         return stack
 
-    def _pair_of_masks(self) -> masks.Pair | None:
-        """The two values of the masks that are pictures; None where no two are told."""
-        of_all_classes = len(self.cells.columns) == 1 and self.cells.class_column is None
-        if self.cells.format != "pictures" or (self.options.kind == "labels" and of_all_classes):
-            return None
-        cells = [
-            cell for name in self.cells.columns for cell in targets.filled(self.cells.table[name])
-        ]
-        paths = [self.found.root / str(cell) for cell in cells if not path_problem(str(cell))]
-        return masks.pair_of(paths) if paths else None
+    def _pairs_of_masks(self) -> dict[int, masks.Pair | None]:
+        """The two values of the masks that are pictures, of each class; None where none is told."""
+        if self.cells.format != "pictures":
+            return {}
+        cells: dict[int, list] = {}
+        for column in self.cells.columns:
+            filled = self.cells.table[~targets.is_empty(self.cells.table[column])]
+            if self.cells.class_column:
+                for name, some in filled[column].groupby(filled[self.cells.class_column]):
+                    if name in self.names:
+                        cells.setdefault(self.names.index(name), []).extend(some)
+            elif len(filled) and (which := self._class_of(filled.iloc[0], column)) is not None:
+                cells.setdefault(which, []).extend(filled[column])
+        return {
+            which: masks.pair_of([self.found.root / str(cell) for cell in some])
+            for which, some in cells.items()
+        }
 
     def _class_of(self, row: pd.Series, column: str) -> int | None:
         """The class of a cell; None where it holds all classes."""
@@ -264,7 +270,7 @@ class Reader:
     def _add_picture(self, stack, id_: str, place: str, which: int | None, path: Path) -> None:
         size = stack.shape[1:]
         if which is not None and self.cells.format == "pictures":
-            self._unite(stack, which, masks.read_mask(path, size, self._pair), id_)
+            self._unite(stack, which, masks.read_mask(path, size, self._pairs[which]), id_)
             return
         ignored = self.options.ignore
         if self.cells.format == "colours":
