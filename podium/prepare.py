@@ -201,7 +201,7 @@ def read_tables(
     sample = _collect(faults, lambda: _sample_of(competition, sample_path, index_sample))
     test = None
     if test_path:
-        needed = _needed_of(competition)
+        needed = _needed_of(competition, "test")
         test = _collect(
             faults,
             lambda: _indexed(
@@ -217,7 +217,7 @@ def read_tables(
     if rows is not None:
         rows = _collect(faults, lambda: _with_parts(competition, rows, train_path or root))
     # Test ids may be of another form where nothing asks for their parts.
-    if test is not None and {*_needed_of(competition)} & {*_parts_of_ids(competition)}:
+    if test is not None and {*_needed_of(competition, "test")} & {*_parts_of_ids(competition)}:
         test = _collect(faults, lambda: _with_parts(competition, test, test_path or sample_path))
     if faults:
         raise DataError(faults[0] if len(faults) == 1 else "\n".join(faults))
@@ -255,7 +255,7 @@ def _train_of(competition: dict, path: Path | None, index: Callable) -> pd.DataF
     if path is None:
         return table_of_folders(competition)
     group = [competition["group"]] if competition["group"] else []
-    needed = [*competition["target"], *group, *_needed_of(competition)]
+    needed = [*competition["target"], *group, *_needed_of(competition, "train")]
     return _indexed(competition, path, needed, "competition.train", index)
 
 
@@ -285,14 +285,21 @@ def _read(competition: dict, path: Path, key: str, may_be_coco: bool = False) ->
         raise DataError(f"{key}: {error}") from None
 
 
-def _needed_of(competition: dict) -> list[str]:
-    """The columns that every row needs, those of test rows too."""
-    return [*competition["tabular"], *_picture_columns(competition)]
-
-
-def _picture_columns(competition: dict) -> list[str]:
-    """The columns beside the id that name pictures."""
+def _pictures_of(competition: dict, part: str) -> dict:
+    """The config's section of pictures, with the pattern of a part's own."""
     section = competition["pictures"]
+    other = section["test_pattern"] if part == "test" else None
+    return {**section, "pattern": other} if other else section
+
+
+def _needed_of(competition: dict, part: str) -> list[str]:
+    """The columns that every row of a part needs."""
+    return [*competition["tabular"], *_picture_columns(competition, part)]
+
+
+def _picture_columns(competition: dict, part: str) -> list[str]:
+    """The columns beside the id that name pictures."""
+    section = _pictures_of(competition, part)
     named = [name for each in section["pattern"] or [] for name in patterns.columns_of(each)]
     names = dict.fromkeys([*(section["columns"] or []), *named])
     return [name for name in names if name not in (competition["id"], "id")]
@@ -310,7 +317,7 @@ def _with_parts(competition: dict, table: pd.DataFrame, path: Path | str) -> pd.
 
 def _test_from_sample(competition: dict, sample: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Test rows where there is no test table: the sample submission's ids, and what they need."""
-    needed = _needed_of(competition)
+    needed = _needed_of(competition, "test")
     parts = _parts_of_ids(competition)
     needed = [name for name in dict.fromkeys(needed) if name not in parts]
     missing = [name for name in needed if name not in sample.columns]
@@ -510,10 +517,10 @@ def find_pictures(competition: dict, found: Tables) -> dict[str, pd.DataFrame]:
         ("train", found.train, found.train_path),
         ("test", found.test, found.test_path),
     ):
-        searched = [folders[name] for name in section[part]]
+        searched, called = [folders[n] for n in section[part]], _pictures_of(competition, part)
 
-        def located(table=table, path=path, searched=searched):
-            names = pictures.names_in(table, path, section, competition["id"])
+        def located(table=table, path=path, searched=searched, called=called):
+            names = pictures.names_in(table, path, called, competition["id"])
             return pictures.locate(names, searched)
 
         places = _collect(faults, located)

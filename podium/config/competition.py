@@ -37,6 +37,11 @@ class Pictures(Section):
         'first letter, and `*` stands for any letters of a name: "{id}_*.png". Several patterns: '
         "several pictures per row.",
     )
+    test_pattern: Names | None = Field(
+        None,
+        description="The same of the test pictures, where they are called otherwise, such as "
+        '"{id}.png" beside a `pattern` of "{id}/images/{id}.png".',
+    )
     folder_per_class: bool = Field(
         False,
         description="Each class is a folder of pictures: no training table is needed, the id is "
@@ -73,6 +78,13 @@ class Pictures(Section):
         ways = [bool(self.columns), bool(self.pattern), self.folder_per_class]
         if sum(ways) > 1:
             raise ValueError("give only one of `columns`, `pattern` and `folder_per_class`")
+        if self.test_pattern and self.columns:
+            raise ValueError("test_pattern: `columns` say how pictures are called")
+        if self.test_pattern and len(self.test_pattern) != len(self.pattern or [""]):
+            raise ValueError(
+                f"test_pattern: found {len(self.test_pattern)}, expected as many as training rows "
+                f"have pictures, {len(self.pattern or [''])}"
+            )
         return self
 
 

@@ -166,6 +166,18 @@ def test_several_pictures_per_row(files):
     assert len(manifest.readable(train)) == ROWS - 1
 
 
+def test_test_pictures_may_be_called_otherwise(files):
+    for row in range(ROWS):
+        files.picture(f"train/tr{row}/images/a.png", row)
+    way = {"pattern": "{id}/images/a.png", "test_pattern": "{id}.png"}
+    train = files.prepare(pictures=way).read("train")
+    assert list(train["pictures"].iloc[1]) == [f"{files.root}/train/tr1/images/a.png"]
+    assert list(files.read("test")["pictures"].iloc[1]) == [f"{files.root}/test/te1.png"]
+    for wrong in ({"columns": ["file"], "test_pattern": "{id}"}, {"test_pattern": ["{id}", "a"]}):
+        with pytest.raises(ValueError, match="test_pattern: "):
+            files.prepare(pictures=wrong)
+
+
 def test_groups(files):
     patients = ["p1", "p1", None, None, "p2", "p2", "p2", "p2"]
     files.columns("train.csv", patient=patients)
