@@ -44,7 +44,7 @@ SCORED = {
     "calibration": "Calibration: what was said against what happened",
     "predicted": "Predicted against true",
     "residuals": "Residuals",
-    "mistakes": "The worst mistakes, the surest first",
+    "mistakes": "The worst mistakes, worst first",
 }
 #: What a finding's severity is called.
 SEVERITIES = {3: "serious", 2: "decide", 1: "good to know"}
@@ -547,7 +547,7 @@ def _model_table(ranked: Sequence[ModelSource], blended: dict) -> Grid:
                 Cell(model.name, model.name, "strong whole"),
                 _network_name(model),
                 cell(network.get("parameters"), wording.millions),
-                cell(network.get("pictures_per_second"), whole),
+                cell(network.get("pictures_per_second"), wording.rate),
                 cell(value, score, "strong"),
                 cell(scored.get("fold_std"), score),
                 cell(scored.get("optimism"), lambda v, like=value: gain(v, like)),

@@ -86,6 +86,11 @@ def whole(value) -> str:
     return f"{value:,.0f}" if is_number(value) else NOTHING
 
 
+def rate(value) -> str:
+    """A number a second: whole, but for slow ones."""
+    return f"{value:.1f}" if is_number(value) and value < 10 else whole(value)
+
+
 def short(value) -> str:
     """Any value in a table's cell: four significant digits."""
     if value is None or value == "":

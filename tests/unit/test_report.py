@@ -552,6 +552,12 @@ def test_scores_have_the_digits_that_matter(value, shown):
     assert wording.score(value) == shown
 
 
+def test_rates_tell_what_is_slow():
+    assert [wording.rate(value) for value in (0.4, 9.96, 12.6, 1500, None)] == [
+        "0.4", "10.0", "13", "1,500", wording.NOTHING
+    ]  # fmt: skip
+
+
 def test_gains_have_their_sign_and_the_scores_digits():
     assert wording.gain(0.0123) == "+0.0123"
     assert wording.gain(-120.4, 45_000.0) == "-120"
