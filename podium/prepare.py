@@ -133,7 +133,7 @@ def prepare(
         job.spool.metric(f"{name}_unreadable", int((part["problem"] != "").sum()))
     job.spool.artifact(problems)
     if listed:
-        job.say(f"{len(listed):,} problems, listed in {problems}")
+        job.say(f"{count(len(listed), 'problem')}, listed in {problems}")
 
 
 @contextmanager
