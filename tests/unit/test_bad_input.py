@@ -467,7 +467,7 @@ def test_a_single_unreadable_picture_is_left_out_where_the_config_says_so(compet
         "test": "answered with the sample submission's value, if it has one",
     }
     assert listed["action"].tolist() == [answer[part]]
-    assert any("1 problems" in line for line in tiny.said)
+    assert any("1 problem," in line for line in tiny.said)
     folds = pd.read_csv(tiny.out / "folds.csv", dtype=str)
     assert (id_ in set(folds["id"])) is False
     assert len(folds) == ROWS - (part == "train")
