@@ -155,7 +155,7 @@ def scale_of(path: Path | str) -> str:
     """
     with _open(path, None) as image:
         try:
-            return _scale_of(np.asarray(image), image.mode)
+            return _scale_of(_finite(np.asarray(image)), image.mode)
         except Exception as error:
             raise PictureError(f"cannot be decoded: {_reason(error)}") from None
 
@@ -231,7 +231,7 @@ def _eight_bits(values: np.ndarray, mode: str, white: float = 0) -> np.ndarray:
         return np.floor(values.clip(0, white) * (255 / white) + 0.5).astype(np.uint8)
     if mode.startswith("I;16"):
         return ((values.astype(np.uint32) * 2 + 257) // 514).astype(np.uint8)
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    values = _finite(values)
     scale = _scale_of(values, mode)
     if scale == "shares":
         values = values * 255
@@ -243,10 +243,15 @@ def _eight_bits(values: np.ndarray, mode: str, white: float = 0) -> np.ndarray:
     return np.floor(values + 0.5).astype(np.uint8)
 
 
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Numbers as float64, 0 in place of what is none."""
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
 def _scale_of(values: np.ndarray, mode: str) -> str:
     """See `scale_of`."""
-    low, high = np.nanmin(values), np.nanmax(values)
-    if low < 0 or not high <= 65535:
+    low, high = values.min(), values.max()
+    if low < 0 or high > 65535:
         return "its own"
     if mode == "F" and high <= 1:
         return "shares"

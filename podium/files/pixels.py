@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from podium.errors import DataError, PodiumError, some_of
@@ -49,23 +48,18 @@ def unpack(
     out = folder.with_name(f"{folder.name}.csv")
     if out.exists():
         raise DataError(f"{out} is there already; name another folder")
-    numbers = pd.Series([str(row) for row in range(1, len(raw) + 1)], index=raw.index)
-    ids = raw.get(id_column, numbers)
-    if ids.isna().any() or ids.duplicated().any():
-        raise DataError(f"{table}, column {id_column!r}: an id is empty or in several rows")
-    if problem := next(filter(None, map(tables.path_problem, ids)), None):
-        raise DataError(f"{table}, column {id_column!r}: an id {problem}, expected a file's name")
-    rest = raw.drop(columns=[*named, id_column], errors="ignore")
+    if id_column not in raw.columns:
+        raw.insert(0, id_column, [str(row) for row in range(1, len(raw) + 1)])
+    by_id = tables.index_by_id(raw, table, id_column)
     folder.mkdir(parents=True, exist_ok=True)
-    for row, (id_, cells) in enumerate(zip(ids, raw[named].to_numpy(), strict=True), start=2):
+    for row, (id_, cells) in enumerate(zip(by_id.index, by_id[named].to_numpy(), strict=True), 2):
         try:
             picture = _picture(" ".join(map(str, cells)), size)
         except ValueError as error:
             raise DataError(f"{table}, row {row}: {some_of(named, 2)}: {error}") from None
         Image.fromarray(picture).save(folder / f"{id_}.png")
-    rest.insert(0, id_column, ids)
     partial = out.with_name(out.name + ".partial")
-    rest.to_csv(partial, index=False)
+    by_id.drop(columns=named).to_csv(partial, index_label=id_column)
     os.replace(partial, out)
     return out
 

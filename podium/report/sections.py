@@ -660,6 +660,11 @@ def _model(model: ModelSource, album: Album, config: dict) -> dict:
     confusion = (scored.get("confusion") or {}).get("top") or []
     per_class = scored.get("per_class") or []
     calibration = scored.get("calibration") or {}
+    said = (
+        _selection(scored),
+        _first_stage(model.name, config),
+        _views_that_cost(model, config),
+    )
     return {
         "name": model.name,
         "network": _network_name(model),
@@ -670,16 +675,7 @@ def _model(model: ModelSource, album: Album, config: dict) -> dict:
         "kind": {"fine": "good", "overfitting": "bad", "underfitting": "bad"}.get(
             verdict.get("name"), "fair"
         ),
-        "selection": " ".join(
-            filter(
-                None,
-                (
-                    _selection(scored),
-                    _first_stage(model.name, config),
-                    _views_that_cost(model, config),
-                ),
-            )
-        ),
+        "selection": " ".join(filter(None, said)),
         "secondary": [
             (wording.plain_name(name), score(value))
             for name, value in (scored.get("secondary") or {}).items()
